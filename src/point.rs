@@ -1,0 +1,40 @@
+//! What analysis eats: one measured value at one scale, with where it came from.
+
+use serde::{Deserialize, Serialize};
+
+/// One point, from a run's final evaluation or from a row of a CSV. Scales are absent where the source has none.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Point {
+    /// Curve it belongs to: the architecture, or the value of the column named by `--by`.
+    pub group: String,
+    /// N, model parameters.
+    pub params: Option<f64>,
+    /// D, unique training examples.
+    pub data: Option<f64>,
+    /// C, training FLOPs.
+    pub compute: Option<f64>,
+    /// The metric's value, for example test loss in nats per example.
+    pub value: f64,
+    pub seed: Option<i64>,
+    /// Run id, or `FILE:LINE` for a CSV row: what every number in a figure is traced to.
+    pub source: String,
+}
+
+/// The scale that a curve is drawn over.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
+pub enum Axis {
+    Params,
+    Data,
+    Compute,
+}
+
+impl Point {
+    pub fn x(&self, axis: Axis) -> Option<f64> {
+        match axis {
+            Axis::Params => self.params,
+            Axis::Data => self.data,
+            Axis::Compute => self.compute,
+        }
+    }
+}
