@@ -1,4 +1,10 @@
 //! crossover: which inductive bias wins at which scale, and where the curves cross.
 
 pub mod error;
+pub mod event;
+pub mod model;
+pub mod plan;
 pub mod point;
+pub mod run;
+pub mod task;
+pub mod units;

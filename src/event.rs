@@ -1,0 +1,37 @@
+//! What a worker writes to `runs/<id>/events.jsonl`, one JSON object a line, and what the store reads from it (D3).
+//!
+//! A resumed run may write the same `(step, metric)` again; the store keeps the first. Non-finite values are never
+//! written: they end the run as `diverged`.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "event", rename_all = "snake_case")]
+pub enum Event {
+    /// A worker took the run up. `time` is in seconds since the Unix epoch.
+    Start { attempt: u32, time: f64, host: String, device: String, pid: u32, from_step: u64 },
+    /// Values measured after `step` steps: `train_loss`, `val_loss`, `test_loss` (nats per example), `val_error`, …
+    Metrics { step: u64, values: BTreeMap<String, f64> },
+    /// The attempt is over. `seconds` and `examples_per_second` are of this attempt's training alone.
+    End { attempt: u32, time: f64, seconds: f64, examples_per_second: f64, outcome: Outcome },
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "outcome", rename_all = "snake_case")]
+pub enum Outcome {
+    Done,
+    /// The loss was not finite at this step; the run is over and is not tried again.
+    Diverged {
+        step: u64,
+    },
+    /// Asked to stop; a checkpoint at this step was written.
+    Stopped {
+        step: u64,
+    },
+    /// The attempt failed; another may succeed.
+    Failed {
+        reason: String,
+    },
+}

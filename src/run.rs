@@ -1,0 +1,73 @@
+//! A run: one training job, fully resolved. Its id is the hash of its config, so the same run is never done twice.
+
+use std::collections::BTreeMap;
+
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+/// Part of the hash: raised when training changes so that old results would no longer be reproduced.
+const FORMAT: u32 = 1;
+
+/// Every key of an arch or a task, defaults filled in, in key order; so equal configs are equal text.
+pub type Settings = BTreeMap<String, serde_json::Value>;
+
+/// An arch (`convnet`, `vit`, …) or a task (`fashion-mnist`, …) by name, with all its keys.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Named {
+    pub name: String,
+    pub settings: Settings,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct RunConfig {
+    pub model: Named,
+    pub task: Named,
+    /// Unique training examples, the first of the task's training order: subsets are nested.
+    pub examples: u64,
+    /// The budget, resolved (D10).
+    pub steps: u64,
+    pub train: Recipe,
+    /// Of initialisation and batch order. The task's split and its examples have a seed of their own.
+    pub seed: u64,
+}
+
+/// How a run is trained.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Recipe {
+    /// Examples per step.
+    pub batch: u64,
+    /// Peak learning rate.
+    pub lr: f64,
+    /// Decoupled weight decay, multiplied by the learning rate as in torch.optim.AdamW.
+    pub weight_decay: f64,
+    pub beta1: f64,
+    pub beta2: f64,
+    pub epsilon: f64,
+    /// Largest global norm of a gradient; infinity is written as none.
+    pub clip: Option<f64>,
+    /// Linear warmup, in steps.
+    pub warmup: u64,
+    pub schedule: Schedule,
+    /// Evaluations at log-spaced steps, the last one at the end.
+    pub evals: u64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Schedule {
+    /// Half a cosine from the peak to zero; its horizon is the budget.
+    Cosine,
+    Constant,
+}
+
+impl RunConfig {
+    /// 16 hexadecimal digits of SHA-256 over the canonical JSON of the config.
+    pub fn id(&self) -> String {
+        let text = serde_json::to_string(self).expect("a config has string keys and finite numbers only");
+        let digest = Sha256::digest(format!("{FORMAT}\n{text}"));
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
