@@ -5,6 +5,7 @@ pub mod event;
 pub mod model;
 pub mod plan;
 pub mod point;
+pub mod random;
 pub mod run;
 pub mod task;
 pub mod units;
