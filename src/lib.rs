@@ -1,5 +1,6 @@
 //! crossover: which inductive bias wins at which scale, and where the curves cross.
 
+pub mod budget;
 pub mod error;
 pub mod event;
 pub mod model;
@@ -7,5 +8,6 @@ pub mod plan;
 pub mod point;
 pub mod random;
 pub mod run;
+pub mod spec;
 pub mod task;
 pub mod units;
