@@ -1,0 +1,6 @@
+//! The program as a user meets it: one file per command.
+
+mod bad_sweeps;
+mod plan;
+mod without_libtorch;
+mod workdir;
