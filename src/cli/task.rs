@@ -1,20 +1,21 @@
 //! `crossover task`: which tasks there are, what one looks like, and getting its files.
 
-use clap::{Args, Subcommand};
-use comfy_table::{Table, presets};
+use clap::Subcommand;
 use serde_json::{Value, json};
 
+use crate::cli::print_json;
+use crate::cli::table::table;
 use crate::error::{Error, Result};
 use crate::run::{Named, Settings};
 use crate::task::{self, fetch, files};
 
-#[derive(Debug, Args)]
-pub struct TaskArgs {
+#[derive(clap::Args)]
+pub struct Args {
     #[command(subcommand)]
     command: Command,
 }
 
-#[derive(Debug, Subcommand)]
+#[derive(Subcommand)]
 enum Command {
     /// All tasks: what they are, their shapes and splits, and whether their files are on disk
     #[command(after_help = "Examples:\n  crossover task list\n  crossover task list --json")]
@@ -41,7 +42,7 @@ enum Command {
     Fetch { name: String },
 }
 
-pub fn run(args: &TaskArgs) -> Result<()> {
+pub fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::List { json } => list(*json),
         Command::Show { name, set, json } => show(name, set, *json),
@@ -59,23 +60,9 @@ fn list(json: bool) -> Result<()> {
     if json {
         return print_json(&Value::Array(described));
     }
-    let mut table = Table::new();
-    table.load_style(presets::NOTHING).set_header([
-        "task",
-        "what",
-        "input",
-        "classes",
-        "train",
-        "validation",
-        "test",
-        "files",
-    ]);
-    for task in &described {
-        table.add_row(
-            ["name", "about", "input", "classes", "train", "validation", "test", "files"].map(|key| shown(&task[key])),
-        );
-    }
-    println!("{table}");
+    let columns = ["name", "about", "input", "classes", "train", "validation", "test", "files"];
+    let rows = described.iter().map(|task| columns.map(|column| shown(&task[column])).to_vec());
+    println!("{}", table(&columns, &["name", "about", "input", "files"], rows));
     Ok(())
 }
 
@@ -144,10 +131,4 @@ fn shown(value: &Value) -> String {
         Value::String(text) => text.clone(),
         other => other.to_string(),
     }
-}
-
-fn print_json(value: &Value) -> Result<()> {
-    let text = serde_json::to_string_pretty(value).map_err(|error| Error::failed(error.to_string()))?;
-    println!("{text}");
-    Ok(())
 }
