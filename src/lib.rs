@@ -9,3 +9,4 @@ pub mod random;
 pub mod run;
 pub mod task;
 pub mod units;
+pub mod worker;
