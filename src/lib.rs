@@ -30,3 +30,4 @@ pub fn worker_path() -> Result<std::path::PathBuf> {
     Err(Error::failed(format!("there is no worker program at {}", worker.display()))
         .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
 }
+pub mod worker;
