@@ -3,6 +3,7 @@
 //! which only the worker links.
 
 pub mod config;
+#[cfg(torch)]
 pub mod data;
 pub mod examples;
 pub mod fashion_mnist;

@@ -3,8 +3,8 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crossover::error::Result;
-use crossover::worker::{self, noop::Noop};
+use crossover_worker::error::Result;
+use crossover_worker::worker::{self, noop::Noop};
 
 #[derive(Parser)]
 #[command(name = "crossover-worker", version, about = "Trains for 'crossover'; not meant to be started by hand")]
@@ -45,7 +45,10 @@ fn run(command: Command) -> Result<()> {
             if let Some(behaviour) = std::env::var_os(Noop::VARIABLE) {
                 return worker::serve(&mut Noop::parse(&behaviour.to_string_lossy())?);
             }
-            Err(crossover::error::Error::failed(format!("no trainer yet; libtorch: {}", tch::Cuda::is_available())))
+            Err(crossover_worker::error::Error::failed(format!(
+                "no trainer yet; libtorch: {}",
+                tch::Cuda::is_available()
+            )))
         }
     }
 }
