@@ -24,6 +24,9 @@ pub trait Source {
     fn load(&self, data: &Path, train: u64) -> Result<Examples>;
 }
 
+/// Reads a task's settings: the source that they spell, and all settings with the defaults filled in.
+type Parse = fn(&str, &Settings) -> Result<(Box<dyn Source>, Settings)>;
+
 /// A task by name: one line in the list of tasks.
 pub struct Entry {
     pub name: &'static str,
@@ -33,7 +36,7 @@ pub struct Entry {
     pub files: &'static [File],
     /// Where its files can be had from, tried in this order; each is followed by a file's name.
     pub addresses: &'static [&'static str],
-    parse: fn(&str, &Settings) -> Result<(Box<dyn Source>, Settings)>,
+    parse: Parse,
     defaults: fn() -> Settings,
 }
 
