@@ -14,7 +14,9 @@ pub mod random;
 pub mod run;
 pub mod spec;
 pub mod task;
+pub mod train;
 pub mod units;
+pub mod worker;
 
 use error::{Error, Result};
 
@@ -30,4 +32,3 @@ pub fn worker_path() -> Result<std::path::PathBuf> {
     Err(Error::failed(format!("there is no worker program at {}", worker.display()))
         .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
 }
-pub mod worker;
