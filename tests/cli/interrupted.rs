@@ -46,7 +46,8 @@ fn workers(dir: &Workdir) -> Vec<i32> {
     let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let ours = |pid: &i32| {
-        let of_worker = |exe: &Path| exe.file_name().is_some_and(|name| name.to_string_lossy().contains("crossover-worker"));
+        let of_worker =
+            |exe: &Path| exe.file_name().is_some_and(|name| name.to_string_lossy().contains("crossover-worker"));
         std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| of_worker(&exe))
             && std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&folder))
     };
@@ -108,7 +109,8 @@ fn a_finished_sweep_trains_nothing_again() {
     let sweep = SWEEP.replace("steps = 400", "steps = 5").replace("seed = [0, 1]", "");
     dir.write("small.toml", &sweep).stdout(&["run", "small.toml"]);
     let before = export(&dir);
-    let output = dir.command(&["run", "small.toml"]).env("CROSSOVER_WORKER", "/nonexistent").output().expect("it starts");
+    let output =
+        dir.command(&["run", "small.toml"]).env("CROSSOVER_WORKER", "/nonexistent").output().expect("it starts");
     assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
     assert_eq!(export(&dir), before);
 }
