@@ -1,5 +1,6 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod model;
 pub mod plan;
 mod table;
 
@@ -45,6 +46,8 @@ pub struct Cli {
 enum Command {
     /// Show what a sweep would train: runs, params, FLOPs, time, disk
     Plan(plan::Args),
+    /// Architectures: what there is, what a config costs, a forward pass
+    Model(model::Args),
     /// Print the completion script of a shell
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
@@ -78,6 +81,7 @@ pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
+        Command::Model(args) => model::run(args)?,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut io::stdout());
         }
