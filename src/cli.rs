@@ -1,5 +1,6 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod model;
 pub mod plan;
 mod table;
 pub mod task;
@@ -48,6 +49,8 @@ enum Command {
     Plan(plan::Args),
     /// List tasks, show one, fetch its files
     Task(task::Args),
+    /// Architectures: what there is, what a config costs, a forward pass
+    Model(model::Args),
     /// Print the completion script of a shell
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
@@ -82,6 +85,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
         Command::Task(args) => task::run(args)?,
+        Command::Model(args) => model::run(args)?,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut io::stdout());
         }

@@ -23,5 +23,7 @@ pub mod run;
 #[cfg(not(torch))]
 pub mod spec;
 pub mod task;
+#[cfg(torch)]
+pub mod train;
 pub mod units;
 pub mod worker;

@@ -1,5 +1,7 @@
 //! How a person names a model on a command line: an arch, a published size, keys, and what it sees.
 
+use std::ffi::OsString;
+
 use clap::Args;
 use serde_json::Value;
 
@@ -30,6 +32,15 @@ pub struct ModelChoice {
 }
 
 impl ModelChoice {
+    /// The arguments that say this again.
+    pub fn command_line(&self) -> Vec<OsString> {
+        let mut words = vec![self.arch.clone()];
+        words.extend(self.size.iter().flat_map(|size| ["--size".into(), size.clone()]));
+        words.extend(self.set.iter().flat_map(|pair| ["--set".into(), pair.clone()]));
+        words.extend(["--input".into(), self.input.clone(), "--classes".into(), self.classes.to_string()]);
+        words.into_iter().map(OsString::from).collect()
+    }
+
     pub fn model(&self) -> Result<Named> {
         resolve(&self.arch, self.size.as_deref(), &parse_settings(&self.set)?)
     }

@@ -1,9 +1,11 @@
 //! `model forward`: one model, given weights, on given images, in evaluation mode. Only the worker runs it.
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 
-use crate::model::choice::ModelChoice;
 use clap::Args;
+
+use crate::model::choice::ModelChoice;
 
 /// Run a model on images and write its logits
 #[derive(Args, Clone, Debug)]
@@ -22,6 +24,17 @@ pub struct ForwardArgs {
     /// Where the logits go, float32 [B, K]
     #[arg(short, long, value_name = "FILE.npy")]
     pub output: PathBuf,
+}
+
+impl ForwardArgs {
+    /// The arguments that say this again: what the program hands to its worker.
+    pub fn command_line(&self) -> Vec<OsString> {
+        let mut words = self.model.command_line();
+        for (flag, path) in [("--weights", &self.weights), ("--images", &self.images), ("--output", &self.output)] {
+            words.extend([OsString::from(flag), path.clone().into_os_string()]);
+        }
+        words
+    }
 }
 
 #[cfg(torch)]
