@@ -4,6 +4,7 @@ pub mod error;
 pub mod event;
 pub mod model;
 pub mod plan;
+pub mod plot;
 pub mod point;
 pub mod random;
 pub mod run;
