@@ -17,6 +17,8 @@ pub mod model;
 #[cfg(not(torch))]
 pub mod plan;
 #[cfg(not(torch))]
+pub mod plot;
+#[cfg(not(torch))]
 pub mod point;
 pub mod random;
 pub mod run;
