@@ -2,6 +2,7 @@
 
 pub mod error;
 pub mod event;
+pub mod fit;
 pub mod model;
 pub mod plan;
 pub mod point;
