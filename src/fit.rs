@@ -1,7 +1,9 @@
 //! From points to laws, and from laws to crossovers, each with its uncertainty and with what weakens it.
 
 pub mod bootstrap;
+mod chinchilla;
 pub mod crossover;
+pub mod csv;
 pub mod estimate;
 pub mod frontier;
 mod group;

@@ -123,6 +123,11 @@ impl Fit {
         self.law.ln_loss(theta, &[ln_x, 0.0], &mut Theta::default())
     }
 
+    /// Names of the parameters and derived quantities, in the law's order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        named(self.law, &self.theta).into_iter().map(|(name, _)| name)
+    }
+
     /// Whether every exponent is known well enough for its interval to be believed.
     pub fn identified(&self) -> bool {
         self.verdicts.contains(&Verdict::Identified)

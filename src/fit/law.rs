@@ -4,11 +4,11 @@
 use serde::{Serialize, Serializer};
 
 use super::sample::Sample;
-use super::{power, power_floor};
+use super::{chinchilla, power, power_floor};
 use crate::error::{Error, Result, nearest};
 
 /// Every law that can be fitted, in the order in which tables list them.
-pub const ALL: &[&dyn Law] = &[&power::Power, &power_floor::PowerFloor];
+pub const ALL: &[&dyn Law] = &[&power::Power, &power_floor::PowerFloor, &chinchilla::Chinchilla];
 
 /// The most parameters a law may have.
 pub const MAX_PARAMS: usize = 9;

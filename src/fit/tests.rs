@@ -190,3 +190,43 @@ fn json_has_the_promised_names() {
         assert!(!crossover["roots"][0][key].is_null(), "{key}");
     }
 }
+
+/// The published rows, or none (loudly) in a checkout without them.
+fn chinchilla() -> Option<Vec<Point>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/chinchilla.csv");
+    if !std::path::Path::new(path).exists() {
+        eprintln!("SKIPPED: ../shared/data/chinchilla.csv is not here");
+        return None;
+    }
+    Some(csv::read(path.as_ref(), &csv::Columns::default()).unwrap().0)
+}
+
+fn chinchilla_settings(seed: u64, bootstrap: usize) -> Settings {
+    let law = law::by_name("chinchilla").unwrap();
+    Settings { law, exclude_top_loss: 5, seed, ..settings(bootstrap) }
+}
+
+// Besiroglu et al. 2024, arXiv:2404.10102: their optimum, and their bootstrap standard errors to within a tenth.
+#[test]
+fn equals_the_replication_of_chinchilla() {
+    let Some(points) = chinchilla() else { return };
+    let published = [
+        ("A", 477.83, 0.01, 124.0),
+        ("B", 2143.42, 0.01, 1300.0),
+        ("E", 1.81722, 1e-5, 0.026),
+        ("alpha", 0.34731, 1e-5, 0.0154),
+        ("beta", 0.36717, 1e-5, 0.021),
+        ("beta/(alpha+beta)", 0.513, 1e-3, 0.020),
+    ];
+    for seed in [0, 1, u64::MAX] {
+        let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 4000)).unwrap();
+        let fit = &analysis.fits[0];
+        assert_eq!((fit.points_used, fit.points_dropped.len(), fit.starts_agree), (240, 5, 1.0));
+        assert!((fit.objective - 0.001018274018).abs() < 1e-11, "{}", fit.objective);
+        for (name, value, tolerance, se) in published {
+            assert!((fit.params[name] - value).abs() <= tolerance, "{name} {}", fit.params[name]);
+            let ratio = fit.intervals[name].se / se;
+            assert!((0.9..1.1).contains(&ratio), "standard error of {name}: {}", fit.intervals[name].se);
+        }
+    }
+}
