@@ -1,11 +1,13 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
+use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
-use comfy_table::{Table, presets};
 
-use crate::error::{Error, Result};
+use super::print_json;
+use super::table::table;
+use crate::error::{Context, Error, Result};
 use crate::fit::{self, Analysis, Fit, IntervalKind, Objective, Settings, csv, law};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -105,8 +107,7 @@ pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<P
     let mut settings = settings(args)?;
     let points = match (&args.csv, &args.sweep) {
         (Some(path), _) => {
-            let columns =
-                csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
+            let columns = csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
             let (points, origin) = csv::read(path, &columns)?;
             settings.origin = Some(origin);
             points
@@ -116,11 +117,9 @@ pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<P
     };
     let analysis = fit::fit_curves(&points, args.x, &settings)?;
     if args.json {
-        println!("{}", json(&analysis)?);
-    } else {
-        print!("{}", tables(&analysis));
+        return print_json(&analysis);
     }
-    Ok(())
+    write!(io::stdout(), "{}", tables(&analysis)).context(|| "cannot write to stdout")
 }
 
 /// The settings that the flags ask for.
@@ -138,10 +137,6 @@ pub fn settings(args: &Args) -> Result<Settings> {
         holdout: args.holdout,
         origin: None,
     })
-}
-
-pub fn json(analysis: &Analysis) -> Result<String> {
-    serde_json::to_string_pretty(analysis).map_err(|error| Error::failed(format!("cannot write JSON: {error}")))
 }
 
 /// The fits, then the crossovers, then what was refused, as a person reads them. Ends with a line break.
@@ -175,24 +170,19 @@ fn heading(fit: &Fit) -> String {
     format!("{}{scale}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
 }
 
-fn fit_table(fits: &[Fit]) -> Table {
-    let mut table = Table::new();
-    table.load_preset(presets::UTF8_HORIZONTAL_ONLY);
+fn fit_table(fits: &[Fit]) -> String {
     let names: Vec<&str> = fits.first().map_or(Vec::new(), |fit| fit.names().collect());
-    let mut header = vec!["curve", "points"];
-    header.extend(&names);
-    header.extend(["objective", "held-out error", "verdict"]);
-    table.set_header(header);
-    for fit in fits {
+    let header = [&["curve", "points"], &names[..], &["objective", "held-out", "verdict"]].concat();
+    let row = |fit: &Fit| {
+        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
         let mut row = vec![fit.group.clone(), fit.points_used.to_string()];
         row.extend(names.iter().map(|name| with_interval(fit, name)));
-        row.push(format!("{:.4e}", fit.objective));
+        row.push(format!("{:.3e}", fit.objective));
         row.push(fit.holdout_rmse.map_or("-".into(), |rmse| format!("{:.2}%", 100.0 * rmse)));
-        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
         row.push(verdicts.join("; "));
-        table.add_row(row);
-    }
-    table
+        row
+    };
+    table(&header, &["curve", "verdict"], fits.iter().map(row))
 }
 
 fn with_interval(fit: &Fit, name: &str) -> String {
