@@ -1,5 +1,6 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod fit;
 pub mod model;
 pub mod plan;
 mod table;

@@ -13,6 +13,8 @@ pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod files;
+#[cfg(not(torch))]
+pub mod fit;
 pub mod model;
 #[cfg(not(torch))]
 pub mod plan;
