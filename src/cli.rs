@@ -3,6 +3,7 @@
 pub mod fit;
 pub mod model;
 pub mod plan;
+pub mod plot;
 mod table;
 pub mod task;
 
