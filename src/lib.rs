@@ -7,6 +7,7 @@ pub mod plan;
 pub mod point;
 pub mod random;
 pub mod run;
+pub mod store;
 pub mod task;
 pub mod units;
 pub mod worker;
