@@ -130,3 +130,6 @@ fn integer(what: &str, value: u64) -> Result<i64> {
 fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
+
+#[cfg(test)]
+mod tests;
