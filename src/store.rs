@@ -56,12 +56,21 @@ impl Store {
     /// # Errors
     /// Another process writes to it; it cannot be written; it is damaged or of a newer version.
     pub fn open(dir: &Path) -> Result<Store> {
+        let (dir, lock) = Store::lock(dir)?;
+        Store::locked(dir, lock)
+    }
+
+    fn lock(dir: &Path) -> Result<(PathBuf, Lock)> {
         std::fs::create_dir_all(dir)
             .context(|| format!("cannot make the store {}", dir.display()))
             .map_err(|error| error.hint("--store DIR names a folder that you may write to"))?;
-        // Workers have other current directories; a moved store is fine, since nothing absolute is written.
+        // Workers are given absolute paths; nothing absolute is kept in the store, so it can be moved.
         let dir = dir.canonicalize().context(|| format!("cannot open the store {}", dir.display()))?;
         let lock = Lock::take(&dir)?;
+        Ok((dir, lock))
+    }
+
+    fn locked(dir: PathBuf, lock: Lock) -> Result<Store> {
         let connection = schema::open(&dir)?;
         Ok(Store { reader: Reader { dir, connection }, _lock: lock })
     }

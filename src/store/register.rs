@@ -37,27 +37,14 @@ impl Store {
         self.index(&runs, &[sweep])
     }
 
-    /// Makes the database again from the folders alone.
+    /// Makes the database of the store in `dir` again, from the folders alone, whatever state it is in.
     ///
     /// # Errors
-    /// The old database cannot be removed, or the new one not be written.
-    pub fn rebuild(self) -> Result<(Store, Rebuilt)> {
-        let Store { reader, _lock } = self;
-        let dir = reader.dir;
-        drop(reader.connection);
-        let file = schema::file(&dir);
-        for suffix in ["", "-wal", "-shm"] {
-            let mut path = file.clone().into_os_string();
-            path.push(suffix);
-            match std::fs::remove_file(Path::new(&path)) {
-                Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                    return Err(error).context(|| format!("cannot remove {}", Path::new(&path).display()));
-                }
-                _ => {}
-            }
-        }
-        let connection = schema::open(&dir)?;
-        let mut store = Store { reader: super::Reader { dir, connection }, _lock };
+    /// Another process writes to the store; the old database cannot be removed, or the new one not be written.
+    pub fn rebuild(dir: &Path) -> Result<(Store, Rebuilt)> {
+        let (dir, lock) = Store::lock(dir)?;
+        remove_database(&dir)?;
+        let mut store = Store::locked(dir, lock)?;
         let (runs, mut damaged) = RunRecord::read_all(&store.reader.dir)?;
         let (sweeps, more) = SweepRecord::read_all(&store.reader.dir)?;
         damaged.extend(more);
@@ -78,6 +65,21 @@ impl Store {
         }
         transaction.commit().map_err(explain)
     }
+}
+
+fn remove_database(dir: &Path) -> Result<()> {
+    for suffix in ["", "-wal", "-shm"] {
+        let mut path = schema::file(dir).into_os_string();
+        path.push(suffix);
+        let path = Path::new(&path);
+        match std::fs::remove_file(path) {
+            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
+                return Err(error).context(|| format!("cannot remove {}", path.display()));
+            }
+            _ => {}
+        }
+    }
+    Ok(())
 }
 
 fn insert_run(to: &Transaction, run: &RunRecord, explain: &dyn Fn(rusqlite::Error) -> Error) -> Result<()> {

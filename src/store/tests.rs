@@ -193,7 +193,7 @@ fn a_rebuilt_database_exports_the_same() {
     let created = store.reader().sweep("small").unwrap().created;
     drop(store);
     std::fs::remove_file(dir.path().join("crossover.db")).unwrap();
-    let (store, rebuilt) = Store::open(dir.path()).unwrap().rebuild().unwrap();
+    let (store, rebuilt) = Store::rebuild(dir.path()).unwrap();
     assert_eq!((rebuilt.sweeps, rebuilt.runs, rebuilt.damaged.len()), (1, 16, 0));
     assert_eq!([export(store.reader(), Format::Csv), export(store.reader(), Format::Json)], before);
     assert_eq!(store.reader().summary("small").unwrap(), summary);
@@ -289,6 +289,7 @@ fn a_newer_or_a_damaged_database_is_refused_with_what_to_do() {
     let damaged = Store::open(dir.path()).unwrap_err();
     assert!(damaged.message.contains("damaged"), "{damaged}");
     assert!(damaged.hint.unwrap().contains("--rebuild"));
+    Store::rebuild(dir.path()).unwrap();
 }
 
 #[test]
