@@ -8,8 +8,9 @@ quickstart: build data                ## set up, train sweeps/quickstart.toml, f
 	scripts/quickstart.sh $(store)
 
 test: libtorch                        ## set up, check formatting and lints, run every quick test
-	cargo fmt --check
+	cargo fmt --all --check
 	cargo clippy --release --all-targets --locked -- -D warnings
+	cargo build --release --locked
 	cargo test --release --locked
 
 libtorch:                             ## libtorch 2.11.0 into the shared cache folder (about 545 MB, once)

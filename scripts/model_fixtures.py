@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Makes tests/fixtures/model/: small models of timm and torchvision with random weights, what they answer, what they
+"""Makes worker/tests/model/fixtures/: small models of timm and torchvision with random weights, what they answer, what they
 cost. Needs torch, torchvision, timm, safetensors and numpy; the tests need none of them.
 
     python scripts/model_fixtures.py
@@ -21,7 +21,7 @@ from safetensors.torch import save_file
 from torch.utils.flop_counter import FlopCounterMode
 
 timm.layers.set_fused_attn(False)
-OUT = pathlib.Path(__file__).parent.parent / "tests/fixtures/model"
+OUT = pathlib.Path(__file__).parent.parent / "worker/tests/model/fixtures"
 
 
 def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, flat=False):

@@ -1,8 +1,10 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod fit;
 pub mod model;
 pub mod plan;
 mod table;
+pub mod task;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;
@@ -46,6 +48,8 @@ pub struct Cli {
 enum Command {
     /// Show what a sweep would train: runs, params, FLOPs, time, disk
     Plan(plan::Args),
+    /// List tasks, show one, fetch its files
+    Task(task::Args),
     /// Architectures: what there is, what a config costs, a forward pass
     Model(model::Args),
     /// Print the completion script of a shell
@@ -81,6 +85,7 @@ pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
 pub fn run(cli: Cli) -> Result<ExitCode> {
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
+        Command::Task(args) => task::run(args)?,
         Command::Model(args) => model::run(args)?,
         Command::Completions { shell } => {
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut io::stdout());

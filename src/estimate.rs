@@ -6,25 +6,14 @@ use std::io::Write;
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
-use serde::{Deserialize, Serialize};
+use serde::Serialize;
 use sha2::{Digest, Sha256};
 
 use crate::cache;
 use crate::error::{Context, Error, Result};
-use crate::model::Io;
 use crate::plan::{Plan, Planned};
-use crate::run::Named;
 use crate::task;
-
-/// A shape whose training step the worker times. The wire format of `crossover-worker measure`: a JSON list of
-/// these on stdin, a JSON list of seconds per step on stdout.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct Shape {
-    pub model: Named,
-    pub io: Io,
-    pub batch: u64,
-}
+use crate::worker::{self, Shape};
 
 /// Larger steps are measured on fewer examples and scaled up, so that measuring stays short.
 const MEASURED_FLOPS: u64 = 20_000_000_000;
@@ -165,7 +154,7 @@ impl Timings {
 }
 
 fn ask_worker(shapes: &[Shape]) -> Result<Vec<f64>> {
-    let worker = crate::worker_path()?;
+    let worker = worker::program()?;
     let failed = || format!("cannot time training steps with {}", worker.display());
     let mut child =
         Command::new(&worker).arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(failed)?;

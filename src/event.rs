@@ -3,8 +3,11 @@
 //! A resumed run may write the same `(step, metric)` again; the store keeps the first. Non-finite values are never
 //! written: they end the run as `diverged`.
 
+mod log;
+
 use std::collections::BTreeMap;
 
+pub use log::EventLog;
 use serde::{Deserialize, Serialize};
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

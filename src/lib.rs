@@ -1,32 +1,33 @@
 //! crossover: which inductive bias wins at which scale, and where the curves cross.
+//!
+//! Two programs are made from these sources: `crossover`, and `crossover-worker` with `cfg(torch)`, the only one that
+//! links libtorch.
 
+#[cfg(not(torch))]
 pub mod budget;
 pub mod cache;
+#[cfg(not(torch))]
 pub mod cli;
 pub mod error;
+#[cfg(not(torch))]
 pub mod estimate;
 pub mod event;
 pub mod files;
+#[cfg(not(torch))]
+pub mod fit;
 pub mod model;
+#[cfg(not(torch))]
 pub mod plan;
+#[cfg(not(torch))]
+pub mod plot;
+#[cfg(not(torch))]
 pub mod point;
 pub mod random;
 pub mod run;
+#[cfg(not(torch))]
 pub mod spec;
 pub mod task;
+#[cfg(torch)]
+pub mod train;
 pub mod units;
-
-use error::{Error, Result};
-
-/// The worker binary: `$CROSSOVER_WORKER`, else `crossover-worker` beside this program.
-pub fn worker_path() -> Result<std::path::PathBuf> {
-    if let Some(path) = std::env::var_os("CROSSOVER_WORKER") {
-        return Ok(path.into());
-    }
-    let worker = std::env::current_exe()?.with_file_name("crossover-worker");
-    if worker.exists() {
-        return Ok(worker);
-    }
-    Err(Error::failed(format!("there is no worker program at {}", worker.display()))
-        .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
-}
+pub mod worker;

@@ -1,17 +1,25 @@
 //! Architectures: what they are called, what they cost (closed forms, D8), how they scale (D9). No libtorch here:
 //! the networks themselves are in `model/network.rs` and below, which only the worker links.
 
+// What only the network halves use is not dead.
+#![cfg_attr(not(torch), allow(dead_code))]
+
 pub mod choice;
 pub mod config;
 pub mod convnet;
 pub mod forward;
+#[cfg(torch)]
 pub mod layers;
+#[cfg(torch)]
 pub mod layout;
+#[cfg(torch)]
 pub mod network;
+#[cfg(torch)]
 pub mod pass;
 mod scale;
 pub mod tally;
 pub mod vit;
+#[cfg(torch)]
 pub mod weights;
 
 use serde::{Deserialize, Serialize};

@@ -152,7 +152,10 @@ fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) ->
                 dropped.push(Dropped { what, reason: "the nearest config is the same as for another size".into() });
             }
             Ok(new) => sized.push(new),
-            Err(error) => dropped.push(Dropped { what, reason: error.message }),
+            Err(error) => {
+                let reason = error.hint.iter().fold(error.message, |message, hint| format!("{message}; {hint}"));
+                dropped.push(Dropped { what, reason });
+            }
         }
     }
     sized

@@ -191,9 +191,12 @@ fn settings_of(table: &Table, taken: &[&str]) -> Settings {
     rest.map(|entry| (entry.key, entry.value)).collect()
 }
 
-/// Where an error of a table belongs: the key that its message names between backticks, else `otherwise`.
+/// Where an error of a table belongs: the key that its message names (quoted, or as `key = value`), else `otherwise`.
 fn blame(table: &Table, error: Error, otherwise: std::ops::Range<usize>) -> Complaint {
-    let named = |entry: &Entry| error.message.contains(&format!("`{}`", entry.key));
+    let named = |entry: &Entry| {
+        let key = &entry.key;
+        [format!("'{key}'"), format!("`{key}`"), format!(" {key} = ")].iter().any(|name| error.message.contains(name))
+    };
     let span = table.entries().find(named).map_or(otherwise, |entry| entry.key_span.start..entry.span.end);
     Complaint::from_error(span, error)
 }
@@ -249,6 +252,9 @@ fn resolve_budgets(raw: &Spanned<Table>) -> Checked<Vec<Budget>> {
 }
 
 fn set(train: &mut RecipeDraft, entry: &Entry, value: &Value) -> Checked<()> {
+    if !recipe::KEYS.contains(&entry.key.as_str()) {
+        return Err(Complaint::unknown(entry.key_span.clone(), "[train]", &entry.key, &recipe::KEYS));
+    }
     train.set(&entry.key, value).map_err(|error| Complaint::from_error(entry.span.clone(), error))
 }
 

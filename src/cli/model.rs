@@ -133,7 +133,7 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
 
 /// Hands over to the worker program: this one does not load libtorch (D2).
 fn forward(args: &ForwardArgs) -> Result<()> {
-    let worker = crate::worker_path()?;
+    let worker = crate::worker::program()?;
     let status = Command::new(&worker)
         .arg(OsString::from("forward"))
         .args(args.command_line())

@@ -98,7 +98,7 @@ fn base<C: Config>(size: Option<&str>) -> Result<C> {
 /// `given` keys on top of `base`, not yet checked. A single value stands for a list of one.
 pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
     let whole = settings(&base)?;
-    for key in given.keys().filter(|key| !whole.contains_key(*key)) {
+    if let Some(key) = given.keys().find(|key| !whole.contains_key(*key)) {
         return Err(unknown_key(C::NAME, key, &whole));
     }
     let mut merged = whole.clone();

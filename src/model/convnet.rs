@@ -2,14 +2,9 @@
 //! parameters included. Images of one row are signals: their kernels are one pixel high.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
-use crate::model::layers::{BatchNorm, Conv, Linear};
-use crate::model::layout::Builder;
-use crate::model::network::Forward;
-use crate::model::pass::Pass;
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -248,93 +243,106 @@ impl BlockPlan {
     }
 }
 
-pub struct Net {
-    stem: ConvNorm,
-    pooled: Option<Signal>,
-    blocks: Vec<Block>,
-    head: Linear,
-}
+#[cfg(torch)]
+pub use network::Net;
 
-impl Net {
-    pub fn new(b: &mut Builder, config: &Convnet, io: Io) -> Self {
-        let signal = Signal::of(io);
-        let large = config.stem == Stem::Large;
-        let shape = (io.channels, config.width, config.stem.kernel(), if large { 2 } else { 1 });
-        let stem = ConvNorm::new(b, "conv1", "bn1", shape, signal);
-        let plans = config.blocks();
-        let width = plans.last().map_or(config.width, |plan| plan.outputs);
-        let blocks = plans.iter().map(|plan| Block::new(b, plan, signal)).collect();
-        let head = Linear::torch_default(b, "fc", width as i64, io.classes as i64);
-        Self { stem, pooled: large.then_some(signal), blocks, head }
+#[cfg(torch)]
+mod network {
+    use super::*;
+    use crate::model::layers::{BatchNorm, Conv, Linear};
+    use crate::model::layout::Builder;
+    use crate::model::network::Forward;
+    use crate::model::pass::Pass;
+    use tch::Tensor;
+
+    pub struct Net {
+        stem: ConvNorm,
+        pooled: Option<Signal>,
+        blocks: Vec<Block>,
+        head: Linear,
     }
-}
 
-impl Forward for Net {
-    fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
-        let size = images.size(); // [R, B, C, H, W]
-        let x = images.transpose(0, 1).reshape([size[1], -1, size[3], size[4]]); // [B, R*C, H, W]
-        let mut x = self.stem.forward(pass, &x).relu();
-        if let Some(signal) = self.pooled {
-            let kernel = signal.kernel(3).map(|side| side as i64);
-            x = x.max_pool2d(kernel, signal.stride(2), kernel.map(|side| side / 2), [1, 1], false);
-        }
-        for block in &self.blocks {
-            x = block.forward(pass, &x);
-        }
-        let x = x.mean_dim([2, 3].as_slice(), false, None); // [B, R*C]
-        let x = x.view([size[1], size[0], -1]).transpose(0, 1); // [R, B, C]
-        self.head.forward(pass, &x) // [R, B, K]
-    }
-}
-
-struct ConvNorm {
-    conv: Conv,
-    norm: BatchNorm,
-}
-
-impl ConvNorm {
-    fn new(b: &mut Builder, conv: &str, norm: &str, shape: (u64, u64, u64, u64), signal: Signal) -> Self {
-        let (inputs, outputs, kernel, stride) = shape;
-        let kernel = signal.kernel(kernel).map(|side| side as i64);
-        Self {
-            conv: Conv::new(b, conv, inputs as i64, outputs as i64, kernel, signal.stride(stride)),
-            norm: BatchNorm::new(b, norm, outputs as i64),
+    impl Net {
+        pub fn new(b: &mut Builder, config: &Convnet, io: Io) -> Self {
+            let signal = Signal::of(io);
+            let large = config.stem == Stem::Large;
+            let shape = (io.channels, config.width, config.stem.kernel(), if large { 2 } else { 1 });
+            let stem = ConvNorm::new(b, "conv1", "bn1", shape, signal);
+            let plans = config.blocks();
+            let width = plans.last().map_or(config.width, |plan| plan.outputs);
+            let blocks = plans.iter().map(|plan| Block::new(b, plan, signal)).collect();
+            let head = Linear::torch_default(b, "fc", width as i64, io.classes as i64);
+            Self { stem, pooled: large.then_some(signal), blocks, head }
         }
     }
 
-    fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-        self.norm.forward(pass, &self.conv.forward(pass, x))
-    }
-}
-
-struct Block {
-    path: Vec<ConvNorm>,
-    projection: Option<ConvNorm>,
-}
-
-impl Block {
-    fn new(b: &mut Builder, plan: &BlockPlan, signal: Signal) -> Self {
-        let name = format!("layer{}.{}", plan.stage + 1, plan.index);
-        let path = plan.path().into_iter().enumerate().map(|(i, shape)| {
-            ConvNorm::new(b, &format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape, signal)
-        });
-        let path = path.collect();
-        let projection = plan.projects().then(|| {
-            let shape = (plan.inputs, plan.outputs, 1, plan.stride);
-            ConvNorm::new(b, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), shape, signal)
-        });
-        Self { path, projection }
+    impl Forward for Net {
+        fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
+            let size = images.size(); // [R, B, C, H, W]
+            let x = images.transpose(0, 1).reshape([size[1], -1, size[3], size[4]]); // [B, R*C, H, W]
+            let mut x = self.stem.forward(pass, &x).relu();
+            if let Some(signal) = self.pooled {
+                let kernel = signal.kernel(3).map(|side| side as i64);
+                x = x.max_pool2d(kernel, signal.stride(2), kernel.map(|side| side / 2), [1, 1], false);
+            }
+            for block in &self.blocks {
+                x = block.forward(pass, &x);
+            }
+            let x = x.mean_dim([2, 3].as_slice(), false, None); // [B, R*C]
+            let x = x.view([size[1], size[0], -1]).transpose(0, 1); // [R, B, C]
+            self.head.forward(pass, &x) // [R, B, K]
+        }
     }
 
-    fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-        let shortcut = self.projection.as_ref().map_or_else(|| x.shallow_clone(), |p| p.forward(pass, x));
-        let mut y = x.shallow_clone();
-        for (i, layer) in self.path.iter().enumerate() {
-            y = layer.forward(pass, &y);
-            if i + 1 < self.path.len() {
-                y = y.relu();
+    struct ConvNorm {
+        conv: Conv,
+        norm: BatchNorm,
+    }
+
+    impl ConvNorm {
+        fn new(b: &mut Builder, conv: &str, norm: &str, shape: (u64, u64, u64, u64), signal: Signal) -> Self {
+            let (inputs, outputs, kernel, stride) = shape;
+            let kernel = signal.kernel(kernel).map(|side| side as i64);
+            Self {
+                conv: Conv::new(b, conv, inputs as i64, outputs as i64, kernel, signal.stride(stride)),
+                norm: BatchNorm::new(b, norm, outputs as i64),
             }
         }
-        (y + shortcut).relu()
+
+        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+            self.norm.forward(pass, &self.conv.forward(pass, x))
+        }
+    }
+
+    struct Block {
+        path: Vec<ConvNorm>,
+        projection: Option<ConvNorm>,
+    }
+
+    impl Block {
+        fn new(b: &mut Builder, plan: &BlockPlan, signal: Signal) -> Self {
+            let name = format!("layer{}.{}", plan.stage + 1, plan.index);
+            let path = plan.path().into_iter().enumerate().map(|(i, shape)| {
+                ConvNorm::new(b, &format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape, signal)
+            });
+            let path = path.collect();
+            let projection = plan.projects().then(|| {
+                let shape = (plan.inputs, plan.outputs, 1, plan.stride);
+                ConvNorm::new(b, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), shape, signal)
+            });
+            Self { path, projection }
+        }
+
+        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+            let shortcut = self.projection.as_ref().map_or_else(|| x.shallow_clone(), |p| p.forward(pass, x));
+            let mut y = x.shallow_clone();
+            for (i, layer) in self.path.iter().enumerate() {
+                y = layer.forward(pass, &y);
+                if i + 1 < self.path.len() {
+                    y = y.relu();
+                }
+            }
+            (y + shortcut).relu()
+        }
     }
 }

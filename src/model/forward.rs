@@ -4,12 +4,8 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 
 use clap::Args;
-use tch::{Kind, Tensor, no_grad};
 
-use crate::error::{Error, Result};
 use crate::model::choice::ModelChoice;
-use crate::model::network::{Mode, build};
-use crate::model::weights;
 
 /// Run a model on images and write its logits
 #[derive(Args, Clone, Debug)]
@@ -41,24 +37,37 @@ impl ForwardArgs {
     }
 }
 
-/// Refuses weights and images that are not the model's, naming both shapes.
-pub fn run(args: &ForwardArgs) -> Result<()> {
-    let io = args.model.io()?;
-    let network = build(&args.model.model()?, io)?;
-    let (params, stats) = weights::load(network.layout(), &args.weights)?;
-    let path = args.images.display();
-    let images = Tensor::read_npy(&args.images)
-        .map_err(|error| Error::bad_input(format!("cannot read images from {path}: {error}")))?;
-    let wanted = [io.channels, io.height, io.width].map(|side| side as i64);
-    if images.dim() != 4 || images.size()[1..] != wanted || images.size()[0] == 0 {
-        let message = format!("{path}: images are {:?}, the model takes [B, {wanted:?}]", images.size());
-        return Err(Error::bad_input(message).hint("give the images' shape by --input CxHxW"));
+#[cfg(torch)]
+pub use network::run;
+
+#[cfg(torch)]
+mod network {
+    use tch::{Kind, Tensor, no_grad};
+
+    use super::ForwardArgs;
+    use crate::error::{Error, Result};
+    use crate::model::network::{Mode, build};
+    use crate::model::weights;
+
+    /// Refuses weights and images that are not the model's, naming both shapes.
+    pub fn run(args: &ForwardArgs) -> Result<()> {
+        let io = args.model.io()?;
+        let network = build(&args.model.model()?, io)?;
+        let (params, stats) = weights::load(network.layout(), &args.weights)?;
+        let path = args.images.display();
+        let images = Tensor::read_npy(&args.images)
+            .map_err(|error| Error::bad_input(format!("cannot read images from {path}: {error}")))?;
+        let wanted = [io.channels, io.height, io.width].map(|side| side as i64);
+        if images.dim() != 4 || images.size()[1..] != wanted || images.size()[0] == 0 {
+            let message = format!("{path}: images are {:?}, the model takes [B, {wanted:?}]", images.size());
+            return Err(Error::bad_input(message).hint("give the images' shape by --input CxHxW"));
+        }
+        let images = images.to_kind(Kind::Float).unsqueeze(0); // [1, B, C, H, W]
+        let logits = no_grad(|| network.forward(&params, &stats, &images, Mode::Eval).logits.squeeze_dim(0));
+        let output = args.output.display();
+        logits
+            .contiguous()
+            .write_npy(&args.output)
+            .map_err(|error| Error::failed(format!("cannot write {output}: {error}")))
     }
-    let images = images.to_kind(Kind::Float).unsqueeze(0); // [1, B, C, H, W]
-    let logits = no_grad(|| network.forward(&params, &stats, &images, Mode::Eval).logits.squeeze_dim(0));
-    let output = args.output.display();
-    logits
-        .contiguous()
-        .write_npy(&args.output)
-        .map_err(|error| Error::failed(format!("cannot write {output}: {error}")))
 }

@@ -2,14 +2,9 @@
 //! parameters included.
 
 use serde::{Deserialize, Serialize};
-use tch::Tensor;
 
 use crate::error::{Error, Result};
 use crate::model::config::{Config, Size, rule};
-use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, sincos_2d};
-use crate::model::layout::{Builder, Init, Slot};
-use crate::model::network::Forward;
-use crate::model::pass::Pass;
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -195,88 +190,101 @@ impl Vit {
     }
 }
 
-pub struct Net {
-    embed: PatchEmbed,
-    class: Option<Slot>,
-    learned: Option<Slot>,
-    /// `[1, 1, T, D]`.
-    fixed: Option<Constant>,
-    blocks: Vec<Block>,
-    norm: LayerNorm,
-    head: Linear,
-    pool: Pool,
-}
+#[cfg(torch)]
+pub use network::Net;
 
-impl Net {
-    pub fn new(b: &mut Builder, config: &Vit, io: Io) -> Result<Self> {
-        let grid = config.grid(io)?;
-        let width = config.width as i64;
-        let tokens = (grid.tokens() + config.class_tokens()) as i64;
-        let class =
-            (config.pool == Pool::Cls).then(|| b.undecayed("cls_token", &[1, 1, width], Init::Normal { std: 1e-6 }));
-        let learned = (config.position == Position::Learned)
-            .then(|| b.undecayed("pos_embed", &[1, tokens, width], Init::Normal { std: 0.02 }));
-        let fixed = (config.position == Position::Sincos).then(|| {
-            let code = sincos_2d(grid.cells[0] as i64, grid.cells[1] as i64, width);
-            let code = code.constant_pad_nd([0, 0, config.class_tokens() as i64, 0]); // zeros for the class token
-            Constant::new(code.view([1, 1, tokens, width]))
-        });
-        let patch = grid.patch.map(|side| side as i64);
-        let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, patch, width);
-        let blocks = (0..config.depth).map(|i| Block::new(b, &format!("blocks.{i}"), config)).collect();
-        // timm's names: the norm after a mean is fc_norm.
-        let norm = LayerNorm::new(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" }, width);
-        let head = Linear::normal(b, "head", width, io.classes as i64);
-        Ok(Self { embed, class, learned, fixed, blocks, norm, head, pool: config.pool })
+#[cfg(torch)]
+mod network {
+    use super::*;
+    use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, sincos_2d};
+    use crate::model::layout::{Builder, Init, Slot};
+    use crate::model::network::Forward;
+    use crate::model::pass::Pass;
+    use tch::Tensor;
+
+    pub struct Net {
+        embed: PatchEmbed,
+        class: Option<Slot>,
+        learned: Option<Slot>,
+        /// `[1, 1, T, D]`.
+        fixed: Option<Constant>,
+        blocks: Vec<Block>,
+        norm: LayerNorm,
+        head: Linear,
+        pool: Pool,
     }
-}
 
-impl Forward for Net {
-    fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
-        let mut x = self.embed.forward(pass, images); // [R, B, N, D]
-        let size = x.size();
-        if let Some(class) = self.class {
-            let class = pass.rows_of(class).expand([size[0], size[1], 1, size[3]], false);
-            x = Tensor::cat(&[class, x], 2); // [R, B, T, D]
-        }
-        if let Some(learned) = self.learned {
-            x += pass.rows_of(learned); // [R, 1, T, D]
-        }
-        if let Some(fixed) = &self.fixed {
-            x += fixed.like(&x);
-        }
-        for block in &self.blocks {
-            x = block.forward(pass, &x);
-        }
-        let pooled = match self.pool {
-            Pool::Cls => x.select(2, 0),
-            Pool::Mean => x.mean_dim([2].as_slice(), false, None),
-        }; // [R, B, D]
-        self.head.forward(pass, &self.norm.forward(pass, &pooled)) // [R, B, K]
-    }
-}
-
-/// Pre-norm: attention, then MLP, each added to its input.
-struct Block {
-    norm1: LayerNorm,
-    attention: Attention,
-    norm2: LayerNorm,
-    mlp: Mlp,
-}
-
-impl Block {
-    fn new(b: &mut Builder, name: &str, config: &Vit) -> Self {
-        let width = config.width as i64;
-        Self {
-            norm1: LayerNorm::new(b, &format!("{name}.norm1"), width),
-            attention: Attention::new(b, &format!("{name}.attn"), width, config.heads as i64),
-            norm2: LayerNorm::new(b, &format!("{name}.norm2"), width),
-            mlp: Mlp::new(b, &format!("{name}.mlp"), width, config.hidden() as i64),
+    impl Net {
+        pub fn new(b: &mut Builder, config: &Vit, io: Io) -> Result<Self> {
+            let grid = config.grid(io)?;
+            let width = config.width as i64;
+            let tokens = (grid.tokens() + config.class_tokens()) as i64;
+            let class = (config.pool == Pool::Cls)
+                .then(|| b.undecayed("cls_token", &[1, 1, width], Init::Normal { std: 1e-6 }));
+            let learned = (config.position == Position::Learned)
+                .then(|| b.undecayed("pos_embed", &[1, tokens, width], Init::Normal { std: 0.02 }));
+            let fixed = (config.position == Position::Sincos).then(|| {
+                let code = sincos_2d(grid.cells[0] as i64, grid.cells[1] as i64, width);
+                let code = code.constant_pad_nd([0, 0, config.class_tokens() as i64, 0]); // zeros for the class token
+                Constant::new(code.view([1, 1, tokens, width]))
+            });
+            let patch = grid.patch.map(|side| side as i64);
+            let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, patch, width);
+            let blocks = (0..config.depth).map(|i| Block::new(b, &format!("blocks.{i}"), config)).collect();
+            // timm's names: the norm after a mean is fc_norm.
+            let norm = LayerNorm::new(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" }, width);
+            let head = Linear::normal(b, "head", width, io.classes as i64);
+            Ok(Self { embed, class, learned, fixed, blocks, norm, head, pool: config.pool })
         }
     }
 
-    fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-        let x = x + self.attention.forward(pass, &self.norm1.forward(pass, x));
-        &x + self.mlp.forward(pass, &self.norm2.forward(pass, &x))
+    impl Forward for Net {
+        fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
+            let mut x = self.embed.forward(pass, images); // [R, B, N, D]
+            let size = x.size();
+            if let Some(class) = self.class {
+                let class = pass.rows_of(class).expand([size[0], size[1], 1, size[3]], false);
+                x = Tensor::cat(&[class, x], 2); // [R, B, T, D]
+            }
+            if let Some(learned) = self.learned {
+                x += pass.rows_of(learned); // [R, 1, T, D]
+            }
+            if let Some(fixed) = &self.fixed {
+                x += fixed.like(&x);
+            }
+            for block in &self.blocks {
+                x = block.forward(pass, &x);
+            }
+            let pooled = match self.pool {
+                Pool::Cls => x.select(2, 0),
+                Pool::Mean => x.mean_dim([2].as_slice(), false, None),
+            }; // [R, B, D]
+            self.head.forward(pass, &self.norm.forward(pass, &pooled)) // [R, B, K]
+        }
+    }
+
+    /// Pre-norm: attention, then MLP, each added to its input.
+    struct Block {
+        norm1: LayerNorm,
+        attention: Attention,
+        norm2: LayerNorm,
+        mlp: Mlp,
+    }
+
+    impl Block {
+        fn new(b: &mut Builder, name: &str, config: &Vit) -> Self {
+            let width = config.width as i64;
+            Self {
+                norm1: LayerNorm::new(b, &format!("{name}.norm1"), width),
+                attention: Attention::new(b, &format!("{name}.attn"), width, config.heads as i64),
+                norm2: LayerNorm::new(b, &format!("{name}.norm2"), width),
+                mlp: Mlp::new(b, &format!("{name}.mlp"), width, config.hidden() as i64),
+            }
+        }
+
+        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+            let x = x + self.attention.forward(pass, &self.norm1.forward(pass, x));
+            &x + self.mlp.forward(pass, &self.norm2.forward(pass, &x))
+        }
     }
 }

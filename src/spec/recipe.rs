@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Error, Result};
 use crate::run::{Recipe, Schedule};
 use crate::spec::document::whole;
 
@@ -66,13 +66,7 @@ impl RecipeDraft {
                 recipe.schedule = serde_json::from_value(value.clone())
                     .map_err(|_| Error::bad_input(format!("`schedule` is \"cosine\" or \"constant\", not {value}")))?;
             }
-            _ => {
-                let error = Error::bad_input(format!("[train] has no key `{key}`"));
-                return Err(match nearest(key, KEYS) {
-                    Some(near) => error.hint(format!("did you mean `{near}`?")),
-                    None => error.hint(format!("known here: {}", KEYS.join(", "))),
-                });
-            }
+            _ => return Err(Error::bad_input(format!("[train] has no key `{key}`"))),
         }
         Ok(())
     }

@@ -1,3 +1,0 @@
-fn main() {
-    println!("{}", tch::Cuda::is_available());
-}

@@ -1,0 +1,209 @@
+//! One slot's process (D4): takes jobs on stdin, trains them, says how it goes on stdout, and never outlives the
+//! orchestrator that started it. It knows nothing of sweeps, retries or the database: results go to the runs' logs.
+
+pub mod cuda;
+pub mod noop;
+
+use std::fs::File;
+use std::io::{BufRead, Write};
+use std::os::fd::OwnedFd;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::{self, Sender};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Context, Error, Result};
+use crate::model::Io;
+use crate::run::{Named, RunConfig};
+
+/// A worker that was told to stop and has not after this long ends itself: a hang is not orphaned either.
+const GRACE: Duration = Duration::from_secs(30);
+/// Progress is for people: no more often than this.
+const PROGRESS_EVERY: Duration = Duration::from_millis(100);
+
+/// Runs that are trained together, one line of JSON on stdin. Several are a pack: equal but for learning rate, weight
+/// decay, examples and seed.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Job {
+    pub runs: Vec<Assignment>,
+}
+
+/// One attempt at one run.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Assignment {
+    pub id: String,
+    /// The run's folder: `events.jsonl` and checkpoints.
+    pub folder: PathBuf,
+    /// Counted from 1; what a `Start` and an `End` event carry.
+    pub attempt: u32,
+    pub io: Io,
+    pub config: RunConfig,
+}
+
+/// What a worker says on stdout, one line of JSON each.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "message", rename_all = "snake_case")]
+pub enum Message {
+    /// Ready for its first job.
+    Ready,
+    Progress(Progress),
+    /// The job is over; how each run ended is in its log. `failure` is said of the runs whose log has no end.
+    Finished {
+        failure: Option<String>,
+    },
+}
+
+/// `loss` is the mean over the pack, in nats per example; `examples_per_second` counts all of its runs.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Progress {
+    pub step: u64,
+    pub loss: f64,
+    pub examples_per_second: f64,
+}
+
+/// What trains a job. It writes `Start`, `Metrics` and `End` events to the log of every run (`event::EventLog`), and
+/// goes on from the checkpoint in the run's folder if there is one.
+pub trait Trainer {
+    /// Returns when all runs have ended. When `stop` is set it writes a checkpoint and `End` with `Stopped`, and
+    /// returns within seconds. `report` may be called at every step. An error is a failed attempt of every run that
+    /// has no `End`.
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()>;
+}
+
+enum Order {
+    Train(Job),
+    Stop,
+}
+
+/// Trains the jobs that come on stdin, one after the other, until stdin closes or SIGTERM comes.
+///
+/// # Errors
+/// A line that is not a job, or a stdout that is gone.
+pub fn serve(trainer: &mut dyn Trainer) -> Result<()> {
+    let mut out = take_stdout()?;
+    let stop = Arc::new(AtomicBool::new(false));
+    let (sender, orders) = mpsc::channel();
+    listen_to_signals(&stop, sender.clone())?;
+    thread::spawn({
+        let stop = stop.clone();
+        move || read_orders(&stop, &sender)
+    });
+    say(&mut out, &Message::Ready)?;
+    while let Ok(order) = orders.recv() {
+        match order {
+            Ok(Order::Train(job)) => train(trainer, &job, &stop, &mut out)?,
+            Ok(Order::Stop) => break,
+            Err(error) => return Err(error),
+        }
+        if stop.load(Ordering::Relaxed) {
+            break;
+        }
+    }
+    Ok(())
+}
+
+fn train(trainer: &mut dyn Trainer, job: &Job, stop: &AtomicBool, out: &mut File) -> Result<()> {
+    let mut last: Option<Instant> = None;
+    let result = trainer.train(job, stop, &mut |progress| {
+        if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+            last = Some(Instant::now());
+            // An orchestrator that is gone is noticed by stdin, which closes with it.
+            let _ = say(out, &Message::Progress(progress));
+        }
+    });
+    let failure = result.err().map(|error| {
+        eprintln!("error: {error}");
+        error.message
+    });
+    match say(out, &Message::Finished { failure }) {
+        Err(_) if stop.load(Ordering::Relaxed) => Ok(()),
+        said => said,
+    }
+}
+
+fn say(out: &mut File, message: &Message) -> Result<()> {
+    let mut line = serde_json::to_vec(message).context(|| "cannot write a message")?;
+    line.push(b'\n');
+    out.write_all(&line).context(|| "cannot write to the orchestrator")
+}
+
+/// Keeps the real stdout for messages and points file descriptor 1 at stderr, so that what a library prints cannot
+/// garble the protocol.
+fn take_stdout() -> Result<File> {
+    let take = || {
+        let real: OwnedFd = nix::unistd::dup(std::io::stdout())?;
+        nix::unistd::dup2_stdout(std::io::stderr())?;
+        nix::fcntl::fcntl(&real, nix::fcntl::FcntlArg::F_SETFD(nix::fcntl::FdFlag::FD_CLOEXEC))?;
+        Ok::<_, nix::Error>(File::from(real))
+    };
+    take().context(|| "cannot take over stdout")
+}
+
+/// SIGTERM (also sent by the kernel when the orchestrator dies) stops as a closed stdin does. SIGINT is the
+/// orchestrator's business.
+fn listen_to_signals(stop: &Arc<AtomicBool>, orders: Sender<Result<Order>>) -> Result<()> {
+    use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
+    let mut signals =
+        signal_hook::iterator::Signals::new([SIGINT, SIGTERM, SIGHUP]).context(|| "cannot listen to signals")?;
+    let stop = stop.clone();
+    thread::spawn(move || {
+        for signal in signals.forever() {
+            if signal != SIGINT {
+                stop_soon(&stop, &orders);
+            }
+        }
+    });
+    Ok(())
+}
+
+fn read_orders(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
+    for line in std::io::stdin().lock().lines() {
+        let Ok(line) = line else { break };
+        let job = serde_json::from_str(&line).map_err(|error| {
+            Error::failed(format!("stdin: not a job: {error}"))
+                .hint("'crossover-worker serve' is started by 'crossover run'; both must be of the same build")
+        });
+        if orders.send(job.map(Order::Train)).is_err() {
+            return;
+        }
+    }
+    stop_soon(stop, orders);
+}
+
+fn stop_soon(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
+    if !stop.swap(true, Ordering::Relaxed) {
+        let _ = orders.send(Ok(Order::Stop));
+        thread::spawn(|| {
+            thread::sleep(GRACE);
+            eprintln!("error: asked to stop and still busy after {} s: ending without a checkpoint", GRACE.as_secs());
+            std::process::exit(1);
+        });
+    }
+}
+
+/// A shape whose training step `crossover-worker measure` times: a JSON list of these on stdin, a JSON list of seconds
+/// per step on stdout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    pub model: Named,
+    pub io: Io,
+    pub batch: u64,
+}
+
+/// The worker program: `$CROSSOVER_WORKER`, else `crossover-worker` beside this program.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CROSSOVER_WORKER") {
+        return Ok(path.into());
+    }
+    let worker = std::env::current_exe()?.with_file_name("crossover-worker");
+    if worker.exists() {
+        return Ok(worker);
+    }
+    Err(Error::failed(format!("there is no worker program at {}", worker.display()))
+        .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
+}

@@ -1,0 +1,165 @@
+//! A trainer that trains nothing, to measure and to test everything around training: its loss is a function of
+//! (seed, step), it checkpoints, it resumes, and it fails when told to.
+
+use std::path::Path;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
+use std::time::{Duration, Instant, SystemTime};
+
+use super::{Assignment, Job, Progress, Trainer};
+use crate::error::{Context, Error, Result};
+use crate::event::{Event, EventLog, Outcome};
+
+/// How it behaves, from the environment: `CROSSOVER_NOOP="step_millis=5 checkpoint_every=10 crash=3:20"`.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Noop {
+    step_millis: f64,
+    /// Steps between checkpoints; 0: none but when stopped.
+    checkpoint_every: u64,
+    /// The process aborts at this step of attempts up to this number, as `ATTEMPT:STEP`.
+    crash: Option<(u32, u64)>,
+    /// An error at this step of attempts up to this number.
+    fail: Option<(u32, u64)>,
+    /// The loss of seeds from this one on is not finite at step 3.
+    diverge_from_seed: Option<u64>,
+}
+
+impl Noop {
+    /// The variable that makes `crossover-worker serve` use this trainer.
+    pub const VARIABLE: &str = "CROSSOVER_NOOP";
+
+    /// # Errors
+    /// A key that is not known, or a value that is not a number.
+    pub fn parse(text: &str) -> Result<Noop> {
+        let mut noop = Noop::default();
+        for part in text.split_whitespace() {
+            let bad = || Error::bad_input(format!("{}: cannot read '{part}'", Self::VARIABLE));
+            let (key, value) = part.split_once('=').ok_or_else(bad)?;
+            let at = || {
+                let (attempt, step) = value.split_once(':')?;
+                Some((attempt.parse().ok()?, step.parse().ok()?))
+            };
+            match key {
+                "step_millis" => noop.step_millis = value.parse().map_err(|_| bad())?,
+                "checkpoint_every" => noop.checkpoint_every = value.parse().map_err(|_| bad())?,
+                "crash" => noop.crash = Some(at().ok_or_else(bad)?),
+                "fail" => noop.fail = Some(at().ok_or_else(bad)?),
+                "diverge_from_seed" => noop.diverge_from_seed = Some(value.parse().map_err(|_| bad())?),
+                _ => return Err(bad()),
+            }
+        }
+        Ok(noop)
+    }
+
+    fn train_one(&self, run: &Assignment, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<Outcome> {
+        let started = Instant::now();
+        let mut log = EventLog::open(&run.folder)?;
+        let from_step = read_checkpoint(&run.folder)?;
+        log.append(&start(run, from_step))?;
+        let mut outcome = Outcome::Done;
+        for step in from_step + 1..=run.config.steps {
+            self.provoke(run.attempt, step)?;
+            if step == 3 && self.diverge_from_seed.is_some_and(|seed| run.config.seed >= seed) {
+                outcome = Outcome::Diverged { step };
+                break;
+            }
+            let loss = loss(run, step);
+            if step == run.config.steps || step % run.config.steps.div_ceil(run.config.train.evals.max(1)) == 0 {
+                let values = [("train_loss", 0.9), ("val_loss", 1.0), ("test_loss", 1.1), ("test_error", 0.1)];
+                let values = values.map(|(name, factor)| (name.to_string(), loss * factor)).into();
+                log.append(&Event::Metrics { step, values })?;
+            }
+            thread::sleep(Duration::from_secs_f64(self.step_millis / 1e3));
+            let speed = run.config.train.batch as f64 * (step - from_step) as f64 / started.elapsed().as_secs_f64();
+            report(Progress { step, loss, examples_per_second: speed });
+            let stopping = stop.load(Ordering::Relaxed) && step < run.config.steps;
+            if stopping || (self.checkpoint_every > 0 && step % self.checkpoint_every == 0) {
+                log.sync()?;
+                write_checkpoint(&run.folder, step)?;
+            }
+            if stopping {
+                outcome = Outcome::Stopped { step };
+                break;
+            }
+        }
+        let seconds = started.elapsed().as_secs_f64();
+        let speed = run.config.train.batch as f64 * (run.config.steps - from_step) as f64 / seconds.max(1e-9);
+        log.append(&Event::End {
+            attempt: run.attempt,
+            time: now(),
+            seconds,
+            examples_per_second: speed,
+            outcome: outcome.clone(),
+        })?;
+        Ok(outcome)
+    }
+
+    fn provoke(&self, attempt: u32, step: u64) -> Result<()> {
+        let due = |at: Option<(u32, u64)>| at.is_some_and(|(last, at)| attempt <= last && step == at);
+        if due(self.crash) {
+            eprintln!("told to crash at step {step} of attempt {attempt}");
+            std::process::abort();
+        }
+        if due(self.fail) {
+            return Err(Error::failed(format!("told to fail at step {step} of attempt {attempt}")));
+        }
+        Ok(())
+    }
+}
+
+impl Trainer for Noop {
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()> {
+        for run in &job.runs {
+            self.train_one(run, stop, report)?;
+        }
+        Ok(())
+    }
+}
+
+fn start(run: &Assignment, from_step: u64) -> Event {
+    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
+    Event::Start { attempt: run.attempt, time: now(), host, device: "cpu".into(), pid: std::process::id(), from_step }
+}
+
+/// A power law over steps and examples with its own level per arch, and a little noise per seed: fits work on it.
+fn loss(run: &Assignment, step: u64) -> f64 {
+    let level = 1.0 + run.config.model.name.len() as f64 / 10.0;
+    let tuned = 1.0 + (run.config.train.lr.log10() + 3.0).powi(2) / 10.0;
+    let scale = (run.config.examples as f64).powf(-0.3) + (step as f64).powf(-0.5);
+    0.1 + level * tuned * scale * (1.0 + 0.01 * ((run.config.seed * 31 + step) as f64).sin())
+}
+
+fn read_checkpoint(folder: &Path) -> Result<u64> {
+    let path = folder.join("noop.checkpoint");
+    match std::fs::read_to_string(&path) {
+        Ok(text) => text.parse().context(|| format!("cannot read {}", path.display())),
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
+        Err(error) => Err(error).context(|| format!("cannot read {}", path.display())),
+    }
+}
+
+fn write_checkpoint(folder: &Path, step: u64) -> Result<()> {
+    let partial = folder.join("noop.checkpoint.partial");
+    let written = std::fs::write(&partial, step.to_string())
+        .and_then(|()| std::fs::rename(&partial, folder.join("noop.checkpoint")));
+    written.context(|| format!("cannot write {}", partial.display()))
+}
+
+fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn behaviour_is_read_from_text() {
+        let noop = Noop::parse("step_millis=0.5 checkpoint_every=10 crash=1:20").unwrap();
+        assert_eq!(noop, Noop { step_millis: 0.5, checkpoint_every: 10, crash: Some((1, 20)), ..Noop::default() });
+        assert_eq!(Noop::parse("").unwrap(), Noop::default());
+        for bad in ["speed=1", "crash=3", "step_millis=x", "fast"] {
+            assert!(Noop::parse(bad).unwrap_err().message.contains(bad), "{bad}");
+        }
+    }
+}
