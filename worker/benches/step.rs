@@ -1,11 +1,11 @@
 //! Milliseconds of one training step (forward, cross entropy, backward, AdamW), by architecture and rows of a pack.
 //!
-//!     cargo bench --bench step [-- cuda]
+//!     cargo bench -p crossover-worker --bench step [-- cuda]
 
 use std::time::Instant;
 
-use crossover::model::network::{Mode, build};
-use crossover::model::{Io, resolve};
+use crossover_worker::model::network::{Mode, build};
+use crossover_worker::model::{Io, resolve};
 use tch::{Device, Kind, Tensor, no_grad};
 
 const BATCH: i64 = 64;
