@@ -73,7 +73,7 @@ fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure 
             along.filter_map(|point| Some((point.compute?, point.value))).collect()
         }),
         references: Vec::new(),
-        footnote: fits.first().map(|fit| footnote(fit)),
+        footnote: fits.first().map(footnote),
     }
 }
 
