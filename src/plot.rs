@@ -178,6 +178,9 @@ mod tests {
         hostile.series[1].band[60] = (hostile.series[1].band[60].0, 0.0, f64::INFINITY);
         hostile.crossovers.push(Mark { x: f64::NAN, interval: Some((f64::NAN, 1.0)), label: "nowhere".into() });
 
+        let mut cloud = quickstart();
+        let many: Vec<f64> = (0..80).map(|k| 250.0 * 1.07f64.powi(k)).collect();
+        cloud.series = vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)];
         let mut linear = quickstart();
         (linear.x.log, linear.y.log) = (false, false);
         let mut point = quickstart();
@@ -190,6 +193,7 @@ mod tests {
             ("eight", eight),
             ("long", long),
             ("hostile", hostile),
+            ("cloud", cloud),
             ("linear", linear),
             ("point", point),
         ]
