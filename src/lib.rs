@@ -22,6 +22,8 @@ pub mod plan;
 pub mod plot;
 #[cfg(not(torch))]
 pub mod point;
+#[cfg(not(torch))]
+pub mod progress;
 pub mod random;
 pub mod run;
 #[cfg(not(torch))]

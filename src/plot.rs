@@ -122,8 +122,16 @@ mod tests {
             x: axis("Training examples", ""),
             y: axis("Test loss", "nats per example"),
             series: vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)],
-            crossovers: vec![Mark { x: 40_000.0, interval: Some((24_000.0, 71_000.0)), label: "vit overtakes at 40k (24k to 71k)".into() }],
-            footnote: Some("Bands: 95% intervals over 1000 bootstrap resamples of runs. Two seeds a point, learning rate tuned on validation.".into()),
+            crossovers: vec![Mark {
+                x: 40_000.0,
+                interval: Some((24_000.0, 71_000.0)),
+                label: "vit overtakes at 40k (24k to 71k)".into(),
+            }],
+            footnote: Some(
+                "Bands: 95% intervals over 1000 bootstrap resamples of runs. \
+                 Two seeds a point, learning rate tuned on validation."
+                    .into(),
+            ),
             ..Figure::default()
         }
     }
@@ -157,10 +165,10 @@ mod tests {
             .collect();
 
         let mut long = quickstart();
-        long.title = Some("A title that goes on and on, because the question it answers has many parts, with <tags> & \"quotes\" in it".into());
-        long.y.label =
-            "Cross-entropy on the held-out test split after the last step of the budget, averaged over everything"
-                .into();
+        long.title = Some(
+            "A title that goes on, because the question it answers has many parts, with <tags> & \"quotes\"".into(),
+        );
+        long.y.label = "Cross-entropy on the held-out test split after the last step, averaged over everything".into();
         long.series[0].label =
             "convnet with basic blocks, width 16, stem small, trained with a cosine schedule & warmup".into();
         long.series[1].label =
@@ -178,6 +186,9 @@ mod tests {
         hostile.series[1].band[60] = (hostile.series[1].band[60].0, 0.0, f64::INFINITY);
         hostile.crossovers.push(Mark { x: f64::NAN, interval: Some((f64::NAN, 1.0)), label: "nowhere".into() });
 
+        let mut cloud = quickstart();
+        let many: Vec<f64> = (0..80).map(|k| 250.0 * 1.07f64.powi(k)).collect();
+        cloud.series = vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)];
         let mut linear = quickstart();
         (linear.x.log, linear.y.log) = (false, false);
         let mut point = quickstart();
@@ -190,6 +201,7 @@ mod tests {
             ("eight", eight),
             ("long", long),
             ("hostile", hostile),
+            ("cloud", cloud),
             ("linear", linear),
             ("point", point),
         ]

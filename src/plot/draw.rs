@@ -5,13 +5,14 @@ use super::geometry::{NEVER, Rect, covered, dashed};
 use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, named};
 use super::legend::{self, FAINT, FRONTIER, FRONTIER_WIDTH, LINE_WIDTH, Look, TEXT};
 use super::ticks::{Ticks, drawable};
-use super::{AxisSpec, Figure, Series};
+use super::{AxisSpec, Figure};
 use crate::error::Result;
 
 const GRID: Ink = Ink(0xe2_e2_e2, 1.0);
 const FINE_GRID: Ink = Ink(0xf1_f1_f1, 1.0);
 const SPINE: Ink = Ink(0x44_44_44, 1.0);
 const MINOR_LENGTH: f64 = 2.5;
+const FEW_POINTS: usize = 100;
 const CROSSOVER: Ink = Ink(0x55_55_55, 1.0);
 
 /// Errors: nothing in `figure` can be drawn on its axes.
@@ -44,27 +45,37 @@ impl Layout<'_> {
             canvas.line(&line, FRONTIER_WIDTH, FRONTIER)?;
         }
         self.draw_references(canvas)?;
-        for (index, series) in self.figure.series.iter().enumerate() {
-            self.draw_lines(canvas, series, Look::of(index))?;
-        }
-        for (index, series) in self.figure.series.iter().enumerate() {
-            let look = Look::of(index);
-            for at in self.pixels(&series.points) {
-                legend::marker(canvas, at, look.ink.at(0.8), look.shape)?;
-            }
+        // Few points are what was measured and stand out; many are a cloud that the lines must stay visible in.
+        if self.figure.series.iter().map(|series| series.points.len()).sum::<usize>() <= FEW_POINTS {
+            self.draw_lines(canvas)?;
+            self.draw_points(canvas, legend::MARKER_RADIUS, 0.8)?;
+        } else {
+            self.draw_points(canvas, 0.65 * legend::MARKER_RADIUS, 0.55)?;
+            self.draw_lines(canvas)?;
         }
         self.draw_axes(canvas)?;
         self.draw_words(canvas)?;
         if !self.legend.is_empty() { self.legend.draw(canvas, &self.legend_place) } else { Ok(()) }
     }
 
-    fn draw_lines(&self, canvas: &Canvas, series: &Series, look: Look) -> Result<()> {
-        let Strokes { inside, beyond } = self.strokes(series);
-        for stroke in inside.iter().flat_map(|line| dashed(line, look.dashes)) {
-            canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+    fn draw_lines(&self, canvas: &Canvas) -> Result<()> {
+        for (index, series) in self.figure.series.iter().enumerate() {
+            let look = Look::of(index);
+            let Strokes { inside, beyond } = self.strokes(series);
+            let inside = inside.iter().flat_map(|line| dashed(line, look.dashes));
+            for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, legend::DOTS))) {
+                canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+            }
         }
-        for stroke in beyond.iter().flat_map(|line| dashed(line, legend::DOTS)) {
-            canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+        Ok(())
+    }
+
+    fn draw_points(&self, canvas: &Canvas, radius: f64, opacity: f64) -> Result<()> {
+        for (index, series) in self.figure.series.iter().enumerate() {
+            let look = Look::of(index);
+            for at in self.pixels(&series.points) {
+                legend::marker(canvas, at, radius, look.ink.at(opacity), look.shape)?;
+            }
         }
         Ok(())
     }

@@ -162,14 +162,14 @@ impl Entry {
             }
         }
         match self.marker {
-            Some((ink, shape)) => marker(canvas, (left + 0.5 * SAMPLE, middle), ink, shape),
+            Some((ink, shape)) => marker(canvas, (left + 0.5 * SAMPLE, middle), MARKER_RADIUS, ink, shape),
             None => Ok(()),
         }
     }
 }
 
 /// A marker with a thin white edge, so that neighbours stay apart.
-pub fn marker(canvas: &Canvas, at: Xy, ink: Ink, shape: Shape) -> Result<()> {
-    canvas.fill(&shape.outline(at, MARKER_RADIUS + 0.9), WHITE.at(0.75))?;
-    canvas.fill(&shape.outline(at, MARKER_RADIUS), ink)
+pub fn marker(canvas: &Canvas, at: Xy, radius: f64, ink: Ink, shape: Shape) -> Result<()> {
+    canvas.fill(&shape.outline(at, 1.25 * radius), WHITE.at(0.9 * ink.1))?;
+    canvas.fill(&shape.outline(at, radius), ink)
 }

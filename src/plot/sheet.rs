@@ -4,8 +4,8 @@ use super::canvas::{self, Align, Raster, SCALE, Type};
 use super::legend::TEXT;
 use crate::error::{Error, Result};
 
-const LABEL: Type = Type::regular(11.0);
-const GAP: f64 = 8.0;
+const LABEL: Type = Type::regular(5.2);
+const GAP: f64 = 5.0;
 /// Tiles are enlarged by a whole factor to about this many pixels of the finished PNG.
 const SIDE: usize = 168;
 const STRIP: usize = 48;
