@@ -1,13 +1,35 @@
 //! crossover: which inductive bias wins at which scale, and where the curves cross.
+//!
+//! Two programs are made from these sources: `crossover`, and `crossover-worker` with `cfg(torch)`, the only one that
+//! links libtorch.
 
+#[cfg(not(torch))]
+pub mod budget;
+pub mod cache;
+#[cfg(not(torch))]
+pub mod cli;
 pub mod error;
+#[cfg(not(torch))]
+pub mod estimate;
 pub mod event;
+pub mod files;
+#[cfg(not(torch))]
+pub mod fit;
 pub mod model;
+#[cfg(not(torch))]
 pub mod plan;
+#[cfg(not(torch))]
+pub mod plot;
+#[cfg(not(torch))]
 pub mod point;
 pub mod random;
 pub mod run;
+#[cfg(not(torch))]
+pub mod spec;
+#[cfg(not(torch))]
 pub mod store;
 pub mod task;
+#[cfg(torch)]
+pub mod train;
 pub mod units;
 pub mod worker;

@@ -1,10 +1,36 @@
 //! Architectures: what they are called, what they cost (closed forms, D8), how they scale (D9). No libtorch here:
 //! the networks themselves are in `model/network.rs` and below, which only the worker links.
 
+// What only the network halves use is not dead.
+#![cfg_attr(not(torch), allow(dead_code))]
+
+pub mod choice;
+pub mod config;
+pub mod convnet;
+pub mod forward;
+#[cfg(torch)]
+pub mod layers;
+#[cfg(torch)]
+pub mod layout;
+#[cfg(torch)]
+pub mod network;
+#[cfg(torch)]
+pub mod pass;
+mod scale;
+pub mod tally;
+pub mod vit;
+#[cfg(torch)]
+pub mod weights;
+
 use serde::{Deserialize, Serialize};
 
-use crate::error::Result;
+use crate::error::{Error, Result, nearest};
+use crate::model::config::Arch;
 use crate::run::{Named, Settings};
+
+/// The registry, in the order of the documentation. A new arch is its file, its `mod` line, a line here and a line in
+/// `network::build`.
+static ARCHS: [Arch; 2] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>()];
 
 /// What a model sees: images of `channels x height x width`, and how many classes it tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -35,22 +61,42 @@ pub enum Target {
 
 /// Names of all archs, in the order of the documentation.
 pub fn names() -> Vec<&'static str> {
-    todo!()
+    ARCHS.iter().map(|arch| arch.name).collect()
+}
+
+/// The registry entry of `name`: its description, its named sizes, its keys.
+pub fn arch(name: &str) -> Result<&'static Arch> {
+    ARCHS.iter().find(|arch| arch.name == name).ok_or_else(|| {
+        let hint = match nearest(name, names()) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None => format!("the archs are {}", names().join(", ")),
+        };
+        Error::bad_input(format!("arch '{name}' is not known")).hint(hint)
+    })
 }
 
 /// The config of `arch` with `size` (a published model's name) as its base and `given` keys on top, all defaults
 /// filled in. Refuses unknown archs, sizes and keys and impossible values, with the nearest known name as a hint.
-pub fn resolve(_arch: &str, _size: Option<&str>, _given: &Settings) -> Result<Named> {
-    todo!()
+pub fn resolve(name: &str, size: Option<&str>, given: &Settings) -> Result<Named> {
+    let settings = (arch(name)?.resolve)(size, given)?;
+    Ok(Named { name: name.to_string(), settings })
 }
 
 /// Costs of a resolved config on this input. Refuses what does not fit together (a patch that does not divide the image).
-pub fn costs(_model: &Named, _io: Io) -> Result<Costs> {
-    todo!()
+pub fn costs(model: &Named, io: Io) -> Result<Costs> {
+    (arch(&model.name)?.costs)(&model.settings, io)
 }
 
 /// The config nearest to `target` among those that the arch's scaling rule reaches with the `given` keys held.
 /// Refuses where none is within `tolerance` (relative), naming the nearest and its cost.
-pub fn scale_to(_arch: &str, _given: &Settings, _target: Target, _tolerance: f64, _io: Io) -> Result<Named> {
-    todo!()
+pub fn scale_to(name: &str, given: &Settings, target: Target, tolerance: f64, io: Io) -> Result<Named> {
+    let settings = (arch(name)?.scale)(given, target, tolerance, io)?;
+    Ok(Named { name: name.to_string(), settings })
+}
+
+impl Costs {
+    /// FLOPs of one training step on one example: forward, and twice that for the two products of backward.
+    pub fn train_flops(&self) -> u64 {
+        self.forward_flops.saturating_mul(3)
+    }
 }

@@ -1,10 +1,18 @@
 //! From a sweep to its runs: axes expanded, sizes found, budgets resolved, costs added up. Pure: nothing is written.
 
-use serde::Serialize;
+use std::collections::HashMap;
 
-use crate::model::{Costs, Io};
-use crate::run::RunConfig;
-use crate::units::Flops;
+use serde::Serialize;
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use crate::budget::Budget;
+use crate::error::{Error, Result};
+use crate::model::{self, Costs, Io, Target};
+use crate::run::{Named, RunConfig};
+use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
+use crate::task;
+use crate::units::{Flops, si};
 
 /// A sweep, expanded.
 #[derive(Clone, Debug, Serialize)]
@@ -23,7 +31,7 @@ pub struct Plan {
 #[derive(Clone, Debug, Serialize)]
 pub struct Planned {
     pub id: String,
-    /// The curve it belongs to: the `[[model]]` entry's `name`, or its arch.
+    /// The curve it belongs to: the `[[model]]` entry's `name` or arch, and the values of further axes.
     pub label: String,
     /// Equal for runs that differ in nothing but tuned keys and seed.
     pub cell: String,
@@ -35,8 +43,204 @@ pub struct Planned {
 }
 
 /// A cell of the grid that makes no sense.
-#[derive(Clone, Debug, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Dropped {
     pub what: String,
     pub reason: String,
+}
+
+impl Plan {
+    pub fn train_flops(&self) -> Flops {
+        self.runs.iter().map(|run| run.train_flops).sum()
+    }
+}
+
+/// Expands every axis. Cells that make no sense are listed in `dropped`; a sweep without any run is refused.
+pub fn plan(sweep: &Sweep) -> Result<Plan> {
+    let mut plan = Plan {
+        sweep: sweep.name.clone(),
+        question: sweep.question.clone(),
+        source: sweep.source.clone(),
+        tuned: sweep.tuned.iter().map(|axis| axis.key.clone()).collect(),
+        runs: Vec::new(),
+        dropped: Vec::new(),
+    };
+    let mut seen = HashMap::new();
+    for variant in variants(&sweep.axes) {
+        let task = with_task_axes(sweep, &variant)?;
+        let io = task::io(&task)?;
+        for entry in &sweep.models {
+            let label = label(entry, &variant);
+            let models = sizes(entry, io, &label, &mut plan.dropped);
+            for sized in &models {
+                for &examples in &sweep.examples {
+                    for &budget in &sweep.budgets {
+                        let cell =
+                            Cell { sweep, variant: &variant, task: &task, io, label: &label, sized, examples, budget };
+                        expand(&cell, &mut plan, &mut seen)?;
+                    }
+                }
+            }
+        }
+    }
+    if plan.runs.is_empty() {
+        let reasons: Vec<String> = plan.dropped.iter().map(|d| format!("{}: {}", d.what, d.reason)).collect();
+        return Err(Error::bad_input(format!("{} has no run that makes sense\n{}", sweep.name, reasons.join("\n"))));
+    }
+    Ok(plan)
+}
+
+type Variant<'a> = Vec<(&'a Axis, &'a Value)>;
+
+/// Every combination of values of the axes.
+fn variants(axes: &[Axis]) -> Vec<Variant<'_>> {
+    axes.iter().fold(vec![Vec::new()], |variants, axis| {
+        let mut longer = Vec::with_capacity(variants.len() * axis.values.len());
+        for variant in &variants {
+            longer.extend(axis.values.iter().map(|value| [variant.as_slice(), &[(axis, value)]].concat()));
+        }
+        longer
+    })
+}
+
+fn with_task_axes(sweep: &Sweep, variant: &Variant<'_>) -> Result<Named> {
+    let mut settings = sweep.task.settings.clone();
+    for (axis, value) in variant.iter().filter(|(axis, _)| axis.on == AxisOf::Task) {
+        settings.insert(axis.key.clone(), (*value).clone());
+    }
+    task::resolve(&sweep.task.name, &settings)
+}
+
+/// Axes with several values are part of the label, so that their points are never mixed in one curve.
+fn label(entry: &ModelEntry, variant: &Variant<'_>) -> String {
+    let shown = variant.iter().filter(|(axis, _)| axis.values.len() > 1);
+    shown.fold(entry.label.clone(), |label, (axis, value)| match value.as_str() {
+        Some(text) => format!("{label} {}={text}", axis.key),
+        None => format!("{label} {}={value}", axis.key),
+    })
+}
+
+struct Sized {
+    model: Named,
+    costs: Costs,
+}
+
+/// The configs of one `[[model]]` entry; sizes that do not exist are dropped with the reason.
+fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) -> Vec<Sized> {
+    let found: Vec<(String, Result<Named>)> = match &entry.sizes {
+        Sizes::Explicit => vec![(label.to_owned(), model::resolve(&entry.arch, None, &entry.settings))],
+        Sizes::Named(names) => names
+            .iter()
+            .map(|size| (format!("{label} {size}"), model::resolve(&entry.arch, Some(size), &entry.settings)))
+            .collect(),
+        Sizes::Ladder { targets, tolerance } => targets
+            .iter()
+            .map(|&target| {
+                let found = model::scale_to(&entry.arch, &entry.settings, target, *tolerance, io);
+                let aim = match target {
+                    Target::Params(params) => format!("{} params", si(params)),
+                    Target::ForwardFlops(flops) => format!("{} forward FLOPs", si(flops)),
+                };
+                (format!("{label} at {aim}"), found)
+            })
+            .collect(),
+    };
+    let mut sized: Vec<Sized> = Vec::new();
+    for (what, model) in found {
+        match model.and_then(|model| Ok(Sized { costs: model::costs(&model, io)?, model })) {
+            Ok(new) if sized.iter().any(|old| old.model == new.model) => {
+                dropped.push(Dropped { what, reason: "the nearest config is the same as for another size".into() });
+            }
+            Ok(new) => sized.push(new),
+            Err(error) => {
+                let reason = error.hint.iter().fold(error.message, |message, hint| format!("{message}; {hint}"));
+                dropped.push(Dropped { what, reason });
+            }
+        }
+    }
+    sized
+}
+
+struct Cell<'a> {
+    sweep: &'a Sweep,
+    variant: &'a Variant<'a>,
+    task: &'a Named,
+    io: Io,
+    label: &'a str,
+    sized: &'a Sized,
+    examples: u64,
+    budget: Budget,
+}
+
+/// The runs of one cell: tuned values x seeds.
+fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) -> Result<()> {
+    let mut draft = cell.sweep.train.clone();
+    for (axis, value) in cell.variant.iter().filter(|(axis, _)| axis.on == AxisOf::Recipe) {
+        draft.set(&axis.key, value)?;
+    }
+    for tuned in variants(&cell.sweep.tuned) {
+        let mut draft = draft.clone();
+        for (axis, value) in &tuned {
+            draft.set(&axis.key, value)?;
+        }
+        let steps = match steps(cell, draft.batch()) {
+            Ok(steps) => steps,
+            Err(error) => {
+                let what = format!("{}, {} examples, {}", cell.label, cell.examples, cell.budget);
+                let dropped = Dropped { what, reason: error.message };
+                if !plan.dropped.contains(&dropped) {
+                    plan.dropped.push(dropped);
+                }
+                continue;
+            }
+        };
+        for &seed in &cell.sweep.seeds {
+            let config = RunConfig {
+                model: cell.sized.model.clone(),
+                task: cell.task.clone(),
+                examples: cell.examples,
+                steps,
+                train: draft.resolve(steps),
+                seed,
+            };
+            push(cell, config, plan, seen);
+        }
+    }
+    Ok(())
+}
+
+/// Refuses a budget that ends before every example was seen once: its data would be fewer than the axis says.
+fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
+    let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
+    let seen = steps.saturating_mul(batch);
+    if seen < cell.examples {
+        return Err(Error::bad_input(format!("the budget sees {seen} of the {} examples", cell.examples)));
+    }
+    Ok(steps)
+}
+
+fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut HashMap<String, String>) {
+    let id = config.id();
+    if let Some(first) = seen.insert(id.clone(), cell.label.to_owned()) {
+        let what = format!("{}, {} examples, seed {}", cell.label, config.examples, config.seed);
+        plan.dropped.push(Dropped { what, reason: format!("run {id} is already planned for {first}") });
+        return;
+    }
+    let Sized { model, costs } = cell.sized;
+    plan.runs.push(Planned {
+        cell: cell_id(cell, &model.name),
+        label: cell.label.to_owned(),
+        io: cell.io,
+        costs: *costs,
+        train_flops: Flops(costs.forward_flops.into()) * 3 * config.train.batch * config.steps,
+        config,
+        id,
+    });
+}
+
+/// Hash of all that is the same within a cell.
+fn cell_id(cell: &Cell<'_>, arch: &str) -> String {
+    let same = (cell.label, arch, &cell.sized.model.settings, &cell.task.settings, cell.examples, cell.budget);
+    let text = serde_json::to_string(&same).unwrap_or_default();
+    Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
 }

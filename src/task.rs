@@ -1,12 +1,31 @@
-//! Tasks: where examples come from and how they are split. What needs tensors is in `task/data.rs`, which only the
-//! worker links.
+//! Tasks: where examples come from and how they are split. One task is one file below, with its config, its source and
+//! its tests, and one line in [`ENTRIES`]. Examples are plain arrays here; tensors are made of them in `task/data.rs`,
+//! which only the worker links.
 
-use crate::error::Result;
+pub mod config;
+#[cfg(torch)]
+pub mod data;
+pub mod examples;
+pub mod fashion_mnist;
+pub mod fetch;
+pub mod files;
+pub mod holdout;
+pub mod idx;
+pub mod mnist1d;
+pub mod order;
+pub mod transform;
+
+use std::path::Path;
+
+use crate::error::{Error, Result, nearest};
 use crate::model::Io;
 use crate::run::{Named, Settings};
+use config::Entry;
+use examples::Examples;
+use transform::Transforms;
 
 /// Sizes of the three splits; they never overlap.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
 pub struct Splits {
     /// Training examples there are; none where the task is procedural and has as many as one asks for.
     pub train: Option<u64>,
@@ -14,20 +33,113 @@ pub struct Splits {
     pub test: u64,
 }
 
+/// Every task, in the order of the documentation.
+const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY];
+
 /// Names of all tasks.
 pub fn names() -> Vec<&'static str> {
-    todo!()
+    ENTRIES.iter().map(|entry| entry.name).collect()
+}
+
+/// What is known of a task by its name alone: what it is, and the files it reads.
+pub fn entry(name: &str) -> Result<&'static Entry> {
+    ENTRIES.iter().copied().find(|entry| entry.name == name).ok_or_else(|| {
+        let error = Error::bad_input(format!("there is no task '{name}'"));
+        match nearest(name, names()) {
+            Some(near) => error.hint(format!("did you mean '{near}'? 'crossover task list' shows all")),
+            None => error.hint("'crossover task list' shows all tasks"),
+        }
+    })
 }
 
 /// The task's config, all defaults filled in. Refuses unknown names, keys and values, with hints.
-pub fn resolve(_name: &str, _given: &Settings) -> Result<Named> {
-    todo!()
+pub fn resolve(name: &str, given: &Settings) -> Result<Named> {
+    let entry = entry(name)?;
+    let (of_transforms, of_source) = split_keys(given);
+    let mut keys = Transforms::keys();
+    keys.extend(entry.keys());
+    if let Some(unknown) = of_source.keys().find(|key| !keys.contains(key)) {
+        let error = Error::bad_input(format!("task '{name}' has no key '{unknown}'"));
+        return Err(match nearest(unknown, keys.iter().map(String::as_str)) {
+            Some(near) => error.hint(format!("did you mean '{near}'?")),
+            None => error.hint(format!("its keys are {}", keys.join(", "))),
+        });
+    }
+    let (source, mut settings) = entry.parse(&of_source)?;
+    let (transforms, of_transforms) = Transforms::parse(name, &of_transforms)?;
+    transforms.io(source.io())?;
+    settings.extend(of_transforms);
+    Ok(Named { name: name.into(), settings })
 }
 
-pub fn io(_task: &Named) -> Result<Io> {
-    todo!()
+pub fn io(task: &Named) -> Result<Io> {
+    let (source, transforms) = parts(task)?;
+    transforms.io(source.io())
 }
 
-pub fn splits(_task: &Named) -> Result<Splits> {
-    todo!()
+pub fn splits(task: &Named) -> Result<Splits> {
+    Ok(parts(task)?.0.splits())
+}
+
+/// Names of the classes, in the order of the labels.
+pub fn classes(task: &Named) -> Result<Vec<String>> {
+    Ok(parts(task)?.0.classes())
+}
+
+/// The three splits as plain arrays, transforms applied; `train` examples of the training order at least, if there are
+/// as many. `data` is the folder that holds a folder of files for each task ([`files::data_dir`]).
+pub fn examples(task: &Named, train: u64, data: &Path) -> Result<Examples> {
+    let (source, transforms) = parts(task)?;
+    let examples = source.load(data, train).map_err(|error| error.context(format!("task '{}'", task.name)))?;
+    transforms.apply(source.io(), examples)
+}
+
+fn parts(task: &Named) -> Result<(Box<dyn config::Source>, Transforms)> {
+    let (of_transforms, of_source) = split_keys(&task.settings);
+    let (source, _) = entry(&task.name)?.parse(&of_source)?;
+    Ok((source, Transforms::parse(&task.name, &of_transforms)?.0))
+}
+
+fn split_keys(settings: &Settings) -> (Settings, Settings) {
+    let keys = Transforms::keys();
+    settings.clone().into_iter().partition(|(key, _)| keys.contains(key))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn settings(text: &str) -> Settings {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn resolving_fills_in_defaults_and_is_stable() {
+        for name in names() {
+            let once = resolve(name, &Settings::new()).unwrap();
+            assert!(once.settings.contains_key("shuffle"), "{name}");
+            assert_eq!(once, resolve(name, &once.settings).unwrap());
+            let io = io(&once).unwrap();
+            assert_eq!(classes(&once).unwrap().len() as u64, io.classes);
+        }
+    }
+
+    #[test]
+    fn refusals_name_the_thing_and_the_nearest() {
+        let refused = |name: &str, text: &str| {
+            let error = resolve(name, &settings(text)).unwrap_err();
+            assert_eq!(error.exit_code(), 2);
+            format!("{}; {}", error.message, error.hint.unwrap_or_default())
+        };
+        assert_eq!(
+            refused("fashion-mist", "{}"),
+            "there is no task 'fashion-mist'; did you mean 'fashion-mnist'? 'crossover task list' shows all"
+        );
+        assert_eq!(
+            refused("mnist1d", r#"{"shufle": true}"#),
+            "task 'mnist1d' has no key 'shufle'; did you mean 'shuffle'?"
+        );
+        assert!(refused("mnist1d", r#"{"shuffle": 3}"#).starts_with("task 'mnist1d': shuffle: invalid type"));
+        assert!(refused("fashion-mnist", r#"{"validation": 60000}"#).contains("59999"));
+    }
 }

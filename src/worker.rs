@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::model::Io;
-use crate::run::RunConfig;
+use crate::run::{Named, RunConfig};
 
 /// A worker that was told to stop and has not after this long ends itself: a hang is not orphaned either.
 const GRACE: Duration = Duration::from_secs(30);
@@ -183,4 +183,27 @@ fn stop_soon(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
             std::process::exit(1);
         });
     }
+}
+
+/// A shape whose training step `crossover-worker measure` times: a JSON list of these on stdin, a JSON list of seconds
+/// per step on stdout.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Shape {
+    pub model: Named,
+    pub io: Io,
+    pub batch: u64,
+}
+
+/// The worker program: `$CROSSOVER_WORKER`, else `crossover-worker` beside this program.
+pub fn program() -> Result<PathBuf> {
+    if let Some(path) = std::env::var_os("CROSSOVER_WORKER") {
+        return Ok(path.into());
+    }
+    let worker = std::env::current_exe()?.with_file_name("crossover-worker");
+    if worker.exists() {
+        return Ok(worker);
+    }
+    Err(Error::failed(format!("there is no worker program at {}", worker.display()))
+        .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
 }

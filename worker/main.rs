@@ -3,8 +3,10 @@
 use std::process::ExitCode;
 
 use clap::{Parser, Subcommand};
-use crossover::error::Result;
-use crossover::worker::{self, noop::Noop};
+use crossover_worker::error::{Context, Result};
+use crossover_worker::model::forward::{self, ForwardArgs};
+use crossover_worker::train::{self, Libtorch, measure, process};
+use crossover_worker::worker::{self, Shape, noop::Noop};
 
 #[derive(Parser)]
 #[command(name = "crossover-worker", version, about = "Trains for 'crossover'; not meant to be started by hand")]
@@ -20,7 +22,13 @@ enum Command {
         /// `cpu`, or `cuda:N`; of several GPUs the worker sees only its own.
         #[arg(long, default_value = "cpu")]
         device: String,
+        /// Threads of one operation.
+        #[arg(long, default_value_t = 1)]
+        threads: usize,
     },
+    /// Time training steps: a JSON list of shapes on stdin, seconds per step on stdout.
+    Measure,
+    Forward(ForwardArgs),
 }
 
 fn main() -> ExitCode {
@@ -38,14 +46,26 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve { device } => {
+        Command::Serve { device, threads } => {
             if device.starts_with("cuda") {
                 worker::cuda::load()?;
             }
             if let Some(behaviour) = std::env::var_os(Noop::VARIABLE) {
                 return worker::serve(&mut Noop::parse(&behaviour.to_string_lossy())?);
             }
-            Err(crossover::error::Error::failed(format!("no trainer yet; libtorch: {}", tch::Cuda::is_available())))
+            process::prepare(threads);
+            worker::serve(&mut Libtorch::new(train::parse_device(&device)?))
         }
+        Command::Measure => {
+            process::prepare(1);
+            let shapes: Vec<Shape> = serde_json::from_reader(std::io::stdin()).context(|| "stdin: not shapes")?;
+            let seconds = shapes
+                .iter()
+                .map(|shape| measure::step_seconds(&shape.model, shape.io, shape.batch, tch::Device::Cpu))
+                .collect::<Result<Vec<f64>>>()?;
+            println!("{}", serde_json::to_string(&seconds).context(|| "cannot write seconds")?);
+            Ok(())
+        }
+        Command::Forward(args) => forward::run(&args),
     }
 }

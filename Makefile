@@ -1,0 +1,29 @@
+# Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
+# and Python's pip.
+.PHONY: quickstart test libtorch data build bench clean
+SHELL := /bin/bash
+store := runs
+
+quickstart: build data                ## set up, train sweeps/quickstart.toml, fit it, draw it
+	scripts/quickstart.sh $(store)
+
+test: libtorch                        ## set up, check formatting and lints, run every quick test
+	cargo fmt --all --check
+	cargo clippy --release --all-targets --locked -- -D warnings
+	cargo build --release --locked
+	cargo test --release --locked
+
+libtorch:                             ## libtorch 2.11.0 into the shared cache folder (about 545 MB, once)
+	scripts/libtorch.sh
+
+data: build                           ## Fashion-MNIST into the shared cache folder (about 31 MB, once)
+	scripts/data.sh
+
+build: libtorch                       ## both programs, in target/release
+	cargo build --release --locked
+
+bench: libtorch                       ## side-by-side ratios and rates; no pass or fail
+	cargo bench --locked
+
+clean:                                ## build outputs; runs and the cache folder stay
+	cargo clean

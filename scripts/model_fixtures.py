@@ -1,0 +1,132 @@
+#!/usr/bin/env python3
+"""Makes worker/tests/model/fixtures/: small models of timm and torchvision with random weights, what they answer, what they
+cost. Needs torch, torchvision, timm, safetensors and numpy; the tests need none of them.
+
+    python scripts/model_fixtures.py
+
+Each case: NAME.safetensors (weights), NAME.images.npy, NAME.logits.npy (evaluation mode), and a line in cases.json with
+the config, parameters and forward FLOPs of one image (torch's FlopCounterMode, fused attention off), and for one
+training step on the same images with labels 0, 1, 2, … modulo classes: the loss, the norm of its gradient, and the sum
+of the updated running statistics.
+"""
+
+import json
+import pathlib
+
+import numpy as np
+import timm
+import torch
+import torchvision
+from safetensors.torch import save_file
+from torch.utils.flop_counter import FlopCounterMode
+
+timm.layers.set_fused_attn(False)
+OUT = pathlib.Path(__file__).parent.parent / "worker/tests/model/fixtures"
+
+
+def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, flat=False):
+    """torchvision's ResNet at another width, number of stages and stem."""
+    kind = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}[block]
+    model = torchvision.models.resnet.ResNet(kind, [1, 1, 1, 1], num_classes=classes)
+    model.inplanes = width
+    if stem == "small":
+        model.conv1 = torch.nn.Conv2d(channels, width, 3, 1, 1, bias=False)
+        model.maxpool = torch.nn.Identity()
+    else:
+        model.conv1 = torch.nn.Conv2d(channels, width, 7, 2, 3, bias=False)
+    model.bn1 = torch.nn.BatchNorm2d(width)
+    for stage in range(4):
+        layer = torch.nn.Identity()
+        if stage < len(depths):
+            layer = model._make_layer(kind, width << stage, depths[stage], stride=1 if stage == 0 else 2)
+        setattr(model, f"layer{stage + 1}", layer)
+    model.fc = torch.nn.Linear(model.inplanes, classes)
+    if flat:  # one-row images: kernels one pixel high
+        for module in model.modules():
+            if isinstance(module, torch.nn.Conv2d):
+                k, s = module.kernel_size[1], module.stride[1]
+                module.kernel_size, module.stride, module.padding = (1, k), (1, s), (0, k // 2)
+                module.weight = torch.nn.Parameter(module.weight[:, :, k // 2 : k // 2 + 1].clone())
+    return model
+
+
+def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ratio=4.0, channels=3, classes=10):
+    model = timm.models.vision_transformer.VisionTransformer(
+        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width, depth=depth,
+        num_heads=heads, mlp_ratio=mlp_ratio, class_token=pool == "cls",
+        global_pool="token" if pool == "cls" else "avg", pos_embed="learn" if position == "learned" else "none",
+    )
+    if position == "sincos":
+        # big_vision, models/vit.py, posemb_sincos_2d, in numpy
+        h, w = model.patch_embed.grid_size
+        y, x = np.mgrid[:h, :w]
+        omega = 1.0 / (10_000 ** (np.arange(width // 4) / (width // 4 - 1)))
+        y, x = np.einsum("m,d->md", y.flatten(), omega), np.einsum("m,d->md", x.flatten(), omega)
+        code = np.concatenate([np.sin(x), np.cos(x), np.sin(y), np.cos(y)], axis=1)
+        if pool == "cls":
+            code = np.concatenate([np.zeros((1, width)), code])
+        model.pos_embed = torch.nn.Parameter(torch.tensor(code[None], dtype=torch.float32), requires_grad=False)
+    return model
+
+
+def case(name, arch, keys, io, model, batch=4):
+    torch.manual_seed(sum(map(ord, name)))
+    fixed = {n for n, p in model.named_parameters() if not p.requires_grad}
+    for n, p in model.named_parameters():
+        if n not in fixed:
+            torch.nn.init.normal_(p, 1.0 if p.dim() == 1 and "norm" in n or "bn" in n else 0.0, 0.1)
+    for n, b in model.named_buffers():
+        if "running" in n:
+            b.uniform_(0.5, 1.5)
+    channels, height, width, classes = io
+    images = torch.randn(batch, channels, height, width)
+    weights = {n: t.contiguous() for n, t in model.state_dict().items() if n not in fixed}
+    save_file(weights, OUT / f"{name}.safetensors")
+    np.save(OUT / f"{name}.images.npy", images.numpy())
+    model.eval()
+    with torch.no_grad():
+        np.save(OUT / f"{name}.logits.npy", model(images).numpy())
+    line = {"name": name, "arch": arch, "keys": keys, "input": [channels, height, width], "classes": classes}
+    line |= costs(model, images[:1])
+    model.train()
+    loss = torch.nn.functional.cross_entropy(model(images), torch.arange(batch) % classes)
+    loss.backward()
+    grads = [p.grad.double().square().sum() for p in model.parameters() if p.grad is not None]
+    line["loss"] = loss.item()
+    line["gradient_norm"] = sum(grads).sqrt().item()
+    line["running_sum"] = sum(b.double().sum().item() for n, b in model.named_buffers() if "running" in n)
+    return line
+
+
+def costs(model, image):
+    model.eval()
+    counter = FlopCounterMode(display=False)
+    with counter, torch.no_grad():
+        model(image)
+    params = sum(p.numel() for p in model.parameters() if p.requires_grad)
+    return {"params": params, "forward_flops": counter.get_total_flops()}
+
+
+def cases():
+    small = dict(width=4, depths=[1, 1])
+    yield case("convnet-basic", "convnet", small, (3, 9, 8, 10), resnet(**small))
+    keys = dict(width=2, depths=[2, 1, 1], block="bottleneck")
+    yield case("convnet-bottleneck", "convnet", keys, (1, 12, 12, 5), resnet(**keys, channels=1, classes=5))
+    keys = dict(width=3, depths=[1, 2], stem="large")
+    yield case("convnet-large-stem", "convnet", keys, (3, 33, 40, 7), resnet(**keys, classes=7), batch=2)
+    keys = dict(width=4, depths=[1, 1, 1])
+    yield case("convnet-signal", "convnet", keys, (1, 1, 40, 10), resnet(**keys, channels=1, flat=True))
+    keys = dict(width=12, depth=2, heads=3, patch=4)
+    yield case("vit-cls", "vit", keys, (3, 8, 12, 10), vit((8, 12), **keys))
+    keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", position="none", mlp_ratio=2.5)
+    yield case("vit-mean", "vit", keys, (1, 6, 6, 5), vit(6, **keys, channels=1, classes=5))
+    keys = dict(width=12, depth=1, heads=1, patch=5, pool="mean", position="sincos")
+    yield case("vit-signal", "vit", keys, (1, 1, 40, 10), vit((1, 40), **{**keys, "patch": (1, 5)}, channels=1))
+    keys = dict(width=8, depth=1, heads=2, patch=4, position="sincos")
+    yield case("vit-sincos-cls", "vit", keys, (3, 8, 8, 10), vit(8, **keys))
+
+
+if __name__ == "__main__":
+    OUT.mkdir(parents=True, exist_ok=True)
+    lines = [json.dumps(line) for line in cases()]
+    (OUT / "cases.json").write_text("[\n" + ",\n".join(lines) + "\n]\n")

@@ -1,0 +1,95 @@
+//! Budgets in any unit, resolved once (D10): the training loop knows only steps.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::units::Flops;
+
+/// How long to train, in the unit that the sweep names.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Budget {
+    /// Passes over the run's own training examples.
+    Epochs(f64),
+    Steps(f64),
+    /// Examples seen, repeated ones counted each time.
+    Examples(f64),
+    /// Training FLOPs, three times forward (D8).
+    Flops(f64),
+}
+
+impl Budget {
+    pub const UNITS: [&'static str; 4] = ["epochs", "steps", "examples", "flops"];
+
+    /// The budget of `amount` in `unit`, one of [`Self::UNITS`].
+    pub fn new(unit: &str, amount: f64) -> Result<Self> {
+        if !(amount.is_finite() && amount > 0.0) {
+            return Err(Error::bad_input(format!("a budget of {amount} {unit} trains nothing; it has to be positive")));
+        }
+        match unit {
+            "epochs" => Ok(Budget::Epochs(amount)),
+            "steps" if amount.fract() == 0.0 => Ok(Budget::Steps(amount)),
+            "steps" => Err(Error::bad_input(format!("`steps` counts whole steps, not {amount}"))),
+            "examples" => Ok(Budget::Examples(amount)),
+            "flops" => Ok(Budget::Flops(amount)),
+            _ => Err(Error::bad_input(format!("a budget has no unit `{unit}`"))
+                .hint(format!("units: {}", Self::UNITS.join(", ")))),
+        }
+    }
+
+    /// Optimizer steps: epochs and examples are rounded up so that what was asked for is seen, FLOPs down so that the
+    /// budget is kept. Refuses a budget that buys no step.
+    pub fn steps(self, examples: u64, batch: u64, forward_flops: u64) -> Result<u64> {
+        let batch_size = batch as f64;
+        let step_flops = (Flops(forward_flops.into()) * 3 * batch).as_f64();
+        let steps = match self {
+            Budget::Epochs(epochs) => (epochs * examples as f64 / batch_size).ceil(),
+            Budget::Steps(steps) => steps,
+            Budget::Examples(seen) => (seen / batch_size).ceil(),
+            Budget::Flops(flops) => (flops / step_flops).floor(),
+        };
+        if steps < 1.0 {
+            return Err(Error::bad_input(format!("{self} buys no step: one step is {step_flops:.3e} FLOPs")));
+        }
+        if steps > 1e12 {
+            return Err(Error::bad_input(format!("{self} is {steps:.1e} steps; at most 1e12 can be run")));
+        }
+        Ok(steps as u64)
+    }
+}
+
+impl std::fmt::Display for Budget {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        let (amount, unit) = match self {
+            Budget::Epochs(amount) => (amount, "epochs"),
+            Budget::Steps(amount) => (amount, "steps"),
+            Budget::Examples(amount) => (amount, "examples"),
+            Budget::Flops(amount) => (amount, "FLOPs"),
+        };
+        write!(f, "{} {unit}", crate::units::si(*amount))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_unit_resolves_to_steps() {
+        let steps = |unit, amount| Budget::new(unit, amount).unwrap().steps(1000, 64, 1_000_000).unwrap();
+        assert_eq!(steps("epochs", 2.0), 32); // 2000 / 64 = 31.25
+        assert_eq!(steps("steps", 7.0), 7);
+        assert_eq!(steps("examples", 641.0), 11);
+        assert_eq!(steps("flops", 1e9), 5); // one step is 1.92e8
+    }
+
+    #[test]
+    fn budgets_that_train_nothing_are_refused() {
+        for (unit, amount) in [("epochs", 0.0), ("steps", -1.0), ("steps", 1.5), ("examples", f64::NAN), ("hours", 1.0)]
+        {
+            assert!(Budget::new(unit, amount).is_err(), "{unit} {amount}");
+        }
+        assert!(Budget::Flops(1e6).steps(1000, 64, 1_000_000).is_err());
+        assert!(Budget::Epochs(1e30).steps(1000, 64, 1).is_err());
+    }
+}

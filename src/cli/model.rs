@@ -1,0 +1,148 @@
+//! `crossover model`: the architectures, what a config of one costs, and a forward pass with given weights.
+
+use std::ffi::OsString;
+use std::process::Command;
+
+use clap::Subcommand;
+use serde::Serialize;
+
+use crate::cli::print_json;
+use crate::cli::table::table;
+use crate::error::{Context, Error, Result};
+use crate::model::choice::ModelChoice;
+use crate::model::forward::ForwardArgs;
+use crate::model::{Io, arch, costs, names};
+use crate::run::{Named, Settings};
+use crate::units::si;
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Model,
+}
+
+#[derive(Subcommand)]
+enum Model {
+    /// List the architectures and their published sizes
+    #[command(after_help = "Examples:
+  crossover model list
+  crossover model list --json | jq '.[].keys'")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Show a config's parameters and FLOPs
+    #[command(after_help = "Examples:
+  crossover model info vit
+  crossover model info convnet --size resnet-50 --input 3x224x224 --classes 1000
+  crossover model info vit --set width=96 depth=6 heads=3 pool=mean --input 1x28x28 --json
+
+A multiply-add is two FLOPs; matrix products, convolutions and attention count, element-wise work does not. Training
+takes three times the forward pass.")]
+    Info {
+        #[command(flatten)]
+        model: ModelChoice,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Run a model with given weights on images and write its logits
+    #[command(after_help = "Examples:
+  crossover model forward vit --size b16 --input 3x224x224 --classes 1000 \\
+    --weights vit_b16.safetensors --images images.npy -o logits.npy")]
+    Forward(ForwardArgs),
+}
+
+#[derive(Serialize)]
+struct Listed {
+    arch: &'static str,
+    about: &'static str,
+    sizes: Vec<&'static str>,
+    /// With their defaults.
+    keys: Settings,
+}
+
+/// What `model info` prints.
+#[derive(Serialize)]
+struct Info<'a> {
+    arch: &'a str,
+    settings: &'a Settings,
+    input: [u64; 3],
+    classes: u64,
+    params: u64,
+    active_params: u64,
+    forward_flops: u64,
+    train_flops: u64,
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Model::List { json } => list(*json),
+        Model::Info { model, json } => info(&model.model()?, model.io()?, *json),
+        Model::Forward(args) => forward(args),
+    }
+}
+
+fn list(json: bool) -> Result<()> {
+    let listed = names().into_iter().map(|name| {
+        let arch = arch(name)?;
+        let sizes = (arch.sizes)().into_iter().map(|(size, _)| size).collect();
+        Ok(Listed { arch: name, about: arch.about, sizes, keys: (arch.defaults)()? })
+    });
+    let listed = listed.collect::<Result<Vec<_>>>()?;
+    if json {
+        return print_json(&listed);
+    }
+    let columns = ["arch", "what", "sizes"];
+    let rows = listed.iter().map(|arch| vec![arch.arch.into(), arch.about.into(), arch.sizes.join(" ")]);
+    println!("{}\n", table(&columns, &columns, rows));
+    println!("'crossover model info ARCH' shows the keys of one and what it costs.");
+    Ok(())
+}
+
+fn info(model: &Named, io: Io, json: bool) -> Result<()> {
+    let costs = costs(model, io)?;
+    let info = Info {
+        arch: &model.name,
+        settings: &model.settings,
+        input: [io.channels, io.height, io.width],
+        classes: io.classes,
+        params: costs.params,
+        active_params: costs.active_params,
+        forward_flops: costs.forward_flops,
+        train_flops: costs.train_flops(),
+    };
+    if json {
+        return print_json(&info);
+    }
+    let shown = |value: u64| format!("{value} ({})", si(value as f64));
+    let mut rows = vec![vec!["arch".into(), model.name.clone()]];
+    rows.extend(model.settings.iter().map(|(key, value)| vec![key.clone(), value.to_string()]));
+    rows.push(vec!["input".into(), info.input.map(|side| side.to_string()).join("x")]);
+    rows.push(vec!["classes".into(), io.classes.to_string()]);
+    rows.push(vec!["params".into(), shown(info.params)]);
+    if info.active_params != info.params {
+        rows.push(vec!["active_params".into(), shown(info.active_params)]);
+    }
+    rows.push(vec!["forward_flops".into(), shown(info.forward_flops)]);
+    rows.push(vec!["train_flops".into(), shown(info.train_flops)]);
+    println!("{}", table(&["key", "value"], &["key", "value"], rows));
+    Ok(())
+}
+
+/// Hands over to the worker program: this one does not load libtorch (D2).
+fn forward(args: &ForwardArgs) -> Result<()> {
+    let worker = crate::worker::program()?;
+    let status = Command::new(&worker)
+        .arg(OsString::from("forward"))
+        .args(args.command_line())
+        .status()
+        .context(|| format!("cannot start {}", worker.display()))?;
+    match status.code() {
+        Some(0) => Ok(()),
+        // The worker has said what was wrong.
+        Some(code) => std::process::exit(code),
+        None => Err(Error::failed(format!("{} ended by a signal: {status}", worker.display()))),
+    }
+}

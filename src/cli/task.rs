@@ -1,0 +1,134 @@
+//! `crossover task`: which tasks there are, what one looks like, and getting its files.
+
+use clap::Subcommand;
+use serde_json::{Value, json};
+
+use crate::cli::print_json;
+use crate::cli::table::table;
+use crate::error::{Error, Result};
+use crate::run::{Named, Settings};
+use crate::task::{self, fetch, files};
+
+#[derive(clap::Args)]
+pub struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// All tasks: what they are, their shapes and splits, and whether their files are on disk
+    #[command(after_help = "Examples:\n  crossover task list\n  crossover task list --json")]
+    List {
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// One task: its settings, splits and classes
+    #[command(
+        after_help = "Examples:\n  crossover task show fashion-mnist\n  crossover task show mnist1d --set shuffle=true --json"
+    )]
+    Show {
+        name: String,
+        /// A setting of the task, as in a sweep's task table; may be given many times
+        #[arg(long = "set", value_name = "KEY=VALUE")]
+        set: Vec<String>,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
+    /// Get the files of a task from their public address, checked, going on where it broke off
+    #[command(after_help = "Example:\n  crossover task fetch fashion-mnist")]
+    Fetch { name: String },
+}
+
+pub fn run(args: &Args) -> Result<()> {
+    match &args.command {
+        Command::List { json } => list(*json),
+        Command::Show { name, set, json } => show(name, set, *json),
+        Command::Fetch { name } => {
+            fetch::fetch(task::entry(name)?, &files::data_dir()?, &mut |line| eprintln!("{line}"))
+        }
+    }
+}
+
+fn list(json: bool) -> Result<()> {
+    let described = task::names()
+        .into_iter()
+        .map(|name| describe(&task::resolve(name, &Settings::new())?))
+        .collect::<Result<Vec<_>>>()?;
+    if json {
+        return print_json(&Value::Array(described));
+    }
+    let columns = ["name", "about", "input", "classes", "train", "validation", "test", "files"];
+    let rows = described.iter().map(|task| columns.map(|column| shown(&task[column])).to_vec());
+    println!("{}", table(&columns, &["name", "about", "input", "files"], rows));
+    Ok(())
+}
+
+fn show(name: &str, set: &[String], json: bool) -> Result<()> {
+    let named = task::resolve(name, &parse_settings(set)?)?;
+    let described = describe(&named)?;
+    if json {
+        return print_json(&described);
+    }
+    for key in ["name", "about", "input", "classes", "train", "validation", "test", "files", "folder"] {
+        println!("{key:<11} {}", shown(&described[key]));
+    }
+    println!("{:<11} {}", "labels", task::classes(&named)?.join(", "));
+    for (key, value) in &named.settings {
+        println!("{:<11} {key} = {value}", "setting");
+    }
+    if described["files"] == "missing" {
+        eprintln!("hint: crossover task fetch {name}");
+    }
+    Ok(())
+}
+
+fn describe(task: &Named) -> Result<Value> {
+    let entry = task::entry(&task.name)?;
+    let (io, splits) = (task::io(task)?, task::splits(task)?);
+    let data = files::data_dir()?;
+    let found = entry.files.iter().map(|file| files::find(&data, entry.name, file)).collect::<Option<Vec<_>>>();
+    let files = match &found {
+        Some(paths) if paths.is_empty() => "none needed",
+        Some(_) => "on disk",
+        None => "missing",
+    };
+    let folder = found.as_ref().and_then(|paths| paths.first()?.parent().map(|folder| folder.display().to_string()));
+    Ok(json!({
+        "name": task.name,
+        "about": entry.about,
+        "input": format!("{}x{}x{}", io.channels, io.height, io.width),
+        "classes": io.classes,
+        "train": splits.train,
+        "validation": splits.validation,
+        "test": splits.test,
+        "files": files,
+        "folder": folder,
+        "labels": task::classes(task)?,
+        "settings": task.settings,
+    }))
+}
+
+/// `KEY=VALUE` as in TOML; a value that is no TOML is a string.
+fn parse_settings(set: &[String]) -> Result<Settings> {
+    set.iter()
+        .map(|pair| {
+            let (key, value) = pair.split_once('=').ok_or_else(|| {
+                Error::bad_input(format!("--set takes KEY=VALUE, and got '{pair}'"))
+                    .hint("for example --set shuffle=true")
+            })?;
+            let value = serde_json::from_str(value).unwrap_or_else(|_| Value::String(value.into()));
+            Ok((key.to_owned(), value))
+        })
+        .collect()
+}
+
+fn shown(value: &Value) -> String {
+    match value {
+        Value::Null => "any".into(),
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
+    }
+}

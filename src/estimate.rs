@@ -1,0 +1,171 @@
+//! How long a plan will take here: seconds per step measured once per shape on this machine, by the worker (so that
+//! this program needs no libtorch), cached, and interpolated between the sizes of an arch.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::PathBuf;
+use std::process::{Command, Stdio};
+
+use serde::Serialize;
+use sha2::{Digest, Sha256};
+
+use crate::cache;
+use crate::error::{Context, Error, Result};
+use crate::plan::{Plan, Planned};
+use crate::task;
+use crate::worker::{self, Shape};
+
+/// Larger steps are measured on fewer examples and scaled up, so that measuring stays short.
+const MEASURED_FLOPS: u64 = 20_000_000_000;
+
+/// What `plan` says about time and disk.
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
+pub struct Estimate {
+    /// Of all runs, on one slot.
+    pub slot_seconds: f64,
+    pub slots: usize,
+    /// On all slots.
+    pub seconds: f64,
+    pub disk_bytes: u64,
+}
+
+/// Seconds of each run of the plan on one slot, in the order of its runs.
+pub fn seconds_per_run(plan: &Plan) -> Result<Vec<f64>> {
+    let mut timings = Timings::load()?;
+    let anchors = anchors(plan);
+    timings.measure(anchors.values().flatten().map(|run| measured_shape(run)))?;
+    plan.runs.iter().map(|run| run_seconds(run, &anchors, &timings)).collect()
+}
+
+/// Time and disk of what is not done yet. `slots` work side by side; the longest run is a lower bound.
+pub fn estimate(plan: &Plan, seconds: &[f64], slots: usize) -> Estimate {
+    let slot_seconds: f64 = seconds.iter().sum();
+    let longest = seconds.iter().copied().fold(0.0, f64::max);
+    Estimate {
+        slot_seconds,
+        slots,
+        seconds: (slot_seconds / slots as f64).max(longest),
+        disk_bytes: disk_bytes(plan, slots),
+    }
+}
+
+/// Checkpoints of the runs under way (parameters and two moments, once more while one is replaced), the final weights
+/// and about 4 kB of config and metrics of each run.
+pub fn disk_bytes(plan: &Plan, slots: usize) -> u64 {
+    let mut largest: Vec<u64> = plan.runs.iter().map(|run| run.costs.params).collect();
+    largest.sort_unstable_by(|a, b| b.cmp(a));
+    let checkpoints: u64 = largest.iter().take(slots).map(|params| 2 * 3 * 4 * params).sum();
+    checkpoints + plan.runs.iter().map(|run| 4096 + 4 * run.costs.params).sum::<u64>()
+}
+
+/// Per label and batch, the smallest and the largest model: others lie between.
+fn anchors(plan: &Plan) -> BTreeMap<(&str, u64), Vec<&Planned>> {
+    let mut ends: BTreeMap<(&str, u64), (&Planned, &Planned)> = BTreeMap::new();
+    for run in &plan.runs {
+        let (small, large) = ends.entry((&run.label, run.config.train.batch)).or_insert((run, run));
+        if run.costs.forward_flops < small.costs.forward_flops {
+            *small = run;
+        }
+        if run.costs.forward_flops > large.costs.forward_flops {
+            *large = run;
+        }
+    }
+    ends.into_iter().map(|(key, (small, large))| (key, vec![small, large])).collect()
+}
+
+fn measured_shape(run: &Planned) -> Shape {
+    let step_flops = 3 * run.costs.forward_flops.max(1);
+    let batch = run.config.train.batch.min((MEASURED_FLOPS / step_flops).max(1));
+    Shape { model: run.config.model.clone(), io: run.io, batch }
+}
+
+fn run_seconds(run: &Planned, anchors: &BTreeMap<(&str, u64), Vec<&Planned>>, timings: &Timings) -> Result<f64> {
+    let ends = &anchors[&(run.label.as_str(), run.config.train.batch)];
+    let known: Vec<(f64, f64)> = ends
+        .iter()
+        .filter_map(|end| {
+            let shape = measured_shape(end);
+            let per_example = timings.get(&shape)? / shape.batch as f64;
+            Some(((end.costs.forward_flops.max(1) as f64).ln(), per_example.ln()))
+        })
+        .collect();
+    let [small, large] = known.as_slice() else {
+        return Err(Error::failed(format!("the step time of {} was not measured", run.label)));
+    };
+    let share = if large.0 > small.0 {
+        ((run.costs.forward_flops.max(1) as f64).ln() - small.0) / (large.0 - small.0)
+    } else {
+        0.0
+    };
+    let per_example = (small.1 + share * (large.1 - small.1)).exp();
+    let splits = task::splits(&run.config.task)?;
+    // Evaluation is a forward pass, a third of a training step.
+    let evaluated = (splits.validation + splits.test) * run.config.train.evals.min(run.config.steps);
+    let trained = run.config.train.batch * run.config.steps;
+    Ok(per_example * (trained as f64 + evaluated as f64 / 3.0))
+}
+
+/// Measured seconds per step by shape, kept in the cache folder.
+struct Timings {
+    path: PathBuf,
+    seconds: BTreeMap<String, f64>,
+}
+
+impl Timings {
+    /// A cache that cannot be read is measured anew.
+    fn load() -> Result<Self> {
+        let path = cache::dir()?.join("step-seconds.json");
+        let seconds = std::fs::read(&path).ok().and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
+        Ok(Self { path, seconds })
+    }
+
+    /// The shape, this machine's processor and this version: what a step time depends on.
+    fn key(shape: &Shape) -> String {
+        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+        let cpu = cpu.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
+        let shape = serde_json::to_string(shape).unwrap_or_default();
+        let digest = Sha256::digest(format!("{} {cpu} {shape}", env!("CARGO_PKG_VERSION")));
+        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+
+    fn get(&self, shape: &Shape) -> Option<f64> {
+        self.seconds.get(&Self::key(shape)).copied()
+    }
+
+    fn measure(&mut self, wanted: impl Iterator<Item = Shape>) -> Result<()> {
+        let mut shapes = Vec::new();
+        for shape in wanted {
+            if self.get(&shape).is_none() && !shapes.contains(&shape) {
+                shapes.push(shape);
+            }
+        }
+        if shapes.is_empty() {
+            return Ok(());
+        }
+        eprintln!("measuring the training step of {} models on this machine (kept for next time)", shapes.len());
+        let seconds = ask_worker(&shapes)?;
+        if seconds.len() != shapes.len() {
+            return Err(Error::failed(format!("crossover-worker timed {} of {} shapes", seconds.len(), shapes.len())));
+        }
+        self.seconds.extend(shapes.iter().map(Self::key).zip(seconds));
+        let text = serde_json::to_vec(&self.seconds).context(|| "cannot write step times")?;
+        crate::files::write_atomically(&self.path, &text)
+    }
+}
+
+fn ask_worker(shapes: &[Shape]) -> Result<Vec<f64>> {
+    let worker = worker::program()?;
+    let failed = || format!("cannot time training steps with {}", worker.display());
+    let mut child =
+        Command::new(&worker).arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(failed)?;
+    let question = serde_json::to_vec(shapes).context(failed)?;
+    if let Some(mut stdin) = child.stdin.take() {
+        stdin.write_all(&question).context(failed)?;
+    }
+    let output = child.wait_with_output().context(failed)?;
+    if !output.status.success() {
+        return Err(Error::failed(format!("{}: it ended with {}", failed(), output.status))
+            .hint("'crossover plan --no-time' plans without an estimate"));
+    }
+    serde_json::from_slice(&output.stdout).context(failed)
+}

@@ -1,0 +1,151 @@
+//! What an architecture family says about itself: its keys, its published sizes, its closed-form costs and its scaling
+//! rule. One file implements [`Config`]; the registry holds it as an [`Arch`].
+
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use serde_json::Value;
+
+use crate::error::{Error, Result, nearest};
+use crate::model::{Costs, Io, Target, scale};
+use crate::run::Settings;
+
+/// A family's config: a serde struct with `deny_unknown_fields, default`, each key documented at its field.
+pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
+    const NAME: &'static str;
+    /// One line for `model list`, with the source.
+    const ABOUT: &'static str;
+    /// Published models, by name.
+    const SIZES: &'static [Size<Self>];
+
+    /// Rules that hold whatever the input.
+    fn check(&self) -> Result<()>;
+
+    /// Closed forms. Refuses only what does not fit the input, and may be asked about configs that `check` refuses.
+    fn costs(&self, io: Io) -> Result<Costs>;
+
+    /// The scaling rule, first half: the shapes to choose from (depths, mostly), their width still open. Keys that
+    /// `held` has stay as they are in `self`.
+    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self>;
+
+    /// The scaling rule, second half: this shape at a width, with all that follows from the width. Costs grow with it.
+    fn widened(&self, width: u64, held: &Settings) -> Self;
+
+    /// How far this config is from the family's usual proportions; 0 is usual, 1 is a factor of e off.
+    fn oddness(&self) -> f64;
+}
+
+/// A published model.
+pub struct Size<C> {
+    pub name: &'static str,
+    pub source: &'static str,
+    pub config: fn() -> C,
+}
+
+/// A family in the registry, its config type forgotten.
+pub struct Arch {
+    pub name: &'static str,
+    pub about: &'static str,
+    /// Published sizes with their sources.
+    pub sizes: fn() -> Vec<(&'static str, &'static str)>,
+    /// All keys with their defaults.
+    pub defaults: fn() -> Result<Settings>,
+    pub(super) resolve: fn(Option<&str>, &Settings) -> Result<Settings>,
+    pub(super) costs: fn(&Settings, Io) -> Result<Costs>,
+    pub(super) scale: fn(&Settings, Target, f64, Io) -> Result<Settings>,
+}
+
+impl Arch {
+    pub const fn of<C: Config>() -> Self {
+        Self {
+            name: C::NAME,
+            about: C::ABOUT,
+            sizes: || C::SIZES.iter().map(|size| (size.name, size.source)).collect(),
+            defaults: || settings(&C::default()),
+            resolve: |size, given| {
+                let config: C = overlay(base(size)?, given)?;
+                config.check().map_err(|error| error.context(C::NAME))?;
+                settings(&config)
+            },
+            costs: |given, io| parse::<C>(given)?.costs(io).map_err(|error| error.context(C::NAME)),
+            scale: |given, target, tolerance, io| settings(&scale::nearest_config::<C>(given, target, tolerance, io)?),
+        }
+    }
+}
+
+/// The config that these settings spell, checked; keys not given have their defaults.
+pub fn parse<C: Config>(given: &Settings) -> Result<C> {
+    let config: C = overlay(C::default(), given)?;
+    config.check().map_err(|error| error.context(C::NAME))?;
+    Ok(config)
+}
+
+fn base<C: Config>(size: Option<&str>) -> Result<C> {
+    let Some(name) = size else { return Ok(C::default()) };
+    let sizes = || C::SIZES.iter().map(|size| size.name);
+    match C::SIZES.iter().find(|size| size.name == name) {
+        Some(size) => Ok((size.config)()),
+        None => {
+            let error = Error::bad_input(format!("{} has no size '{name}'", C::NAME));
+            Err(match nearest(name, sizes()) {
+                Some(near) => error.hint(format!("did you mean '{near}'?")),
+                None if C::SIZES.is_empty() => error.hint("it has no named sizes: give its keys, or a params target"),
+                None => error.hint(format!("its sizes are {}", sizes().collect::<Vec<_>>().join(", "))),
+            })
+        }
+    }
+}
+
+/// `given` keys on top of `base`, not yet checked. A single value stands for a list of one.
+pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
+    let whole = settings(&base)?;
+    if let Some(key) = given.keys().find(|key| !whole.contains_key(*key)) {
+        return Err(unknown_key(C::NAME, key, &whole));
+    }
+    let mut merged = whole.clone();
+    for (key, value) in given {
+        let value = match (&whole[key], value) {
+            (Value::Array(_), Value::Array(_)) | (_, Value::Object(_)) => value.clone(),
+            (Value::Array(_), single) => Value::Array(vec![single.clone()]),
+            _ => value.clone(),
+        };
+        // Key by key, so that an error can name its key.
+        let mut alone = whole.clone();
+        alone.insert(key.clone(), value.clone());
+        from_settings::<C>(&alone).map_err(|error| {
+            Error::bad_input(format!("{}: {key} = {value}: {error}", C::NAME))
+                .hint(format!("the default is {key} = {}", whole[key]))
+        })?;
+        merged.insert(key.clone(), value);
+    }
+    from_settings(&merged).map_err(|error| Error::bad_input(format!("{}: {error}", C::NAME)))
+}
+
+fn unknown_key(arch: &str, key: &str, known: &Settings) -> Error {
+    let error = Error::bad_input(format!("{arch} has no key '{key}'"));
+    match nearest(key, known.keys().map(String::as_str)) {
+        Some(near) => error.hint(format!("did you mean '{near}'?")),
+        None => error.hint(format!("its keys are {}", known.keys().cloned().collect::<Vec<_>>().join(", "))),
+    }
+}
+
+fn from_settings<C: Config>(settings: &Settings) -> serde_json::Result<C> {
+    let map = settings.iter().map(|(key, value)| (key.clone(), value.clone())).collect();
+    serde_json::from_value(Value::Object(map))
+}
+
+/// The canonical full settings of a config.
+pub(super) fn settings<C: Config>(config: &C) -> Result<Settings> {
+    match serde_json::to_value(config) {
+        Ok(Value::Object(map)) => Ok(map.into_iter().collect()),
+        Ok(_) => Err(Error::failed(format!("{}: a config must be a table", C::NAME))),
+        Err(error) => Err(Error::failed(format!("{}: {error}", C::NAME))),
+    }
+}
+
+/// Refuses a value that breaks its rule: `KEY = VALUE: RULE`.
+pub(super) fn rule(holds: bool, key: &str, value: impl std::fmt::Display, rule: &str, hint: &str) -> Result<()> {
+    match holds {
+        true => Ok(()),
+        false => Err(Error::bad_input(format!("{key} = {value}: {rule}")).hint(hint)),
+    }
+}

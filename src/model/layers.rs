@@ -1,0 +1,16 @@
+//! Layers over the replica axis (D6). Each reads as it does for one model; with one row (R = 1) each takes the plain
+//! path of libtorch without a copy.
+
+mod attention;
+mod constant;
+mod conv;
+mod linear;
+mod norm;
+mod patches;
+
+pub use attention::Attention;
+pub use constant::Constant;
+pub use conv::Conv;
+pub use linear::{Linear, Mlp};
+pub use norm::{BatchNorm, LayerNorm};
+pub use patches::{PatchEmbed, sincos_2d};

@@ -1,0 +1,73 @@
+//! The linear layer and the two-layer MLP of transformer blocks.
+
+use tch::Tensor;
+
+use crate::model::layout::{Builder, Init, Slot};
+use crate::model::pass::Pass;
+
+pub struct Linear {
+    weight: Slot,
+    bias: Option<Slot>,
+}
+
+impl Linear {
+    /// With a bias. `weight` is `[outputs, inputs]`, as in torch.
+    pub fn new(b: &mut Builder, name: &str, inputs: i64, outputs: i64, weight: Init, bias: Init) -> Self {
+        let weight = b.decayed(format!("{name}.weight"), &[outputs, inputs], weight);
+        let bias = Some(b.undecayed(format!("{name}.bias"), &[outputs], bias));
+        Self { weight, bias }
+    }
+
+    /// timm's transformer initialisation: normal of 0.02 (cut at +-2, which never happens), bias zero.
+    pub fn normal(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
+        Self::new(b, name, inputs, outputs, Init::Normal { std: 0.02 }, Init::Constant(0.0))
+    }
+
+    /// torch.nn.Linear's own initialisation.
+    pub fn torch_default(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
+        let init = Init::torch_default(inputs);
+        Self::new(b, name, inputs, outputs, init, init)
+    }
+
+    /// `[R, …, inputs]` to `[R, …, outputs]`.
+    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+        linear(pass, x, &pass.rows_of(self.weight), self.bias.map(|bias| pass.rows_of(bias)).as_ref())
+    }
+}
+
+/// `x [R, …, inputs]` times `weight [R, outputs, inputs]` plus `bias [R, outputs]`.
+fn linear(pass: &Pass, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Tensor {
+    if pass.rows == 1 {
+        return x.linear(&weight.squeeze_dim(0), bias.map(|bias| bias.squeeze_dim(0)).as_ref());
+    }
+    let mut shape = x.size();
+    let inputs = shape.pop().unwrap_or(1);
+    shape.push(weight.size()[1]);
+    let x = x.reshape([pass.rows, -1, inputs]); // [R, N, inputs]
+    let weight = weight.transpose(1, 2); // [R, inputs, outputs]
+    match bias {
+        Some(bias) => bias.unsqueeze(1).baddbmm(&x, &weight, 1, 1), // [R, N, outputs]
+        None => x.bmm(&weight),
+    }
+    .view(shape.as_slice())
+}
+
+/// fc1, GELU (exact: faster on CPU than its tanh form), fc2.
+pub struct Mlp {
+    fc1: Linear,
+    fc2: Linear,
+}
+
+impl Mlp {
+    pub fn new(b: &mut Builder, name: &str, width: i64, hidden: i64) -> Self {
+        Self {
+            fc1: Linear::normal(b, &format!("{name}.fc1"), width, hidden),
+            fc2: Linear::normal(b, &format!("{name}.fc2"), hidden, width),
+        }
+    }
+
+    /// `[R, …, D]` to `[R, …, D]`.
+    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+        self.fc2.forward(pass, &self.fc1.forward(pass, x).gelu("none"))
+    }
+}

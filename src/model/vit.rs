@@ -1,0 +1,290 @@
+//! The vision transformer (Dosovitskiy et al. 2021, arXiv 2010.11929) as timm's VisionTransformer builds it, names of
+//! parameters included.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, Result};
+use crate::model::config::{Config, Size, rule};
+use crate::model::tally::Tally;
+use crate::model::{Costs, Io};
+use crate::run::Settings;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Vit {
+    /// D, the width of a token.
+    pub width: u64,
+    /// Blocks.
+    pub depth: u64,
+    /// Attention heads; they divide the width.
+    pub heads: u64,
+    /// Patches are `patch x patch` pixels, cut to the image where it is smaller (1 x 40 images have 1 x `patch` ones);
+    /// they tile the image.
+    pub patch: u64,
+    /// What the head reads: the class token, or the mean over tokens (then there is no class token).
+    pub pool: Pool,
+    /// What is added to tokens to tell where they are.
+    pub position: Position,
+    /// Hidden width of the MLPs, in widths.
+    pub mlp_ratio: f64,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Pool {
+    Cls,
+    Mean,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Position {
+    Learned,
+    /// Fixed 2-d sines and cosines; zero for the class token.
+    Sincos,
+    None,
+}
+
+impl Default for Vit {
+    fn default() -> Self {
+        let (pool, position) = (Pool::Cls, Position::Learned);
+        Self { width: 64, depth: 4, heads: 4, patch: 4, pool, position, mlp_ratio: 4.0 }
+    }
+}
+
+const fn size(name: &'static str, source: &'static str, config: fn() -> Vit) -> Size<Vit> {
+    Size { name, source, config }
+}
+
+impl Config for Vit {
+    const NAME: &'static str = "vit";
+    const ABOUT: &'static str = "vision transformer (Dosovitskiy et al. 2021), as in timm";
+    const SIZES: &'static [Size<Self>] = &[
+        size("ti16", "Touvron et al. 2021, DeiT-Ti; timm vit_tiny_patch16_224", || published(192, 3)),
+        size("s16", "Touvron et al. 2021, DeiT-S; timm vit_small_patch16_224", || published(384, 6)),
+        size("b16", "Dosovitskiy et al. 2021, table 1; timm vit_base_patch16_224", || published(768, 12)),
+    ];
+
+    fn check(&self) -> Result<()> {
+        rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
+        rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 4")?;
+        rule(self.patch >= 1, "patch", self.patch, "must be at least 1", "patch = 4")?;
+        let divides = self.heads >= 1 && self.width.is_multiple_of(self.heads);
+        let hint = format!("heads = {}", usual_heads(self.width));
+        rule(divides, "heads", self.heads, &format!("must divide width = {}", self.width), &hint)?;
+        let coded = self.position != Position::Sincos || self.width.is_multiple_of(4);
+        let hint = format!("width = {}", self.width.next_multiple_of(4));
+        rule(coded, "width", self.width, "must be a multiple of 4 for position = sincos", &hint)?;
+        let hidden = self.mlp_ratio.is_finite() && self.hidden() >= 1 && self.mlp_ratio <= 1024.0;
+        rule(hidden, "mlp_ratio", self.mlp_ratio, "must leave the MLP a hidden layer", "mlp_ratio = 4.0")
+    }
+
+    /// timm: params p²cd + d + Td + d + L(12d² + 13d) + 2d + (d+1)K, MACs Np²cd + L(12Td² + 2T²d) + dK, with an MLP
+    /// ratio of 4, a class token and a learned position code.
+    fn costs(&self, io: Io) -> Result<Costs> {
+        let grid = self.grid(io)?;
+        let (d, n) = (self.width, grid.tokens());
+        let t = n + self.class_tokens();
+        let mut tally = Tally::default();
+        tally.linear(n, io.channels * grid.patch[0] * grid.patch[1], d);
+        tally.params(self.class_tokens() * d);
+        if self.position == Position::Learned {
+            tally.params(t * d);
+        }
+        for _ in 0..self.depth {
+            self.block_costs(&mut tally, t);
+        }
+        tally.norm(d);
+        tally.linear(1, d, io.classes);
+        Ok(tally.costs())
+    }
+
+    /// Width and depth grow together: ViT-B is 12 deep at width 768, and small ones on small images are a few deep.
+    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
+        match held.contains_key("depth") {
+            true => vec![self.clone()],
+            false => (1..=32).map(|depth| Self { depth, ..self.clone() }).collect(),
+        }
+    }
+
+    fn widened(&self, width: u64, held: &Settings) -> Self {
+        let heads = if held.contains_key("heads") { self.heads } else { usual_heads(width) };
+        Self { width, heads, ..self.clone() }
+    }
+
+    /// Usual: depth = sqrt(width) / 2, that is 4 at 64, 7 at 192, 14 at 768; heads of 16 to 64; round widths.
+    fn oddness(&self) -> f64 {
+        let width = self.width as f64;
+        let deep = (self.depth as f64 / (width.sqrt() / 2.0)).ln().abs();
+        let head = (width / self.heads as f64 / usual_head(self.width)).ln().abs();
+        deep + 0.3 * head + [0.0, 0.05, 0.1, 0.2][3 - (self.width.trailing_zeros().min(3) as usize)]
+    }
+}
+
+fn published(width: u64, heads: u64) -> Vit {
+    Vit { width, depth: 12, heads, patch: 16, ..Vit::default() }
+}
+
+/// Width of a head: a quarter of the model's, from 16 to 64.
+fn usual_head(width: u64) -> f64 {
+    (width as f64 / 4.0).clamp(16.0, 64.0)
+}
+
+/// The divisor of the width that makes heads nearest to their usual width.
+fn usual_heads(width: u64) -> u64 {
+    let off = |heads: u64| (width as f64 / heads as f64 / usual_head(width)).ln().abs();
+    let divisors = (1..=width.min(512)).filter(|heads| width.is_multiple_of(*heads));
+    divisors.min_by(|a, b| off(*a).total_cmp(&off(*b))).unwrap_or(1)
+}
+
+/// How an image is cut: patch and grid, `[height, width]`.
+#[derive(Clone, Copy, Debug)]
+pub struct Grid {
+    pub patch: [u64; 2],
+    pub cells: [u64; 2],
+}
+
+impl Grid {
+    pub fn tokens(self) -> u64 {
+        self.cells[0] * self.cells[1]
+    }
+}
+
+impl Vit {
+    pub fn grid(&self, io: Io) -> Result<Grid> {
+        let image = [io.height, io.width];
+        let patch = image.map(|side| self.patch.min(side));
+        for (side, patch) in image.into_iter().zip(patch) {
+            if patch == 0 || side % patch != 0 {
+                let divisors: Vec<_> =
+                    (1..=side).filter(|p| image.iter().all(|s| s % (*p).min(*s) == 0)).map(|p| p.to_string()).collect();
+                let (height, width) = (io.height, io.width);
+                return Err(Error::bad_input(format!(
+                    "patch = {}: must divide the {height}x{width} image",
+                    self.patch
+                ))
+                .hint(format!("patch is one of {}", divisors.join(", "))));
+            }
+        }
+        Ok(Grid { patch, cells: [image[0] / patch[0], image[1] / patch[1]] })
+    }
+
+    fn class_tokens(&self) -> u64 {
+        u64::from(self.pool == Pool::Cls)
+    }
+
+    fn hidden(&self) -> u64 {
+        (self.width as f64 * self.mlp_ratio) as u64
+    }
+
+    fn block_costs(&self, tally: &mut Tally, tokens: u64) {
+        let d = self.width;
+        tally.norm(d);
+        tally.linear(tokens, d, 3 * d);
+        tally.product(tokens, d, tokens); // q k'
+        tally.product(tokens, tokens, d); // weights times v
+        tally.linear(tokens, d, d);
+        tally.norm(d);
+        tally.linear(tokens, d, self.hidden());
+        tally.linear(tokens, self.hidden(), d);
+    }
+}
+
+#[cfg(torch)]
+pub use network::Net;
+
+#[cfg(torch)]
+mod network {
+    use super::*;
+    use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, sincos_2d};
+    use crate::model::layout::{Builder, Init, Slot};
+    use crate::model::network::Forward;
+    use crate::model::pass::Pass;
+    use tch::Tensor;
+
+    pub struct Net {
+        embed: PatchEmbed,
+        class: Option<Slot>,
+        learned: Option<Slot>,
+        /// `[1, 1, T, D]`.
+        fixed: Option<Constant>,
+        blocks: Vec<Block>,
+        norm: LayerNorm,
+        head: Linear,
+        pool: Pool,
+    }
+
+    impl Net {
+        pub fn new(b: &mut Builder, config: &Vit, io: Io) -> Result<Self> {
+            let grid = config.grid(io)?;
+            let width = config.width as i64;
+            let tokens = (grid.tokens() + config.class_tokens()) as i64;
+            let class = (config.pool == Pool::Cls)
+                .then(|| b.undecayed("cls_token", &[1, 1, width], Init::Normal { std: 1e-6 }));
+            let learned = (config.position == Position::Learned)
+                .then(|| b.undecayed("pos_embed", &[1, tokens, width], Init::Normal { std: 0.02 }));
+            let fixed = (config.position == Position::Sincos).then(|| {
+                let code = sincos_2d(grid.cells[0] as i64, grid.cells[1] as i64, width);
+                let code = code.constant_pad_nd([0, 0, config.class_tokens() as i64, 0]); // zeros for the class token
+                Constant::new(code.view([1, 1, tokens, width]))
+            });
+            let patch = grid.patch.map(|side| side as i64);
+            let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, patch, width);
+            let blocks = (0..config.depth).map(|i| Block::new(b, &format!("blocks.{i}"), config)).collect();
+            // timm's names: the norm after a mean is fc_norm.
+            let norm = LayerNorm::new(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" }, width);
+            let head = Linear::normal(b, "head", width, io.classes as i64);
+            Ok(Self { embed, class, learned, fixed, blocks, norm, head, pool: config.pool })
+        }
+    }
+
+    impl Forward for Net {
+        fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
+            let mut x = self.embed.forward(pass, images); // [R, B, N, D]
+            let size = x.size();
+            if let Some(class) = self.class {
+                let class = pass.rows_of(class).expand([size[0], size[1], 1, size[3]], false);
+                x = Tensor::cat(&[class, x], 2); // [R, B, T, D]
+            }
+            if let Some(learned) = self.learned {
+                x += pass.rows_of(learned); // [R, 1, T, D]
+            }
+            if let Some(fixed) = &self.fixed {
+                x += fixed.like(&x);
+            }
+            for block in &self.blocks {
+                x = block.forward(pass, &x);
+            }
+            let pooled = match self.pool {
+                Pool::Cls => x.select(2, 0),
+                Pool::Mean => x.mean_dim([2].as_slice(), false, None),
+            }; // [R, B, D]
+            self.head.forward(pass, &self.norm.forward(pass, &pooled)) // [R, B, K]
+        }
+    }
+
+    /// Pre-norm: attention, then MLP, each added to its input.
+    struct Block {
+        norm1: LayerNorm,
+        attention: Attention,
+        norm2: LayerNorm,
+        mlp: Mlp,
+    }
+
+    impl Block {
+        fn new(b: &mut Builder, name: &str, config: &Vit) -> Self {
+            let width = config.width as i64;
+            Self {
+                norm1: LayerNorm::new(b, &format!("{name}.norm1"), width),
+                attention: Attention::new(b, &format!("{name}.attn"), width, config.heads as i64),
+                norm2: LayerNorm::new(b, &format!("{name}.norm2"), width),
+                mlp: Mlp::new(b, &format!("{name}.mlp"), width, config.hidden() as i64),
+            }
+        }
+
+        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+            let x = x + self.attention.forward(pass, &self.norm1.forward(pass, x));
+            &x + self.mlp.forward(pass, &self.norm2.forward(pass, &x))
+        }
+    }
+}

@@ -1,0 +1,370 @@
+//! A sweep file: read as written, then resolved to a [`Sweep`] in which every value has been checked. The schema is
+//! documented in `sweeps/README.md`.
+
+mod document;
+pub mod recipe;
+
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+
+use crate::budget::Budget;
+use crate::error::Error;
+use crate::model::{self, Io, Target};
+use crate::run::{Named, Settings};
+use crate::task::{self, Splits};
+use document::{Checked, Complaint, Entry, Table, whole};
+use recipe::RecipeDraft;
+
+/// A sweep whose every value is valid by itself; [`crate::plan`] expands it.
+#[derive(Clone, Debug)]
+pub struct Sweep {
+    pub name: String,
+    pub question: Option<String>,
+    /// The file's text.
+    pub source: String,
+    pub task: Named,
+    pub io: Io,
+    pub examples: Vec<u64>,
+    pub seeds: Vec<u64>,
+    pub budgets: Vec<Budget>,
+    pub train: RecipeDraft,
+    /// Axes of the recipe and of the task, reported over.
+    pub axes: Vec<Axis>,
+    /// Axes of the recipe minimised over on the validation split.
+    pub tuned: Vec<Axis>,
+    pub models: Vec<ModelEntry>,
+}
+
+/// A key and the values it takes.
+#[derive(Clone, Debug)]
+pub struct Axis {
+    pub key: String,
+    pub on: AxisOf,
+    pub values: Vec<Value>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum AxisOf {
+    Recipe,
+    Task,
+}
+
+/// A `[[model]]` table.
+#[derive(Clone, Debug)]
+pub struct ModelEntry {
+    /// The curve's name: `name`, or the arch.
+    pub label: String,
+    pub arch: String,
+    /// Keys of the arch, as given.
+    pub settings: Settings,
+    pub sizes: Sizes,
+}
+
+/// Where the sizes of a model come from; exactly one.
+#[derive(Clone, Debug)]
+pub enum Sizes {
+    /// The keys say it all.
+    Explicit,
+    /// Published models.
+    Named(Vec<String>),
+    /// The arch's scaling rule finds the nearest config, within `tolerance` (relative) (D9).
+    Ladder { targets: Vec<Target>, tolerance: f64 },
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct RawSweep {
+    name: Spanned<String>,
+    question: Option<String>,
+    task: Spanned<Table>,
+    #[serde(default)]
+    axes: Table,
+    #[serde(default)]
+    tuned: Table,
+    budget: Spanned<Table>,
+    #[serde(default)]
+    train: Table,
+    #[serde(default)]
+    model: Vec<Spanned<Table>>,
+}
+
+const TOP_KEYS: [&str; 8] = ["name", "question", "task", "axes", "tuned", "budget", "train", "model"];
+
+/// Reads and checks the text of a sweep file. `file` is what errors call it.
+pub fn parse(text: &str, file: &str) -> Result<Sweep, Error> {
+    let raw = toml::from_str::<RawSweep>(text).map_err(|error| syntax(&error, text).render(file, text))?;
+    resolve(raw, text).map_err(|complaint| complaint.render(file, text))
+}
+
+/// What the TOML reader says, in our words where it is about a key.
+fn syntax(error: &toml::de::Error, text: &str) -> Complaint {
+    let span = error.span().unwrap_or(0..text.len().min(1));
+    let quoted = |message: &str| message.split('`').nth(1).unwrap_or_default().to_owned();
+    match error.message() {
+        message if message.starts_with("unknown field") => {
+            Complaint::unknown(span, "a sweep", &quoted(message), &TOP_KEYS)
+        }
+        message if message.starts_with("missing field") => {
+            let key = quoted(message);
+            let example = match key.as_str() {
+                "name" => "add `name = \"my-sweep\"` at the top",
+                "task" => "add `task = { name = \"fashion-mnist\" }`",
+                _ => "add a table `[budget]` with one of epochs, steps, examples, flops",
+            };
+            Complaint::at(0..0, format!("the sweep has no `{key}`")).hint(example)
+        }
+        message => Complaint::at(span, message.trim_end().replace('\n', ", ")),
+    }
+}
+
+fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
+    let name = checked_name(&raw.name)?;
+    let (task, io, splits) = resolve_task(&raw.task)?;
+    let budgets = resolve_budgets(&raw.budget)?;
+    let mut train = RecipeDraft::default();
+    for entry in raw.train.entries() {
+        set(&mut train, &entry, &entry.value)?;
+    }
+    let (mut examples, mut seeds, mut axes) = (None, vec![0], Vec::new());
+    for entry in raw.axes.entries() {
+        match entry.key.as_str() {
+            "examples" => examples = Some(resolve_examples(&entry, &task, splits)?),
+            "seed" => seeds = entry.list_of("whole numbers from 0", whole)?,
+            _ => axes.push(resolve_axis(&entry, &task, &train)?),
+        }
+    }
+    let examples = match (examples, splits.train) {
+        (Some(examples), _) => examples,
+        (None, Some(all)) => vec![all],
+        (None, None) => {
+            return Err(Complaint::at(raw.task.span(), format!("`{}` has any number of examples", task.name))
+                .hint("say how many under [axes], for example `examples = [1000, 4000]`"));
+        }
+    };
+    let tuned: Vec<Axis> =
+        raw.tuned.entries().map(|entry| resolve_recipe_axis(&entry, &train, "[tuned]")).collect::<Checked<_>>()?;
+    for axis in axes.iter().chain(&tuned) {
+        if let Some(entry) = raw.train.get(&axis.key) {
+            return Err(Complaint::at(entry.key_span, format!("`{}` is fixed here and an axis elsewhere", axis.key))
+                .hint("remove it from [train]"));
+        }
+    }
+    if let Some(both) = tuned.iter().find(|axis| axes.iter().any(|other| other.key == axis.key)) {
+        let span = raw.tuned.get(&both.key).map_or(0..0, |entry| entry.key_span);
+        return Err(Complaint::at(span, format!("`{}` is in [axes] and in [tuned]", both.key))
+            .hint("an axis is either reported over or minimised over: remove one"));
+    }
+    let models = resolve_models(&raw.model, io)?;
+    Ok(Sweep {
+        name,
+        question: raw.question,
+        source: text.to_owned(),
+        task,
+        io,
+        examples,
+        seeds,
+        budgets,
+        train,
+        axes,
+        tuned,
+        models,
+    })
+}
+
+fn checked_name(name: &Spanned<String>) -> Checked<String> {
+    let text = name.get_ref();
+    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
+    if text.is_empty() || text.starts_with('.') || text.len() > 100 || !text.chars().all(fits) {
+        return Err(Complaint::at(
+            name.span(),
+            format!("{text:?} is no name for a sweep: it names files and is typed"),
+        )
+        .hint("use letters, digits, - and _, for example \"quickstart\""));
+    }
+    Ok(text.clone())
+}
+
+/// Settings of a table other than `taken` keys.
+fn settings_of(table: &Table, taken: &[&str]) -> Settings {
+    let rest = table.entries().filter(|entry| !taken.contains(&entry.key.as_str()));
+    rest.map(|entry| (entry.key, entry.value)).collect()
+}
+
+/// Where an error of a table belongs: the key that its message names (quoted, or as `key = value`), else `otherwise`.
+fn blame(table: &Table, error: Error, otherwise: std::ops::Range<usize>) -> Complaint {
+    let named = |entry: &Entry| {
+        let key = &entry.key;
+        [format!("'{key}'"), format!("`{key}`"), format!(" {key} = ")].iter().any(|name| error.message.contains(name))
+    };
+    let span = table.entries().find(named).map_or(otherwise, |entry| entry.key_span.start..entry.span.end);
+    Complaint::from_error(span, error)
+}
+
+fn resolve_task(raw: &Spanned<Table>) -> Checked<(Named, Io, Splits)> {
+    let table = raw.get_ref();
+    let Some(name) = table.get("name") else {
+        return Err(Complaint::at(raw.span(), "the task has no `name`")
+            .hint(format!("tasks: {}; 'crossover task list' describes them", task::names().join(", "))));
+    };
+    let complain = |error| blame(table, error, name.span.clone());
+    let task = task::resolve(name.text()?, &settings_of(table, &["name"])).map_err(complain)?;
+    let io = task::io(&task).map_err(complain)?;
+    let splits = task::splits(&task).map_err(complain)?;
+    Ok((task, io, splits))
+}
+
+fn resolve_examples(entry: &Entry, task: &Named, splits: Splits) -> Checked<Vec<u64>> {
+    let counts = entry.list_of("whole numbers from 1", |value| whole(value).filter(|count| *count > 0))?;
+    let most = counts.iter().copied().max().unwrap_or(0);
+    match splits.train {
+        Some(all) if most > all => Err(Complaint::at(
+            entry.span.clone(),
+            format!("`{}` has {all} training examples, fewer than {most}", task.name),
+        )
+        .hint(format!("the largest value of `examples` can be {all}; the other examples are held out"))),
+        _ => Ok(counts),
+    }
+}
+
+fn resolve_budgets(raw: &Spanned<Table>) -> Checked<Vec<Budget>> {
+    let entries: Vec<Entry> = raw.get_ref().entries().collect();
+    let one_of = format!("give exactly one of {}", Budget::UNITS.join(", "));
+    for entry in &entries {
+        if !Budget::UNITS.contains(&entry.key.as_str()) {
+            return Err(Complaint::unknown(entry.key_span.clone(), "[budget]", &entry.key, &Budget::UNITS));
+        }
+    }
+    match entries.as_slice() {
+        [] => Err(Complaint::at(raw.span(), "the budget is empty").hint(one_of)),
+        [entry] => {
+            let amounts = entry.list_of("numbers", Value::as_f64)?;
+            let budget = |amount| Budget::new(&entry.key, amount);
+            let complain = |error| Complaint::from_error(entry.span.clone(), error);
+            amounts.into_iter().map(|amount| budget(amount).map_err(complain)).collect()
+        }
+        [first, second, ..] => Err(Complaint::at(
+            second.key_span.clone(),
+            format!("the budget is given in `{}` and in `{}`", first.key, second.key),
+        )
+        .hint(one_of)),
+    }
+}
+
+fn set(train: &mut RecipeDraft, entry: &Entry, value: &Value) -> Checked<()> {
+    if !recipe::KEYS.contains(&entry.key.as_str()) {
+        return Err(Complaint::unknown(entry.key_span.clone(), "[train]", &entry.key, &recipe::KEYS));
+    }
+    train.set(&entry.key, value).map_err(|error| Complaint::from_error(entry.span.clone(), error))
+}
+
+fn resolve_recipe_axis(entry: &Entry, train: &RecipeDraft, table: &str) -> Checked<Axis> {
+    if !recipe::KEYS.contains(&entry.key.as_str()) {
+        return Err(Complaint::unknown(entry.key_span.clone(), table, &entry.key, &recipe::KEYS));
+    }
+    let values = entry.list_of("values", |value| Some(value.clone()))?;
+    for value in &values {
+        set(&mut train.clone(), entry, value)?;
+    }
+    Ok(Axis { key: entry.key.clone(), on: AxisOf::Recipe, values })
+}
+
+fn resolve_axis(entry: &Entry, task: &Named, train: &RecipeDraft) -> Checked<Axis> {
+    if !task.settings.contains_key(&entry.key) {
+        let known: Vec<&str> = ["examples", "seed"]
+            .into_iter()
+            .chain(recipe::KEYS)
+            .chain(task.settings.keys().map(String::as_str))
+            .collect();
+        if !known.contains(&entry.key.as_str()) {
+            return Err(Complaint::unknown(entry.key_span.clone(), "[axes]", &entry.key, &known));
+        }
+        return resolve_recipe_axis(entry, train, "[axes]");
+    }
+    let values = entry.list_of("values", |value| Some(value.clone()))?;
+    for value in &values {
+        let mut settings = task.settings.clone();
+        settings.insert(entry.key.clone(), value.clone());
+        task::resolve(&task.name, &settings).map_err(|error| Complaint::from_error(entry.span.clone(), error))?;
+    }
+    Ok(Axis { key: entry.key.clone(), on: AxisOf::Task, values })
+}
+
+fn resolve_models(raw: &[Spanned<Table>], io: Io) -> Checked<Vec<ModelEntry>> {
+    if raw.is_empty() {
+        return Err(
+            Complaint::at(0..0, "the sweep has no [[model]]").hint("add a table such as\n[[model]]\narch = \"vit\"")
+        );
+    }
+    let mut models: Vec<ModelEntry> = Vec::new();
+    for table in raw {
+        let model = resolve_model(table, io)?;
+        if models.iter().any(|other| other.label == model.label) {
+            let span = table.get_ref().get("name").or(table.get_ref().get("arch")).map_or(table.span(), |e| e.span);
+            return Err(Complaint::at(
+                span,
+                format!("two models are called {:?}: their points would mix", model.label),
+            )
+            .hint("give each a `name` of its own"));
+        }
+        models.push(model);
+    }
+    Ok(models)
+}
+
+const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops", "tolerance"];
+
+fn resolve_model(raw: &Spanned<Table>, io: Io) -> Checked<ModelEntry> {
+    let table = raw.get_ref();
+    let Some(arch) = table.get("arch") else {
+        return Err(
+            Complaint::at(raw.span(), "the model has no `arch`").hint(format!("archs: {}", model::names().join(", ")))
+        );
+    };
+    let name = arch.text()?.to_owned();
+    let settings = settings_of(table, &MODEL_KEYS);
+    let label = match table.get("name") {
+        Some(entry) => entry.text()?.to_owned(),
+        None => name.clone(),
+    };
+    let sizes = resolve_sizes(table)?;
+    let complain = |error| blame(table, error, arch.span.clone());
+    let bases = match &sizes {
+        Sizes::Named(names) => names.iter().map(|size| model::resolve(&name, Some(size), &settings)).collect(),
+        Sizes::Explicit | Sizes::Ladder { .. } => vec![model::resolve(&name, None, &settings)],
+    };
+    for base in bases {
+        let base = base.map_err(complain)?;
+        if !matches!(sizes, Sizes::Ladder { .. }) {
+            model::costs(&base, io).map_err(complain)?;
+        }
+    }
+    Ok(ModelEntry { label, arch: name, settings, sizes })
+}
+
+fn resolve_sizes(table: &Table) -> Checked<Sizes> {
+    let given: Vec<Entry> = ["size", "params", "forward_flops"].iter().filter_map(|key| table.get(key)).collect();
+    let tolerance = match table.get("tolerance") {
+        None => 0.05,
+        Some(entry) => entry.value.as_f64().filter(|t| *t > 0.0 && *t < 1.0).ok_or_else(|| {
+            Complaint::at(entry.span.clone(), format!("`tolerance` is a share between 0 and 1, not {}", entry.value))
+        })?,
+    };
+    let target: fn(f64) -> Target = match given.as_slice() {
+        [] => return Ok(Sizes::Explicit),
+        [first, second, ..] => {
+            return Err(Complaint::at(
+                second.key_span.clone(),
+                format!("the model's size is given by `{}` and by `{}`", first.key, second.key),
+            )
+            .hint("keep one of size, params, forward_flops"));
+        }
+        [size] if size.key == "size" => {
+            return Ok(Sizes::Named(size.list_of("names in quotes", |v| v.as_str().map(str::to_owned))?));
+        }
+        [params] if params.key == "params" => Target::Params,
+        [_] => Target::ForwardFlops,
+    };
+    let amounts = given[0].list_of("positive numbers", |value| value.as_f64().filter(|x| *x > 0.0))?;
+    Ok(Sizes::Ladder { targets: amounts.into_iter().map(target).collect(), tolerance })
+}

@@ -1,0 +1,175 @@
+//! A sweep file as read: tables whose keys and values know where they stand, so that every complaint can point there.
+
+use std::borrow::Borrow;
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
+use serde::Deserialize;
+use serde_json::Value;
+use toml::Spanned;
+
+use crate::error::{Error, nearest};
+
+/// One complaint and the bytes it is about.
+#[derive(Debug)]
+pub struct Complaint {
+    pub span: Range<usize>,
+    pub message: String,
+    pub hint: Option<String>,
+}
+
+pub type Checked<T> = std::result::Result<T, Complaint>;
+
+impl Complaint {
+    pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
+        Self { span, message: message.into(), hint: None }
+    }
+
+    pub fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hint = Some(hint.into());
+        self
+    }
+
+    /// `key` is none of `known`: names the nearest, or lists them all.
+    pub fn unknown(span: Range<usize>, what: &str, key: &str, known: &[&str]) -> Self {
+        let hint = match nearest(key, known.iter().copied()) {
+            Some(near) => format!("did you mean `{near}`?"),
+            None => format!("known here: {}", known.join(", ")),
+        };
+        Self::at(span, format!("{what} has no key `{key}`")).hint(hint)
+    }
+
+    pub fn from_error(span: Range<usize>, error: Error) -> Self {
+        Self { span, message: error.message, hint: error.hint }
+    }
+
+    /// The complaint as a person reads it: file, line and column, the line itself, and the hint.
+    pub fn render(self, file: &str, text: &str) -> Error {
+        let mut diagnostic = MietteDiagnostic::new(self.message).with_label(LabeledSpan::underline(
+            self.span.start..self.span.end.max(self.span.start + 1).min(text.len()),
+        ));
+        diagnostic.help = None;
+        let report = Report::new(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()));
+        let mut rendered = String::new();
+        let shown = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
+            .with_width(100)
+            .render_report(&mut rendered, report.as_ref());
+        let message = match shown {
+            Ok(()) => rendered.trim_end().trim_start().trim_start_matches('×').trim_start().to_owned(),
+            Err(_) => report.to_string(),
+        };
+        Error { hint: self.hint, ..Error::bad_input(message) }
+    }
+}
+
+/// A table with positions; keys keep the order of their names.
+#[derive(Debug, Default, Deserialize)]
+#[serde(transparent)]
+pub struct Table(BTreeMap<Key, Spanned<toml::Value>>);
+
+#[derive(Debug, PartialEq, Eq, PartialOrd, Ord, Deserialize)]
+#[serde(transparent)]
+struct Key(Spanned<String>);
+
+impl Borrow<str> for Key {
+    fn borrow(&self) -> &str {
+        self.0.get_ref()
+    }
+}
+
+/// One key and its value.
+#[derive(Clone, Debug)]
+pub struct Entry {
+    pub key: String,
+    pub key_span: Range<usize>,
+    pub span: Range<usize>,
+    pub value: Value,
+}
+
+impl Table {
+    pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
+        self.0.iter().map(|(key, value)| Entry {
+            key: key.0.get_ref().clone(),
+            key_span: key.0.span(),
+            span: value.span(),
+            value: json(value.get_ref()),
+        })
+    }
+
+    pub fn get(&self, key: &str) -> Option<Entry> {
+        self.entries().find(|entry| entry.key == key)
+    }
+}
+
+impl Entry {
+    fn wants(&self, wanted: &str) -> Complaint {
+        Complaint::at(self.span.clone(), format!("`{}` is {wanted}, not {}", self.key, kind(&self.value)))
+    }
+
+    pub fn text(&self) -> Checked<&str> {
+        self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
+    }
+
+    /// A single value is a list of one. An empty list is refused: an axis without values has no runs.
+    pub fn list(&self) -> Checked<Vec<&Value>> {
+        match &self.value {
+            Value::Array(values) if values.is_empty() => {
+                Err(Complaint::at(self.span.clone(), format!("`{}` is empty, so the sweep has no runs", self.key))
+                    .hint("give at least one value, or remove the key"))
+            }
+            Value::Array(values) => Ok(values.iter().collect()),
+            single => Ok(vec![single]),
+        }
+    }
+
+    /// A list whose values `read` understands, none of them twice. `wanted` says what they are.
+    pub fn list_of<T: PartialEq>(&self, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Checked<Vec<T>> {
+        let mut values = Vec::new();
+        for value in self.list()? {
+            let parsed = read(value).ok_or_else(|| {
+                Complaint::at(self.span.clone(), format!("`{}` takes {wanted}, not {value}", self.key))
+            })?;
+            if values.contains(&parsed) {
+                return Err(Complaint::at(self.span.clone(), format!("`{}` has {value} twice", self.key))
+                    .hint("remove one of the two"));
+            }
+            values.push(parsed);
+        }
+        Ok(values)
+    }
+}
+
+/// A number without a fraction, also when written as 1e6.
+pub fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e19).map(|x| x as u64))
+}
+
+/// As JSON, which configs are made of. Dates become text.
+fn json(value: &toml::Value) -> Value {
+    match value {
+        toml::Value::String(text) => Value::from(text.as_str()),
+        toml::Value::Integer(number) => Value::from(*number),
+        // Not finite has no JSON; text is refused wherever a number is wanted, and shows what was written.
+        toml::Value::Float(number) => {
+            serde_json::Number::from_f64(*number).map_or_else(|| Value::from(number.to_string()), Value::Number)
+        }
+        toml::Value::Boolean(truth) => Value::from(*truth),
+        toml::Value::Datetime(date) => Value::from(date.to_string()),
+        toml::Value::Array(values) => values.iter().map(json).collect(),
+        toml::Value::Table(table) => {
+            Value::Object(table.iter().map(|(key, value)| (key.clone(), json(value))).collect())
+        }
+    }
+}
+
+fn kind(value: &Value) -> String {
+    match value {
+        Value::Null => "nothing".into(),
+        Value::Bool(truth) => truth.to_string(),
+        Value::Number(number) => format!("the number {number}"),
+        Value::String(text) => format!("the text {text:?}"),
+        Value::Array(_) => "a list".into(),
+        Value::Object(_) => "a table".into(),
+    }
+}

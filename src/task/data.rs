@@ -1,0 +1,141 @@
+//! Examples as tensors on a device: uploaded once, gathered and normalised there. Only the worker links this.
+
+use std::rc::Rc;
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Error, Result};
+use crate::model::Io;
+use crate::run::Named;
+use crate::task::examples::{Images, Moments, Split};
+use crate::task::{self, files};
+
+/// A task on a device.
+#[derive(Debug)]
+pub struct Data {
+    pub io: Io,
+    pub train: Set,
+    pub validation: Set,
+    pub test: Set,
+    moments: Moments,
+}
+
+/// One split on a device.
+#[derive(Debug)]
+pub struct Set {
+    /// `[n, C, H, W]`, bytes or floats, not normalised.
+    pub images: Tensor,
+    /// `[n]`, 64-bit integers.
+    pub labels: Tensor,
+    pub len: u64,
+}
+
+/// Shift and scale of each row of a pack, from that row's own training examples; both `[R, 1, C, 1, 1]`.
+#[derive(Debug)]
+pub struct Normal {
+    mean: Tensor,
+    inverse_deviation: Tensor,
+}
+
+impl Data {
+    /// Normalisation of rows that train on these numbers of examples.
+    pub fn normal(&self, examples: &[u64]) -> Result<Normal> {
+        let (mut means, mut inverses) = (Vec::new(), Vec::new());
+        for &count in examples {
+            for (mean, deviation) in self.moments.first(count)? {
+                means.push(mean as f32);
+                inverses.push((1.0 / deviation) as f32);
+            }
+        }
+        let shape = [examples.len() as i64, 1, self.io.channels as i64, 1, 1];
+        let column = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(self.train.labels.device());
+        Ok(Normal { mean: column(&means), inverse_deviation: column(&inverses) })
+    }
+}
+
+impl Set {
+    /// Images `[R, B, C, H, W]` and labels `[R, B]` at `indices` `[R, B]`.
+    pub fn gather(&self, indices: &Tensor, normal: &Normal) -> (Tensor, Tensor) {
+        let size = indices.size(); // [R, B]
+        let flat = indices.view(-1);
+        let images = self.images.index_select(0, &flat); // [R B, C, H, W]
+        let shape = [&size[..], &images.size()[1..]].concat();
+        (normal.apply(&images.view(&shape[..])), self.labels.index_select(0, &flat).view(&size[..]))
+    }
+
+    /// Images `[R, B, C, H, W]` and labels `[1, B]` from `start` on, the same for every row before normalising.
+    pub fn slice(&self, start: u64, count: u64, normal: &Normal) -> (Tensor, Tensor) {
+        let (start, count) = (start as i64, count as i64);
+        let images = self.images.narrow(0, start, count).unsqueeze(0); // [1, B, C, H, W]
+        (normal.apply(&images), self.labels.narrow(0, start, count).unsqueeze(0))
+    }
+}
+
+impl Normal {
+    /// Normalises `[R or 1, B, C, H, W]` to floats `[R, B, C, H, W]`.
+    fn apply(&self, images: &Tensor) -> Tensor {
+        (images.to_kind(Kind::Float) - &self.mean) * &self.inverse_deviation
+    }
+}
+
+/// Loads a task with at least `train` training examples onto a device.
+pub fn load(task: &Named, train: u64, device: Device) -> Result<Data> {
+    let io = task::io(task)?;
+    let examples = task::examples(task, train, &files::data_dir()?)?;
+    if (examples.train.len() as u64) < train {
+        let have = examples.train.len();
+        return Err(Error::bad_input(format!(
+            "task '{}' has {have} training examples, and {train} were asked for",
+            task.name
+        )));
+    }
+    let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize);
+    let upload = |split: &Split| Set {
+        images: match &split.images {
+            Images::U8(values) => Tensor::from_slice(values),
+            Images::F32(values) => Tensor::from_slice(values),
+        }
+        .view([-1, io.channels as i64, io.height as i64, io.width as i64])
+        .to_device(device),
+        labels: Tensor::from_slice(&split.labels).to_device(device),
+        len: split.len() as u64,
+    };
+    let (train, validation, test) = (upload(&examples.train), upload(&examples.validation), upload(&examples.test));
+    Ok(Data { io, train, validation, test, moments })
+}
+
+/// Tasks kept on a device between runs, since runs that follow each other mostly share one.
+#[derive(Debug)]
+pub struct Loaded {
+    device: Device,
+    /// The last used is the last.
+    tasks: Vec<(Named, Rc<Data>)>,
+}
+
+impl Loaded {
+    const KEPT: usize = 2;
+
+    pub fn new(device: Device) -> Self {
+        Self { device, tasks: Vec::new() }
+    }
+
+    pub fn device(&self) -> Device {
+        self.device
+    }
+
+    /// The task with at least `train` training examples, loaded or kept.
+    pub fn get(&mut self, task: &Named, train: u64) -> Result<Rc<Data>> {
+        let kept = self.tasks.iter().position(|(named, data)| named == task && data.train.len >= train);
+        let entry = match kept {
+            Some(place) => self.tasks.remove(place),
+            None => {
+                self.tasks.retain(|(named, _)| named != task);
+                self.tasks.truncate(Self::KEPT - 1);
+                (task.clone(), Rc::new(load(task, train, self.device)?))
+            }
+        };
+        let data = entry.1.clone();
+        self.tasks.push(entry);
+        Ok(data)
+    }
+}

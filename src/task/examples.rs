@@ -1,0 +1,153 @@
+//! Examples as plain arrays, and the statistics that normalise them. No libtorch here, so that `crossover task show`
+//! can draw them.
+
+use crate::error::{Error, Result};
+
+/// Images of one split, `[n, C, H, W]` in row-major order.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Images {
+    U8(Vec<u8>),
+    F32(Vec<f32>),
+}
+
+impl Images {
+    pub fn len(&self) -> usize {
+        match self {
+            Images::U8(values) => values.len(),
+            Images::F32(values) => values.len(),
+        }
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.len() == 0
+    }
+
+    pub fn value(&self, index: usize) -> f64 {
+        match self {
+            Images::U8(values) => values[index].into(),
+            Images::F32(values) => values[index].into(),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq)]
+pub struct Split {
+    pub images: Images,
+    /// One class a image, from 0.
+    pub labels: Vec<i64>,
+}
+
+impl Split {
+    pub fn len(&self) -> usize {
+        self.labels.len()
+    }
+
+    pub fn is_empty(&self) -> bool {
+        self.labels.is_empty()
+    }
+
+    /// The examples at `indices`, in that order; each image has `size` values.
+    pub fn select(&self, indices: &[u32], size: usize) -> Split {
+        let images = match &self.images {
+            Images::U8(values) => Images::U8(gather(values, indices, size)),
+            Images::F32(values) => Images::F32(gather(values, indices, size)),
+        };
+        Split { images, labels: indices.iter().map(|&i| self.labels[i as usize]).collect() }
+    }
+}
+
+fn gather<T: Copy>(values: &[T], indices: &[u32], size: usize) -> Vec<T> {
+    let mut gathered = Vec::with_capacity(indices.len() * size);
+    for &index in indices {
+        gathered.extend_from_slice(&values[index as usize * size..][..size]);
+    }
+    gathered
+}
+
+/// The three splits; `train` is in training order, so a subset of D examples is its first D.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Examples {
+    pub train: Split,
+    pub validation: Split,
+    pub test: Split,
+}
+
+/// Mean and standard deviation of each channel over the first D training examples, for any D.
+#[derive(Clone, Debug)]
+pub struct Moments {
+    channels: usize,
+    pixels: usize,
+    /// `[n + 1, C]` of (sum, sum of squares) over the examples before the n-th.
+    sums: Vec<(f64, f64)>,
+}
+
+impl Moments {
+    /// Of images `[n, C, pixels]`. Sums of bytes are exact; sums of floats are taken in order, so they do not depend
+    /// on the number of threads.
+    pub fn of(images: &Images, channels: usize, pixels: usize) -> Self {
+        let size = channels * pixels;
+        let mut sums = vec![(0.0, 0.0); channels];
+        for start in (0..images.len()).step_by(size.max(1)) {
+            for channel in 0..channels {
+                let (sum, squares) = sums[sums.len() - channels];
+                let values = start + channel * pixels..start + (channel + 1) * pixels;
+                let (more, more_squares) = match images {
+                    Images::U8(bytes) => sums_of_bytes(&bytes[values]),
+                    Images::F32(floats) => sums_of_floats(&floats[values]),
+                };
+                sums.push((sum + more, squares + more_squares));
+            }
+        }
+        Self { channels, pixels, sums }
+    }
+
+    /// (mean, standard deviation) of each channel over the first `examples`; a constant channel has a deviation of 1,
+    /// so that normalising it gives zeros. Refuses more examples than there are, and none.
+    pub fn first(&self, examples: u64) -> Result<Vec<(f64, f64)>> {
+        let have = (self.sums.len() / self.channels - 1) as u64;
+        if examples == 0 || examples > have {
+            return Err(Error::bad_input(format!("{examples} training examples of {have} were asked for")));
+        }
+        let count = (examples * self.pixels as u64) as f64;
+        let row = examples as usize * self.channels;
+        let channels = self.sums[row..row + self.channels].iter();
+        Ok(channels
+            .map(|(sum, squares)| {
+                let mean = sum / count;
+                let variance = (squares / count - mean * mean).max(0.0);
+                (mean, if variance > 0.0 { variance.sqrt() } else { 1.0 })
+            })
+            .collect())
+    }
+}
+
+fn sums_of_bytes(bytes: &[u8]) -> (f64, f64) {
+    let sum: u64 = bytes.iter().map(|&byte| u64::from(byte)).sum();
+    let squares: u64 = bytes.iter().map(|&byte| u64::from(byte) * u64::from(byte)).sum();
+    (sum as f64, squares as f64)
+}
+
+fn sums_of_floats(floats: &[f32]) -> (f64, f64) {
+    let sum = floats.iter().map(|&float| f64::from(float)).sum();
+    (sum, floats.iter().map(|&float| f64::from(float).powi(2)).sum())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn moments_are_of_the_first_examples_alone() {
+        // Two examples of two channels of two pixels.
+        let images = Images::U8(vec![0, 2, 7, 7, 100, 200, 7, 7]);
+        let moments = Moments::of(&images, 2, 2);
+        assert_eq!(moments.first(1).unwrap(), [(1.0, 1.0), (7.0, 1.0)]);
+        let mean: f64 = (0.0 + 2.0 + 100.0 + 200.0) / 4.0;
+        let variance = [0.0, 2.0, 100.0, 200.0].map(|x: f64| (x - mean).powi(2)).iter().sum::<f64>() / 4.0;
+        let (got_mean, got_deviation) = moments.first(2).unwrap()[0];
+        assert!((got_mean - mean).abs() < 1e-12 && (got_deviation - variance.sqrt()).abs() < 1e-12);
+        assert!(moments.first(3).is_err() && moments.first(0).is_err());
+        let floats = Images::F32(vec![0.0, 2.0, 7.0, 7.0, 100.0, 200.0, 7.0, 7.0]);
+        assert_eq!(Moments::of(&floats, 2, 2).first(2).unwrap(), moments.first(2).unwrap());
+    }
+}

@@ -1,0 +1,197 @@
+//! Getting the files of a task from their public address: resumed where a try broke off, checked, then put in place in
+//! one step, so that a file under its own name is whole.
+
+use std::fs::{self, OpenOptions};
+use std::io::{self, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use nix::fcntl::{Flock, FlockArg};
+
+use crate::error::{Context, Error, Result};
+use crate::task::config::Entry;
+use crate::task::files::{self, File};
+use crate::units;
+
+/// Each address is tried this often before giving up; a try goes on where the one before broke off.
+const TRIES: usize = 3;
+const STALLED: Duration = Duration::from_secs(60);
+
+/// Makes all files of a task be there, whole and as published. `say` gets a line for each step.
+pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
+    if entry.files.is_empty() {
+        say(format!("{} is made on the spot: there is nothing to fetch", entry.name));
+        return Ok(());
+    }
+    let folder = data.join(entry.name);
+    fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
+    let _lock = lock(&folder, say)?;
+    for file in entry.files {
+        match files::find(data, entry.name, file) {
+            Some(path) if files::read(data, entry.name, file).is_ok() => {
+                say(format!("{} is there and as published", path.display()));
+            }
+            Some(path) if !path.starts_with(&folder) => return files::read(data, entry.name, file).map(drop),
+            found => {
+                if let Some(broken) = found {
+                    say(format!("{} is not as published: fetching it again", broken.display()));
+                    fs::remove_file(&broken).context(|| format!("cannot remove {}", broken.display()))?;
+                }
+                fetch_file(entry, file, &folder, say)?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Two at once would write into each other's file.
+fn lock(folder: &Path, say: &mut dyn FnMut(String)) -> Result<Flock<fs::File>> {
+    let path = folder.join(".lock");
+    let failed = || format!("cannot lock {}", path.display());
+    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path).context(failed);
+    match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err(_) => {
+            say(format!("another fetch holds {}; waiting for it", path.display()));
+            Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
+        }
+    }
+}
+
+fn fetch_file(entry: &Entry, file: &File, folder: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
+    let part = folder.join(format!("{}.part", file.name));
+    let mut last = String::new();
+    for address in entry.addresses.iter().flat_map(|address| [address; TRIES]) {
+        let url = format!("{address}{}", file.name);
+        say(format!("fetching {url} ({}) into {}", units::bytes(file.bytes), folder.display()));
+        let tried = download(&url, &part).and_then(|()| check(&part, file));
+        match tried {
+            Ok(()) => {
+                let path = folder.join(file.name);
+                return fs::rename(&part, &path).context(|| format!("cannot write {}", path.display()));
+            }
+            Err(error) => last = error.message,
+        }
+        say(last.clone());
+    }
+    Err(Error::failed(format!("cannot fetch {}: {last}", file.name)).hint(offline(entry, folder)))
+}
+
+/// What a person does where this machine has no way out.
+pub fn offline(entry: &Entry, folder: &Path) -> String {
+    let names: Vec<_> = entry.files.iter().map(|file| file.name).collect();
+    let from = entry.addresses.first().copied().unwrap_or_default();
+    format!("without a network, put {} from {from} into {}", names.join(", "), folder.display())
+}
+
+/// Adds to `part` what is missing of it.
+fn download(url: &str, part: &Path) -> Result<()> {
+    let config = ureq::Agent::config_builder()
+        .timeout_connect(Some(STALLED))
+        .timeout_per_read(Some(STALLED))
+        .accept_encoding("identity")
+        .http_status_as_error(false)
+        .build();
+    let have = fs::metadata(part).map_or(0, |found| found.len());
+    let mut request = ureq::Agent::new_with_config(config).get(url);
+    if have > 0 {
+        request = request.header("Range", format!("bytes={have}-"));
+    }
+    let mut response = request.call().context(|| "no answer")?;
+    let mut options = OpenOptions::new();
+    match response.status().as_u16() {
+        200 => options.write(true).create(true).truncate(true),
+        206 => options.append(true),
+        // Nothing is missing: the try before was stopped between its last byte and the rename.
+        416 => return Ok(()),
+        status => return Err(Error::failed(format!("the server answered {status}"))),
+    };
+    let failed = || format!("cannot write {}", part.display());
+    let mut file = options.open(part).context(failed)?;
+    let broke = io::copy(&mut response.body_mut().as_reader(), &mut file).err();
+    file.flush().context(failed)?;
+    file.sync_all().context(failed)?;
+    match broke {
+        Some(error) => Err(Error::failed(format!("broke off: {error}"))),
+        None => Ok(()),
+    }
+}
+
+/// A file with another content is removed, so that the next try starts over.
+fn check(part: &Path, file: &File) -> Result<()> {
+    let content = files::read_unpacked(part);
+    if content.as_ref().is_ok_and(|content| files::hex_sha256(content) == file.sha256) {
+        return Ok(());
+    }
+    fs::remove_file(part).context(|| format!("cannot remove {}", part.display()))?;
+    Err(content.err().unwrap_or_else(|| Error::failed("what came is not the published file: its SHA-256 differs")))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use std::io::{BufRead, BufReader};
+    use std::net::TcpListener;
+
+    /// Serves `content`, breaking off after `first` bytes of the first answer; returns its address and the ranges asked.
+    fn serve(content: &'static [u8], first: usize, answers: usize) -> (String, std::thread::JoinHandle<Vec<String>>) {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let address = format!("http://{}/", listener.local_addr().unwrap());
+        let served = std::thread::spawn(move || {
+            let mut ranges = Vec::new();
+            for answer in 0..answers {
+                let (mut stream, _) = listener.accept().unwrap();
+                let lines: Vec<String> =
+                    BufReader::new(&stream).lines().map_while(|l| l.ok().filter(|l| !l.is_empty())).collect();
+                let range = lines.iter().find_map(|l| l.to_lowercase().strip_prefix("range: ").map(String::from));
+                let start: usize = range.as_deref().map_or(0, |r| r["bytes=".len()..r.len() - 1].parse().unwrap());
+                let status = if start == 0 { "200 OK" } else { "206 Partial Content" };
+                let body = &content[start..];
+                write!(stream, "HTTP/1.1 {status}\r\nContent-Length: {}\r\nConnection: close\r\n\r\n", body.len())
+                    .unwrap();
+                let sent = if answer == 0 { body.len().min(first) } else { body.len() };
+                stream.write_all(&body[..sent]).unwrap();
+                ranges.push(range.unwrap_or_default());
+            }
+            ranges
+        });
+        (address, served)
+    }
+
+    fn entry(address: String, sha256: &'static str) -> Entry {
+        let files = Box::leak(Box::new([File { name: "numbers.gz", bytes: 5, sha256 }]));
+        let addresses = Box::leak(Box::new([&*Box::leak(address.into_boxed_str())]));
+        Entry::from_files::<crate::task::fashion_mnist::FashionMnist>("test", "", files, addresses)
+    }
+
+    /// printf hello | sha256sum
+    const HELLO: &str = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
+
+    #[test]
+    fn goes_on_where_it_broke_off() {
+        let data = tempfile::tempdir().unwrap();
+        let (address, served) = serve(b"hello", 2, 2);
+        let entry = entry(address, HELLO);
+        fetch(&entry, data.path(), &mut |_| ()).unwrap();
+        assert_eq!(served.join().unwrap(), ["", "bytes=2-"]);
+        assert_eq!(files::read(data.path(), "test", &entry.files[0]).unwrap(), b"hello");
+        // The server is gone; nothing is fetched again.
+        fetch(&entry, data.path(), &mut |_| ()).unwrap();
+    }
+
+    #[test]
+    fn another_content_is_refused_with_what_to_do_offline() {
+        let data = tempfile::tempdir().unwrap();
+        let (address, served) = serve(b"hullo", 5, TRIES);
+        let error = fetch(&entry(address.clone(), HELLO), data.path(), &mut |_| ()).unwrap_err();
+        assert_eq!(served.join().unwrap(), [""; TRIES]);
+        assert!(error.message.contains("SHA-256 differs"), "{}", error.message);
+        let folder = data.path().join("test");
+        assert_eq!(
+            error.hint.unwrap(),
+            format!("without a network, put numbers.gz from {address} into {}", folder.display())
+        );
+        let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        assert_eq!(left, [".lock"]);
+    }
+}

@@ -1,0 +1,72 @@
+//! The files of a task: where they are looked for, and reading them whole, unpacked and checked.
+
+use std::io::Read;
+use std::path::{Path, PathBuf};
+
+use sha2::{Digest, Sha256};
+
+use crate::cache;
+use crate::error::{Context, Error, Result};
+
+/// Where Debian's dataset packages put theirs, a folder for each.
+const SYSTEM: &str = "/usr/share/datasets";
+
+/// A file that a task reads.
+#[derive(Clone, Copy, Debug)]
+pub struct File {
+    /// As it is fetched, with `.gz` where that is how it is published.
+    pub name: &'static str,
+    /// Bytes to fetch.
+    pub bytes: u64,
+    /// SHA-256 of the content, unpacked: the same for every packing of it.
+    pub sha256: &'static str,
+}
+
+/// `$CROSSOVER_DATA`, else `data` in the cache folder: a folder of files for each task.
+pub fn data_dir() -> Result<PathBuf> {
+    match std::env::var_os("CROSSOVER_DATA").filter(|dir| !dir.is_empty()) {
+        Some(dir) => Ok(dir.into()),
+        None => Ok(cache::dir()?.join("data")),
+    }
+}
+
+/// The file on disk, packed or not; none when it is not there.
+pub fn find(data: &Path, task: &str, file: &File) -> Option<PathBuf> {
+    let plain = file.name.strip_suffix(".gz").unwrap_or(file.name);
+    [data, Path::new(SYSTEM)]
+        .iter()
+        .flat_map(|folder| [format!("{plain}.gz"), plain.to_owned()].map(|name| folder.join(task).join(name)))
+        .find(|path| path.is_file())
+}
+
+/// The content of a task's file, unpacked. Refuses a file that is not there, cannot be unpacked or is not the one that
+/// was published.
+pub fn read(data: &Path, task: &str, file: &File) -> Result<Vec<u8>> {
+    let path = find(data, task, file).ok_or_else(|| {
+        Error::failed(format!("{} is not in {}", file.name, data.join(task).display()))
+            .hint(format!("crossover task fetch {task}"))
+    })?;
+    let content = read_unpacked(&path)?;
+    if hex_sha256(&content) != file.sha256 {
+        return Err(Error::failed(format!("{} is not the published file: its SHA-256 differs", path.display()))
+            .hint(format!("remove it, then: crossover task fetch {task}")));
+    }
+    Ok(content)
+}
+
+/// A whole file, unpacked where it is gzip by its first bytes.
+pub fn read_unpacked(path: &Path) -> Result<Vec<u8>> {
+    let raw = std::fs::read(path).context(|| format!("cannot read {}", path.display()))?;
+    if !raw.starts_with(&[0x1f, 0x8b]) {
+        return Ok(raw);
+    }
+    let mut content = Vec::new();
+    flate2::read::GzDecoder::new(raw.as_slice())
+        .read_to_end(&mut content)
+        .context(|| format!("cannot unpack {}", path.display()))?;
+    Ok(content)
+}
+
+pub fn hex_sha256(content: &[u8]) -> String {
+    Sha256::digest(content).iter().map(|byte| format!("{byte:02x}")).collect()
+}

@@ -1,0 +1,161 @@
+//! Training: runs in, event logs and checkpoints out. The loop knows steps only (D10); what a run draws at random
+//! depends on its seed and the step, so that it can be stopped anywhere and goes on as if it had not been (D5).
+
+pub mod batches;
+pub mod checkpoint;
+pub mod evaluation;
+pub mod measure;
+pub mod optimizer;
+pub mod pack;
+pub mod process;
+pub mod row;
+pub mod schedule;
+
+use std::collections::BTreeMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
+
+use tch::Device;
+
+use crate::error::{Context, Error, Result};
+use crate::model::network;
+use crate::run::RunConfig;
+use crate::task::data::Loaded;
+use crate::worker::{Assignment, Job, Progress, Trainer};
+use checkpoint::Checkpoint;
+use pack::Pack;
+use row::Row;
+
+/// Between checkpoints.
+const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
+/// Losses are read from the device after so many steps or this long: reading one waits for the device.
+const READ_AFTER: usize = 16;
+const REPORT_EVERY: Duration = Duration::from_millis(500);
+
+/// Trains on one device; tasks stay there between jobs.
+pub struct Libtorch {
+    loaded: Loaded,
+}
+
+impl Libtorch {
+    /// [`process::prepare`] must have been called.
+    pub fn new(device: Device) -> Self {
+        Self { loaded: Loaded::new(device) }
+    }
+}
+
+impl Trainer for Libtorch {
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()> {
+        // A call of tch that fails, for want of memory for example, panics: that is one failed attempt, not the end.
+        let trained = catch_unwind(AssertUnwindSafe(|| {
+            let stop = |_| stop.load(Ordering::Relaxed);
+            alike(&job.runs).into_iter().try_for_each(|runs| train_alike(&runs, &mut self.loaded, &stop, report))
+        }));
+        trained.unwrap_or_else(|panic| {
+            let reason = panic.downcast_ref::<String>().map(String::as_str);
+            let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+            Err(Error::failed(format!("libtorch: {reason}")))
+        })
+    }
+}
+
+/// Runs that can be rows of one pack: equal but for learning rate, weight decay, examples and seed.
+fn alike(runs: &[Assignment]) -> Vec<Vec<&Assignment>> {
+    let mut packs = BTreeMap::<String, Vec<&Assignment>>::new();
+    for run in runs {
+        let mut shape: RunConfig = run.config.clone();
+        (shape.train.lr, shape.train.weight_decay, shape.examples, shape.seed) = (0.0, 0.0, 0, 0);
+        packs.entry(shape.id()).or_default().push(run);
+    }
+    packs.into_values().collect()
+}
+
+fn train_alike(
+    runs: &[&Assignment],
+    loaded: &mut Loaded,
+    stop: &dyn Fn(u64) -> bool,
+    report: &mut dyn FnMut(Progress),
+) -> Result<()> {
+    let config = &runs[0].config;
+    let network = network::build(&config.model, runs[0].io)?;
+    // Rows that stand at different steps are different packs.
+    let mut groups = BTreeMap::<u64, (Vec<Row>, Vec<Checkpoint>)>::new();
+    for &run in runs {
+        let Some(row) = Row::open(run)? else { continue };
+        let saved = Checkpoint::read(&run.folder, network.layout())?;
+        let (rows, checkpoints) = groups.entry(saved.as_ref().map_or(0, |saved| saved.step)).or_default();
+        rows.push(row);
+        checkpoints.extend(saved);
+    }
+    for (_, (rows, saved)) in groups {
+        let most = rows.iter().map(|row| row.run.config.examples).max().unwrap_or(0);
+        let data = loaded.get(&config.task, most)?;
+        train_pack(Pack::new(&network, data, rows, saved)?, &device_name(loaded.device()), stop, report)?;
+    }
+    Ok(())
+}
+
+/// The loop. `stop` is asked before each step, with the steps done.
+fn train_pack(
+    mut pack: Pack,
+    device: &str,
+    stop: &dyn Fn(u64) -> bool,
+    report: &mut dyn FnMut(Progress),
+) -> Result<()> {
+    let evaluations = schedule::eval_steps(pack.recipe().evals, pack.steps);
+    let from_step = pack.step;
+    pack.rows.iter_mut().try_for_each(|row| row.log_start(device, from_step))?;
+    let (mut reported, mut saved) = (Instant::now(), Instant::now());
+    while pack.step < pack.steps {
+        if stop(pack.step) {
+            return pack.stop();
+        }
+        pack.train_step()?;
+        if evaluations.binary_search(&pack.step).is_ok() {
+            pack.evaluate()?;
+        }
+        let report_due = reported.elapsed() >= REPORT_EVERY;
+        if report_due || pack.unread() >= READ_AFTER {
+            pack.settle()?;
+        }
+        if !pack.alive() {
+            return Ok(());
+        }
+        if report_due {
+            reported = Instant::now();
+            let (step, loss, examples_per_second) = (pack.step, pack.loss(), pack.examples_per_second());
+            report(Progress { step, loss, examples_per_second });
+        }
+        if saved.elapsed() >= CHECKPOINT_EVERY {
+            pack.checkpoint()?;
+            saved = Instant::now();
+        }
+    }
+    pack.finish()
+}
+
+/// `cpu` or `cuda:N`, as on the command line.
+pub fn parse_device(name: &str) -> Result<Device> {
+    let unknown =
+        || Error::bad_input(format!("there is no device '{name}'")).hint("devices are cpu, cuda:0, cuda:1, …");
+    match name.strip_prefix("cuda") {
+        None if name == "cpu" => Ok(Device::Cpu),
+        None => Err(unknown()),
+        Some("") => Ok(Device::Cuda(0)),
+        Some(index) => {
+            let index = index.strip_prefix(':').ok_or_else(unknown)?;
+            Ok(Device::Cuda(index.parse().context(|| format!("device '{name}'"))?))
+        }
+    }
+}
+
+fn device_name(device: Device) -> String {
+    match device {
+        Device::Cuda(index) => format!("cuda:{index}"),
+        other => format!("{other:?}").to_lowercase(),
+    }
+}
+
+#[cfg(test)]
+mod tests;

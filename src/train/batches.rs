@@ -1,0 +1,76 @@
+//! Which examples are in which batch: a pure function of (seed, step, examples, batch), so that a resumed run sees what
+//! it would have seen (D5).
+
+use crate::random::stream;
+use crate::task::order::permutation;
+
+/// The batches of one run. Epoch after epoch in a permutation of its own, end to end: a batch may take the last
+/// examples of one epoch and the first of the next, and none is dropped.
+#[derive(Debug)]
+pub struct Batches {
+    seed: u64,
+    examples: u32,
+    /// The epoch that is laid out, and its order.
+    laid_out: Option<(u64, Vec<u32>)>,
+}
+
+impl Batches {
+    pub fn new(seed: u64, examples: u32) -> Self {
+        Self { seed, examples, laid_out: None }
+    }
+
+    /// Appends the indices of batch number `step` (from 0) to `indices`.
+    pub fn append(&mut self, step: u64, batch: u64, indices: &mut Vec<i64>) {
+        let examples = u64::from(self.examples);
+        let (mut place, end) = (step * batch, (step + 1) * batch);
+        while place < end {
+            let (epoch, from) = (place / examples, place % examples);
+            let to = examples.min(from + (end - place));
+            let order = self.order(epoch);
+            indices.extend(order[from as usize..to as usize].iter().map(|&index| i64::from(index)));
+            place += to - from;
+        }
+    }
+
+    fn order(&mut self, epoch: u64) -> &[u32] {
+        let (seed, examples) = (self.seed, self.examples);
+        let laid_out = self.laid_out.take().filter(|(laid_out, _)| *laid_out == epoch);
+        let order = move || (epoch, permutation(&mut stream(seed, "batch order", epoch), examples));
+        &self.laid_out.insert(laid_out.unwrap_or_else(order)).1
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn take(batches: &mut Batches, steps: impl Iterator<Item = u64>, batch: u64) -> Vec<i64> {
+        let mut indices = Vec::new();
+        steps.for_each(|step| batches.append(step, batch, &mut indices));
+        indices
+    }
+
+    #[test]
+    fn every_epoch_has_every_example_once() {
+        let all = take(&mut Batches::new(7, 10), 0..10, 4);
+        for epoch in all.chunks(10) {
+            let mut sorted = epoch.to_vec();
+            sorted.sort();
+            assert_eq!(sorted, (0..10).collect::<Vec<_>>());
+        }
+        assert_ne!(all[..10], all[10..20]);
+        assert_ne!(all, take(&mut Batches::new(8, 10), 0..10, 4));
+    }
+
+    #[test]
+    fn any_step_can_be_asked_for_alone() {
+        let all = take(&mut Batches::new(7, 10), 0..10, 4);
+        for step in (0..10).rev() {
+            assert_eq!(take(&mut Batches::new(7, 10), step..step + 1, 4), all[step as usize * 4..][..4]);
+        }
+        // Fewer examples than a batch: it takes several epochs.
+        let small = take(&mut Batches::new(7, 3), 0..1, 8);
+        assert_eq!(small.len(), 8);
+        assert!((0..3).all(|index| small.iter().filter(|&&i| i == index).count() >= 2));
+    }
+}

@@ -1,0 +1,232 @@
+//! A pack under way: runs of one shape, trained together as rows of one batched model (D6). Nothing mixes rows, so a
+//! loss that is not finite stays in its row.
+
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use tch::{Device, Kind, Tensor};
+
+use crate::error::{Context, Result};
+use crate::event::{Event, Outcome};
+use crate::model::network::{Mode, Network};
+use crate::run::Recipe;
+use crate::task::data::{Data, Normal};
+use crate::train::checkpoint::{self, Checkpoint};
+use crate::train::evaluation::{cross_entropy, evaluate};
+use crate::train::optimizer::AdamW;
+use crate::train::row::Row;
+use crate::train::schedule;
+
+/// In shape comments: R rows, B batch, P parameters, S running statistics.
+pub struct Pack<'a> {
+    pub rows: Vec<Row<'a>>,
+    /// Steps done.
+    pub step: u64,
+    pub steps: u64,
+    recipe: &'a Recipe,
+    network: &'a Network,
+    data: Rc<Data>,
+    normal: Normal,
+    /// `[R, P]`, the one leaf of the graph.
+    params: Tensor,
+    /// `[R, S]`.
+    stats: Tensor,
+    optimizer: AdamW,
+    /// Losses `[R]` of the last steps, not yet read from the device.
+    unread: Vec<Tensor>,
+    from_step: u64,
+    started: Instant,
+    evaluating: Duration,
+}
+
+impl<'a> Pack<'a> {
+    /// Rows that stand at the same step, where `saved` has their checkpoints, or at the start, where it has none.
+    pub fn new(network: &'a Network, data: Rc<Data>, mut rows: Vec<Row<'a>>, saved: Vec<Checkpoint>) -> Result<Self> {
+        for (row, saved) in rows.iter_mut().zip(&saved) {
+            (row.loss_sum, row.loss_count) = (saved.loss_sum, saved.loss_count);
+        }
+        let device = data.train.labels.device();
+        let configs: Vec<_> = rows.iter().map(|row| &row.run.config).collect();
+        let recipes: Vec<_> = configs.iter().map(|config| &config.train).collect();
+        let normal = data.normal(&configs.iter().map(|config| config.examples).collect::<Vec<_>>())?;
+        let layout = network.layout();
+        let mut optimizer = AdamW::new(&recipes, layout.params, layout.decayed, device);
+        let step = saved.first().map_or(0, |saved| saved.step);
+        let (params, stats) = if saved.is_empty() {
+            network.init(&configs.iter().map(|config| config.seed).collect::<Vec<_>>())
+        } else {
+            let stack = |of: fn(&Checkpoint) -> &Tensor| Tensor::stack(&saved.iter().map(of).collect::<Vec<_>>(), 0);
+            optimizer.first = stack(|saved| &saved.first).to_device(device);
+            optimizer.second = stack(|saved| &saved.second).to_device(device);
+            (stack(|saved| &saved.params), stack(|saved| &saved.stats))
+        };
+        Ok(Self {
+            step,
+            steps: configs[0].steps,
+            recipe: recipes[0],
+            network,
+            normal,
+            params: params.to_device(device).set_requires_grad(true),
+            stats: stats.to_device(device),
+            optimizer,
+            unread: Vec::new(),
+            from_step: step,
+            started: Instant::now(),
+            evaluating: Duration::ZERO,
+            data,
+            rows,
+        })
+    }
+
+    /// One update of every row.
+    pub fn train_step(&mut self) -> Result<()> {
+        let batch = self.recipe.batch;
+        let mut indices = Vec::with_capacity(self.rows.len() * batch as usize);
+        self.rows.iter_mut().for_each(|row| row.batches.append(self.step, batch, &mut indices));
+        let indices = Tensor::from_slice(&indices).view([-1, batch as i64]).to_device(self.device()); // [R, B]
+        let (images, labels) = self.data.train.gather(&indices, &self.normal);
+        let seeds: Vec<u64> = self.rows.iter().map(|row| row.run.config.seed).collect();
+        // Training in bfloat16 would cast here, once a step: the parameters and the images.
+        let mode = Mode::Train { seeds: &seeds, step: self.step };
+        let output = self.network.forward(&self.params, &self.stats, &images, mode);
+        let loss = cross_entropy(&output.logits, &labels).mean_dim([1i64].as_slice(), false, None); // [R]
+        let total = output.losses.values().fold(loss.shallow_clone(), |total, auxiliary| total + auxiliary);
+        let mut grad = Tensor::run_backward(&[total.sum(Kind::Float)], &[&self.params], false, false).swap_remove(0); // [R, P]
+        let factor = schedule::factor(self.recipe, self.step, self.steps);
+        tch::no_grad(|| self.optimizer.update(&mut self.params, &mut grad, factor, self.step));
+        if let Some(stats) = output.stats {
+            self.stats = stats;
+        }
+        // A loss that is finite and an auxiliary one that is not: the sum says so, and the mean is of the first.
+        self.unread.push(loss.detach().where_self(&total.isfinite(), &total.detach()));
+        self.step += 1;
+        Ok(())
+    }
+
+    /// Losses that wait on the device.
+    pub fn unread(&self) -> usize {
+        self.unread.len()
+    }
+
+    /// Reads the losses of the steps since the last call, and ends the rows in which one is not finite.
+    pub fn settle(&mut self) -> Result<()> {
+        if self.unread.is_empty() {
+            return Ok(());
+        }
+        let first_step = self.step - self.unread.len() as u64 + 1;
+        let losses = Tensor::stack(&self.unread, 0).to_device(Device::Cpu); // [steps, R]
+        self.unread.clear();
+        let losses = Vec::<Vec<f32>>::try_from(losses).context(|| "cannot read the losses")?;
+        for (step, losses) in (first_step..).zip(losses) {
+            for (row, loss) in self.rows.iter_mut().zip(losses) {
+                row.read_loss(step, loss.into());
+            }
+        }
+        self.write_ends()
+    }
+
+    /// Measures what is measured at this step, unless an earlier attempt has logged it.
+    pub fn evaluate(&mut self) -> Result<()> {
+        self.settle()?;
+        let begun = Instant::now();
+        if self.rows.iter().any(|row| row.wants_metrics(self.step)) {
+            let on = |set| evaluate(self.network, &self.params, &self.stats, set, &self.normal);
+            let (validation, test) = (on(&self.data.validation)?, on(&self.data.test)?);
+            for (index, row) in self.rows.iter_mut().enumerate() {
+                row.log_metrics(self.step, index, &validation, &test)?;
+            }
+            self.write_ends()?;
+        }
+        self.rows.iter_mut().for_each(Row::forget_losses);
+        self.evaluating += begun.elapsed();
+        Ok(())
+    }
+
+    /// Whether any row is still being trained.
+    pub fn alive(&self) -> bool {
+        self.rows.iter().any(|row| row.outcome.is_none())
+    }
+
+    /// Mean of the last losses of the rows still being trained.
+    pub fn loss(&self) -> f64 {
+        let losses: Vec<f64> = self.rows.iter().filter(|row| row.outcome.is_none()).map(|row| row.last_loss).collect();
+        losses.iter().sum::<f64>() / losses.len().max(1) as f64
+    }
+
+    /// Of this attempt, evaluations left out; of all rows together.
+    pub fn examples_per_second(&self) -> f64 {
+        let examples = (self.step - self.from_step) * self.recipe.batch * self.rows.len() as u64;
+        examples as f64 / self.seconds().max(1e-9)
+    }
+
+    /// Writes the checkpoints of the rows still being trained, the log before the checkpoint that stands on it.
+    pub fn checkpoint(&mut self) -> Result<()> {
+        self.settle()?;
+        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.outcome.is_none()) {
+            row.log.sync()?;
+            let at = |tensor: &Tensor| tensor.get(index as i64);
+            let checkpoint = Checkpoint {
+                step: self.step,
+                params: at(&self.params),
+                first: at(&self.optimizer.first),
+                second: at(&self.optimizer.second),
+                stats: at(&self.stats),
+                loss_sum: row.loss_sum,
+                loss_count: row.loss_count,
+            };
+            checkpoint.write(&row.run.folder)?;
+        }
+        Ok(())
+    }
+
+    /// Checkpoints the rows still being trained and ends this attempt at them.
+    pub fn stop(&mut self) -> Result<()> {
+        self.checkpoint()?;
+        self.end_with(&Outcome::Stopped { step: self.step })
+    }
+
+    /// Ends the rows that got to the end of their budget; their weights stay.
+    pub fn finish(&mut self) -> Result<()> {
+        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.outcome.is_none()) {
+            let (params, stats) = (self.params.get(index as i64), self.stats.get(index as i64));
+            checkpoint::write_weights(&row.run.folder, self.network.layout(), &params, &stats)?;
+        }
+        self.end_with(&Outcome::Done)
+    }
+
+    fn end_with(&mut self, outcome: &Outcome) -> Result<()> {
+        for row in self.rows.iter_mut().filter(|row| row.outcome.is_none()) {
+            row.outcome = Some(outcome.clone());
+        }
+        self.write_ends()
+    }
+
+    /// Logs the end of each row that has one since the last call; only a stopped one keeps its checkpoint.
+    fn write_ends(&mut self) -> Result<()> {
+        let (seconds, speed) = (self.seconds(), self.examples_per_second() / self.rows.len() as f64);
+        for row in self.rows.iter_mut().filter(|row| !row.end_logged) {
+            let Some(outcome) = row.outcome.clone() else { continue };
+            let kept = matches!(outcome, Outcome::Stopped { .. });
+            let (attempt, time) = (row.run.attempt, super::row::now());
+            row.log.append(&Event::End { attempt, time, seconds, examples_per_second: speed, outcome })?;
+            row.log.sync()?;
+            row.end_logged = true;
+            if !kept {
+                Checkpoint::remove(&row.run.folder)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn seconds(&self) -> f64 {
+        (self.started.elapsed() - self.evaluating).as_secs_f64()
+    }
+
+    pub fn recipe(&self) -> &'a Recipe {
+        self.recipe
+    }
+
+    fn device(&self) -> Device {
+        self.params.device()
+    }
+}

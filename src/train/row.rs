@@ -1,0 +1,120 @@
+//! One run of a pack: its place in the data, its log, and how it ends.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
+use std::time::SystemTime;
+
+use crate::error::{Context, Error, Result};
+use crate::event::{Event, EventLog, Outcome};
+use crate::train::batches::Batches;
+use crate::train::evaluation::Evaluated;
+use crate::worker::Assignment;
+
+pub struct Row<'a> {
+    pub run: &'a Assignment,
+    pub log: EventLog,
+    pub batches: Batches,
+    /// How this attempt ended; none while it is under way.
+    pub outcome: Option<Outcome>,
+    pub end_logged: bool,
+    /// Of the losses since the last evaluation.
+    pub loss_sum: f64,
+    pub loss_count: u64,
+    pub last_loss: f64,
+    /// Steps whose metrics an earlier attempt has logged.
+    logged: BTreeSet<u64>,
+}
+
+impl<'a> Row<'a> {
+    /// None if the log says that the run is over.
+    pub fn open(run: &'a Assignment) -> Result<Option<Self>> {
+        let log = EventLog::open(&run.folder)?;
+        let (logged, over) = read_log(&run.folder)?;
+        if over {
+            return Ok(None);
+        }
+        let examples = u32::try_from(run.config.examples)
+            .map_err(|_| Error::bad_input(format!("{} examples are more than 2^32", run.config.examples)))?;
+        Ok(Some(Self {
+            run,
+            log,
+            batches: Batches::new(run.config.seed, examples),
+            outcome: None,
+            end_logged: false,
+            loss_sum: 0.0,
+            loss_count: 0,
+            last_loss: f64::NAN,
+            logged,
+        }))
+    }
+
+    pub fn log_start(&mut self, device: &str, from_step: u64) -> Result<()> {
+        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
+        let (attempt, pid) = (self.run.attempt, std::process::id());
+        self.log.append(&Event::Start { attempt, time: now(), host, device: device.into(), pid, from_step })
+    }
+
+    pub fn read_loss(&mut self, step: u64, loss: f64) {
+        if self.outcome.is_some() {
+            return;
+        }
+        if !loss.is_finite() {
+            self.outcome = Some(Outcome::Diverged { step });
+            return;
+        }
+        self.loss_sum += loss;
+        self.loss_count += 1;
+        self.last_loss = loss;
+    }
+
+    pub fn forget_losses(&mut self) {
+        (self.loss_sum, self.loss_count) = (0.0, 0);
+    }
+
+    pub fn wants_metrics(&self, step: u64) -> bool {
+        self.outcome.is_none() && !self.logged.contains(&step)
+    }
+
+    /// Logs what row `index` of the pack measured. A loss that is not finite ends the run instead.
+    pub fn log_metrics(&mut self, step: u64, index: usize, validation: &Evaluated, test: &Evaluated) -> Result<()> {
+        if !self.wants_metrics(step) {
+            return Ok(());
+        }
+        let mut values = BTreeMap::from([
+            ("val_loss".to_owned(), validation.loss[index]),
+            ("val_error".to_owned(), validation.error[index]),
+            ("test_loss".to_owned(), test.loss[index]),
+            ("test_error".to_owned(), test.error[index]),
+        ]);
+        if self.loss_count > 0 {
+            values.insert("train_loss".to_owned(), self.loss_sum / self.loss_count as f64);
+        }
+        values.extend(validation.extra.iter().map(|(name, rows)| (name.clone(), rows[index])));
+        if values.values().all(|value| value.is_finite()) {
+            self.log.append(&Event::Metrics { step, values })
+        } else {
+            self.outcome = Some(Outcome::Diverged { step });
+            Ok(())
+        }
+    }
+}
+
+/// The steps with metrics, and whether the run is over, so that nothing is measured or logged twice.
+fn read_log(folder: &Path) -> Result<(BTreeSet<u64>, bool)> {
+    let path = folder.join(EventLog::FILE);
+    let text = std::fs::read_to_string(&path).context(|| format!("cannot read {}", path.display()))?;
+    let (mut logged, mut over) = (BTreeSet::new(), false);
+    for event in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
+        match event {
+            Event::Metrics { step, .. } => drop(logged.insert(step)),
+            Event::End { outcome: Outcome::Done | Outcome::Diverged { .. }, .. } => over = true,
+            _ => (),
+        }
+    }
+    Ok((logged, over))
+}
+
+/// Seconds since the Unix epoch.
+pub fn now() -> f64 {
+    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}

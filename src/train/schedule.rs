@@ -1,0 +1,73 @@
+//! The learning rate over a run, and the steps at which it is evaluated. Pure functions of the step.
+
+use std::f64::consts::PI;
+
+use crate::run::{Recipe, Schedule};
+
+/// What the peak learning rate is multiplied by in the update number `step` (from 0) of `steps`. Warmup rises linearly
+/// to 1; a cosine falls to 0 over the rest of the budget and would reach it one step after the last.
+pub fn factor(recipe: &Recipe, step: u64, steps: u64) -> f64 {
+    if step < recipe.warmup {
+        return (step + 1) as f64 / recipe.warmup as f64;
+    }
+    match recipe.schedule {
+        Schedule::Constant => 1.0,
+        Schedule::Cosine => {
+            let progress = (step - recipe.warmup) as f64 / steps.saturating_sub(recipe.warmup).max(1) as f64;
+            0.5 * (1.0 + (PI * progress.min(1.0)).cos())
+        }
+    }
+}
+
+/// Steps after which the run is evaluated, ascending: `evals` of them, even on a logarithmic scale, the last one the
+/// end. Fewer where several fall on one step.
+pub fn eval_steps(evals: u64, steps: u64) -> Vec<u64> {
+    let mut at: Vec<u64> =
+        (1..evals).map(|i| (steps as f64).powf(i as f64 / evals as f64).round() as u64).chain([steps]).collect();
+    at.dedup();
+    at
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn recipe(schedule: Schedule, warmup: u64) -> Recipe {
+        Recipe {
+            batch: 1,
+            lr: 1.0,
+            weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.999,
+            epsilon: 1e-8,
+            clip: None,
+            warmup,
+            schedule,
+            evals: 1,
+        }
+    }
+
+    /// torch.optim.lr_scheduler: SequentialLR(o, [LinearLR(o, 1 / 4, 1, 3), CosineAnnealingLR(o, 6)], [3]) over 9
+    /// updates with warmup 3 differs by its first factor (1/4, 2/4, 3/4, 1 against 1/3, 2/3, 1, 1); the cosine part:
+    /// o = SGD([p], 1.0); s = CosineAnnealingLR(o, 6); [s.step() or s.get_last_lr()[0] for _ in range(6)]
+    #[test]
+    fn warmup_then_cosine() {
+        let cosine = recipe(Schedule::Cosine, 3);
+        let factors: Vec<f64> = (0..9).map(|step| factor(&cosine, step, 9)).collect();
+        let expected = [1.0 / 3.0, 2.0 / 3.0, 1.0, 1.0, 0.9330127, 0.75, 0.5, 0.25, 0.0669873];
+        assert!(factors.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-7), "{factors:?}");
+        let constant = recipe(Schedule::Constant, 0);
+        assert!((0..9).all(|step| factor(&constant, step, 9) == 1.0));
+        // A budget shorter than its warmup is all warmup.
+        assert_eq!(factor(&recipe(Schedule::Cosine, 10), 3, 4), 0.4);
+    }
+
+    #[test]
+    fn evaluations_are_log_spaced_and_end_at_the_end() {
+        assert_eq!(eval_steps(4, 10_000), [10, 100, 1000, 10_000]);
+        assert_eq!(eval_steps(1, 50), [50]);
+        assert_eq!(eval_steps(0, 50), [50]);
+        assert_eq!(eval_steps(100, 4), [1, 2, 3, 4]);
+        assert_eq!(eval_steps(5, 1), [1]);
+    }
+}

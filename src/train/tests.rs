@@ -1,0 +1,171 @@
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::event::{Event, EventLog, Outcome};
+use crate::run::{Recipe, Schedule, Settings};
+use crate::{model, task};
+
+const STEPS: u64 = 30;
+
+fn settings(keys: serde_json::Value) -> Settings {
+    serde_json::from_value(keys).unwrap()
+}
+
+fn config(arch: &str, seed: u64) -> RunConfig {
+    let keys = match arch {
+        "convnet" => json!({"width": 4, "depths": [1, 1]}),
+        _ => json!({"width": 16, "depth": 2, "heads": 2, "patch": 1}),
+    };
+    let train = Recipe {
+        batch: 16,
+        lr: 3e-3,
+        weight_decay: 0.05,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        clip: Some(1.0),
+        warmup: 5,
+        schedule: Schedule::Cosine,
+        evals: 6,
+    };
+    RunConfig {
+        model: model::resolve(arch, None, &settings(keys)).unwrap(),
+        task: task::resolve("mnist1d", &settings(json!({"validation": 60, "test": 70}))).unwrap(),
+        examples: 100,
+        steps: STEPS,
+        train,
+        seed,
+    }
+}
+
+fn assignment(config: &RunConfig, folder: &Path, attempt: u32) -> Assignment {
+    let io = task::io(&config.task).unwrap();
+    Assignment { id: config.id(), folder: folder.to_path_buf(), attempt, io, config: config.clone() }
+}
+
+/// Trains the runs as one job until `stop` says so.
+fn train(runs: &[Assignment], stop: &dyn Fn(u64) -> bool) {
+    let mut loaded = Loaded::new(Device::Cpu);
+    for runs in alike(runs) {
+        train_alike(&runs, &mut loaded, stop, &mut |_| ()).unwrap();
+    }
+}
+
+fn events(folder: &Path) -> Vec<Event> {
+    let text = std::fs::read_to_string(folder.join(EventLog::FILE)).unwrap();
+    text.lines().map(|line| serde_json::from_str(line).unwrap()).collect()
+}
+
+fn metrics(folder: &Path) -> Vec<Event> {
+    events(folder).into_iter().filter(|event| matches!(event, Event::Metrics { .. })).collect()
+}
+
+fn outcome(folder: &Path) -> Outcome {
+    match events(folder).pop() {
+        Some(Event::End { outcome, .. }) => outcome,
+        other => panic!("the log ends with {other:?}"),
+    }
+}
+
+fn weights(folder: &Path) -> Vec<u8> {
+    std::fs::read(folder.join("weights.safetensors")).unwrap()
+}
+
+#[test]
+fn a_stopped_run_goes_on_bit_for_bit() {
+    for arch in ["convnet", "vit"] {
+        let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let config = config(arch, 1);
+        train(&[assignment(&config, straight.path(), 1)], &|_| false);
+        for (attempt, at) in [(1, 7), (2, 19), (3, STEPS)] {
+            train(&[assignment(&config, stopped.path(), attempt)], &|step| step == at);
+            // A writer that was killed half-way through a line.
+            if at < STEPS {
+                assert_eq!(outcome(stopped.path()), Outcome::Stopped { step: at });
+                let log = stopped.path().join(EventLog::FILE);
+                let whole = std::fs::read(&log).unwrap();
+                std::fs::write(&log, [&whole[..], b"{\"event\":\"metr"].concat()).unwrap();
+            }
+        }
+        assert_eq!(metrics(straight.path()), metrics(stopped.path()), "{arch}");
+        assert_eq!(weights(straight.path()), weights(stopped.path()), "{arch}");
+        assert_eq!(outcome(stopped.path()), Outcome::Done);
+        assert!(!stopped.path().join("checkpoint.safetensors").exists());
+        // The run is over: nothing is done or logged again.
+        let before = events(stopped.path());
+        train(&[assignment(&config, stopped.path(), 4)], &|_| false);
+        assert_eq!(events(stopped.path()), before);
+    }
+}
+
+#[test]
+fn metrics_are_logged_once_when_a_run_starts_over() {
+    let (straight, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = config("convnet", 1);
+    train(&[assignment(&config, straight.path(), 1)], &|_| false);
+    train(&[assignment(&config, again.path(), 1)], &|step| step == 20);
+    // The checkpoint breaks: the run starts over, and what was measured stands.
+    let path = again.path().join("checkpoint.safetensors");
+    let half = std::fs::read(&path).unwrap();
+    std::fs::write(&path, &half[..half.len() / 2]).unwrap();
+    train(&[assignment(&config, again.path(), 2)], &|_| false);
+    assert!(events(again.path()).iter().any(|event| matches!(event, Event::Start { attempt: 2, from_step: 0, .. })));
+    assert_eq!(metrics(straight.path()), metrics(again.path()));
+    assert_eq!(weights(straight.path()), weights(again.path()));
+}
+
+#[test]
+fn a_diverging_row_never_touches_its_neighbours() {
+    for arch in ["convnet", "vit"] {
+        let folders: Vec<_> = (0..4).map(|_| tempfile::tempdir().unwrap()).collect();
+        let good = config(arch, 1);
+        let mut calm = config(arch, 2);
+        calm.examples = 50;
+        calm.train.weight_decay = 0.0;
+        let mut wild = calm.clone();
+        wild.train.lr = 1e30;
+        train(&[assignment(&good, folders[0].path(), 1), assignment(&calm, folders[1].path(), 1)], &|_| false);
+        train(&[assignment(&good, folders[2].path(), 1), assignment(&wild, folders[3].path(), 1)], &|_| false);
+        let Outcome::Diverged { step } = outcome(folders[3].path()) else { panic!("1e30 is no learning rate") };
+        assert!((2..10).contains(&step), "{step}");
+        assert_eq!(metrics(folders[0].path()), metrics(folders[2].path()), "{arch}");
+        assert_eq!(weights(folders[0].path()), weights(folders[2].path()), "{arch}");
+        assert_ne!(metrics(folders[0].path()), metrics(folders[1].path()));
+    }
+}
+
+/// Rows that stand at different steps go on as packs of their own, and a row gets what it gets alone, to rounding.
+#[test]
+fn rows_get_what_they_get_alone() {
+    let folders: Vec<_> = (0..3).map(|_| tempfile::tempdir().unwrap()).collect();
+    let (mut one, two) = (config("vit", 1), config("vit", 2));
+    one.examples = 10;
+    train(&[assignment(&one, folders[0].path(), 1)], &|_| false);
+    train(&[assignment(&one, folders[1].path(), 1)], &|step| step == 11);
+    train(&[assignment(&one, folders[1].path(), 2), assignment(&two, folders[2].path(), 1)], &|step| step == 21);
+    train(&[assignment(&one, folders[1].path(), 3), assignment(&two, folders[2].path(), 2)], &|_| false);
+    assert_eq!([outcome(folders[1].path()), outcome(folders[2].path())], [Outcome::Done, Outcome::Done]);
+    let (alone, packed) = (metrics(folders[0].path()), metrics(folders[1].path()));
+    assert_eq!(alone.len(), packed.len());
+    for pair in alone.iter().zip(&packed) {
+        let (Event::Metrics { step, values: alone }, Event::Metrics { step: at, values: packed }) = pair else {
+            panic!("these are metrics")
+        };
+        assert_eq!(step, at);
+        for (name, value) in alone {
+            assert!((value - packed[name]).abs() < 1e-3, "{name} after {step} steps: {value} and {}", packed[name]);
+        }
+    }
+}
+
+#[test]
+fn training_learns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut config = config("convnet", 0);
+    (config.steps, config.examples, config.train.batch, config.train.lr) = (200, 1000, 64, 1e-2);
+    train(&[assignment(&config, folder.path(), 1)], &|_| false);
+    let Some(Event::Metrics { step: 200, values }) = metrics(folder.path()).pop() else { panic!("no last metrics") };
+    assert!(values["train_loss"] < 1.7 && values["test_error"] < 0.6, "{values:?}");
+}

@@ -1,0 +1,80 @@
+//! Sweep files with one thing wrong each: the message names the thing, the rule, the value, the place, what to type.
+
+use crate::workdir::Workdir;
+
+const GOOD: &str = r#"name = "good"
+task = { name = "mnist1d" }
+
+[axes]
+examples = [100, 1000]
+seed = [0, 1]
+
+[tuned]
+lr = [1e-3, 3e-3]
+
+[budget]
+steps = 100
+
+[train]
+batch = 32
+
+[[model]]
+arch = "vit"
+patch = 5
+params = [1e4]
+"#;
+
+/// Name of the snapshot, what to replace in the good sweep, by what.
+const BAD: &[(&str, &str, &str)] = &[
+    ("not-toml", "name = \"good\"", "name = good"),
+    ("unknown-top-key", "[budget]", "[budgets]"),
+    ("no-name", "name = \"good\"\n", ""),
+    ("bad-name", "name = \"good\"", "name = \"../good\""),
+    ("unknown-task", "mnist1d", "mnist-1d"),
+    ("unknown-task-key", "{ name = \"mnist1d\" }", "{ name = \"mnist1d\", shufle = true }"),
+    ("unknown-axis", "examples = [100, 1000]", "exmples = [100, 1000]"),
+    ("empty-axis", "examples = [100, 1000]", "examples = []"),
+    ("too-many-examples", "{ name = \"mnist1d\" }", "{ name = \"fashion-mnist\" }\n#"),
+    ("fractional-examples", "[100, 1000]", "[100, 1000.5]"),
+    ("twice-the-same", "seed = [0, 1]", "seed = [0, 0]"),
+    ("negative-lr", "lr = [1e-3, 3e-3]", "lr = [1e-3, -3e-3]"),
+    ("lr-not-a-number", "lr = [1e-3, 3e-3]", "lr = [\"fast\"]"),
+    ("infinite-lr", "lr = [1e-3, 3e-3]", "lr = [inf]"),
+    ("tuned-and-fixed", "batch = 32", "batch = 32\nlr = 1e-3"),
+    ("tuned-and-axis", "seed = [0, 1]", "seed = [0, 1]\nlr = [1e-2]"),
+    ("two-budgets", "steps = 100", "steps = 100\nepochs = 2"),
+    ("no-budget", "steps = 100", ""),
+    ("wrong-unit", "steps = 100", "hours = 100"),
+    ("zero-budget", "steps = 100", "steps = 0"),
+    ("unknown-train-key", "batch = 32", "batchsize = 32"),
+    ("bad-schedule", "batch = 32", "schedule = \"cosin\""),
+    ("warmup-in-steps", "batch = 32", "warmup = 500"),
+    ("unknown-arch", "\"vit\"", "\"vitt\""),
+    ("unknown-model-key", "patch = 5", "pach = 5"),
+    ("bad-model-value", "patch = 5", "patch = 0"),
+    ("two-sizes", "params = [1e4]", "params = [1e4]\nforward_flops = [1e6]"),
+    ("no-model", "[[model]]\narch = \"vit\"\npatch = 5\nparams = [1e4]", ""),
+    ("same-label", "[[model]]", "[[model]]\narch = \"vit\"\n\n[[model]]"),
+    ("nothing-left", "params = [1e4]", "params = [1]"),
+];
+
+#[test]
+fn the_good_sweep_is_good() {
+    let dir = Workdir::new();
+    let plan = dir.write("sweep.toml", GOOD).json(&["plan", "sweep.toml", "--no-time", "--json"]);
+    assert_eq!(plan["runs"].as_array().map(Vec::len), Some(8));
+}
+
+#[test]
+fn each_bad_sweep_says_what_is_wrong() {
+    for (name, from, to) in BAD {
+        let text = match *name {
+            "too-many-examples" => GOOD.replace(from, to).replace("[100, 1000]", "[100, 100000]"),
+            _ => GOOD.replacen(from, to, 1),
+        };
+        assert_ne!(text, GOOD, "{name} changes nothing");
+        let dir = Workdir::new();
+        let stderr = dir.write("sweep.toml", &text).stderr(&["plan", "sweep.toml", "--no-time"], 2);
+        insta::assert_snapshot!(*name, stderr);
+    }
+}

@@ -1,0 +1,116 @@
+//! Interrupted in any way and run again, a sweep's results are those of one that was left alone, byte for byte.
+
+use std::collections::HashSet;
+use std::path::Path;
+use std::process::{Child, Stdio};
+use std::time::{Duration, Instant};
+
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+
+use crate::workdir::Workdir;
+
+/// Real training of both archs, small enough for a test, long enough to be hit in the middle.
+const SWEEP: &str = r#"
+name = "small"
+task = { name = "mnist1d" }
+[axes]
+examples = [200, 1000]
+seed = [0, 1]
+[budget]
+steps = 400
+[train]
+batch = 32
+evals = 6
+[[model]]
+arch = "convnet"
+width = 8
+depths = [1, 1]
+[[model]]
+arch = "vit"
+patch = 5
+width = 32
+depth = 2
+heads = 2
+"#;
+
+fn start(dir: &Workdir) -> Child {
+    let mut command = dir.command(&["run", "small.toml", "--slots", "2"]);
+    command.env("CROSSOVER_CHECKPOINT_SECONDS", "0.1").stdout(Stdio::null()).stderr(Stdio::null());
+    command.spawn().expect("the program starts")
+}
+
+/// Workers whose command line names this test's store, by process id.
+fn workers(dir: &Workdir) -> Vec<i32> {
+    let folder = std::fs::canonicalize(dir.path("")).expect("the folder");
+    let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
+    let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
+    let ours = |pid: &i32| {
+        let of_worker =
+            |exe: &Path| exe.file_name().is_some_and(|name| name.to_string_lossy().contains("crossover-worker"));
+        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| of_worker(&exe))
+            && std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&folder))
+    };
+    pids.filter(ours).collect()
+}
+
+fn no_worker_is_left(dir: &Workdir) {
+    let start = Instant::now();
+    while !workers(dir).is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(20), "workers outlive their orchestrator: {:?}", workers(dir));
+        std::thread::sleep(Duration::from_millis(50));
+    }
+}
+
+fn export(dir: &Workdir) -> String {
+    dir.stdout(&["export", "small", "--format", "csv"])
+}
+
+#[test]
+fn results_are_the_same_however_often_a_sweep_is_interrupted() {
+    let alone = Workdir::new();
+    alone.write("small.toml", SWEEP).stdout(&["run", "small.toml", "--slots", "2"]);
+    let expected = export(&alone);
+    let rows: Vec<&str> = expected.lines().skip(1).collect();
+    assert_eq!(rows.iter().collect::<HashSet<_>>().len(), rows.len(), "no row twice");
+    assert!(rows.len() >= 8 * 5, "every run reports: {expected}");
+
+    for signal in [Signal::SIGINT, Signal::SIGKILL] {
+        let dir = Workdir::new();
+        dir.write("small.toml", SWEEP);
+        for millis in [900, 1700, 2600] {
+            let mut orchestrator = start(&dir);
+            std::thread::sleep(Duration::from_millis(millis));
+            let before = workers(&dir);
+            kill(Pid::from_raw(orchestrator.id() as i32), signal).expect("it still runs");
+            if signal == Signal::SIGKILL {
+                // The shortest one kills the orchestrator alone: its workers have to notice by themselves.
+                for worker in before.iter().filter(|_| millis > 900) {
+                    kill(Pid::from_raw(*worker), signal).ok();
+                }
+            }
+            let status = orchestrator.wait().expect("it ends");
+            assert!(!status.success(), "interrupted before it was done");
+            assert!(signal == Signal::SIGKILL || status.code() == Some(130), "{status}");
+            no_worker_is_left(&dir);
+        }
+        dir.stdout(&["run", "small.toml", "--slots", "2"]);
+        assert_eq!(export(&dir), expected, "after {signal}");
+
+        std::fs::remove_file(dir.path("runs/crossover.db")).expect("the database");
+        dir.stdout(&["ingest", "--rebuild"]);
+        assert_eq!(export(&dir), expected, "rebuilt after {signal}");
+    }
+}
+
+#[test]
+fn a_finished_sweep_trains_nothing_again() {
+    let dir = Workdir::new();
+    let sweep = SWEEP.replace("steps = 400", "steps = 5").replace("seed = [0, 1]", "");
+    dir.write("small.toml", &sweep).stdout(&["run", "small.toml"]);
+    let before = export(&dir);
+    let output =
+        dir.command(&["run", "small.toml"]).env("CROSSOVER_WORKER", "/nonexistent").output().expect("it starts");
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    assert_eq!(export(&dir), before);
+}

@@ -1,0 +1,7 @@
+//! The program as a user meets it: one file per command.
+
+mod bad_sweeps;
+mod interrupted;
+mod plan;
+mod without_libtorch;
+mod workdir;

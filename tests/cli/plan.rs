@@ -1,0 +1,67 @@
+//! `crossover plan`.
+
+use crate::workdir::Workdir;
+
+#[test]
+fn every_axis_multiplies_and_ids_are_distinct() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "grid"
+task = { name = "mnist1d" }
+[axes]
+examples = [100, 200, 300]
+seed = [0, 1]
+batch = [16, 32]
+[tuned]
+lr = [1e-3, 2e-3]
+[budget]
+epochs = [1, 2]
+[[model]]
+arch = "convnet"
+width = 8
+depths = [1, 1]
+"#;
+    let plan = dir.write("grid.toml", sweep).json(&["plan", "grid.toml", "--no-time", "--json"]);
+    let runs = plan["runs"].as_array().expect("runs");
+    assert_eq!(runs.len(), 3 * 2 * 2 * 2 * 2);
+    let ids: std::collections::HashSet<_> = runs.iter().map(|run| run["id"].as_str()).collect();
+    assert_eq!(ids.len(), runs.len());
+    let cells: std::collections::HashSet<_> = runs.iter().map(|run| run["cell"].as_str()).collect();
+    assert_eq!(cells.len(), 3 * 2 * 2, "tuned values and seeds share a cell");
+    let labels: std::collections::BTreeSet<_> = runs.iter().map(|run| run["label"].as_str()).collect();
+    assert_eq!(labels.into_iter().flatten().collect::<Vec<_>>(), ["convnet batch=16", "convnet batch=32"]);
+    for run in runs {
+        let config = &run["config"];
+        let seen = config["steps"].as_u64().unwrap() * config["train"]["batch"].as_u64().unwrap();
+        let flops = 3 * run["costs"]["forward_flops"].as_u64().unwrap() * seen;
+        assert_eq!(run["train_flops"].as_u64(), Some(flops));
+    }
+}
+
+#[test]
+fn cells_that_make_no_sense_are_listed_with_the_reason() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "small"
+task = { name = "mnist1d" }
+[axes]
+examples = [1000]
+[budget]
+flops = [1.0, 1e12]
+[[model]]
+arch = "vit"
+patch = 5
+params = [1e4, 3]
+"#;
+    let plan = dir.write("small.toml", sweep).json(&["plan", "small.toml", "--no-time", "--json"]);
+    assert_eq!(plan["runs"].as_array().map(Vec::len), Some(1));
+    let dropped: Vec<_> = plan["dropped"].as_array().unwrap().iter().map(|d| d["reason"].as_str().unwrap()).collect();
+    assert_eq!(dropped.len(), 2, "{dropped:?}");
+    assert!(dropped.iter().any(|reason| reason.contains("buys no step")), "{dropped:?}");
+}
+
+#[test]
+fn a_missing_file_is_named() {
+    let stderr = Workdir::new().stderr(&["plan", "nowhere.toml"], 2);
+    assert!(stderr.contains("nowhere.toml") && stderr.contains("hint:"), "{stderr}");
+}

@@ -1,0 +1,119 @@
+//! Logits, loss, gradient and running statistics equal to those of timm's and torchvision's models with the same
+//! weights. The fixtures and their numbers are made by scripts/model_fixtures.py.
+
+use std::path::{Path, PathBuf};
+
+use crossover_worker::model::forward::{ForwardArgs, run};
+use crossover_worker::model::network::build;
+use crossover_worker::model::{Io, choice::ModelChoice, costs, resolve, weights};
+use crossover_worker::run::Settings;
+use serde::Deserialize;
+use tch::Tensor;
+
+use crate::{gap, trained};
+
+#[derive(Deserialize)]
+struct Case {
+    name: String,
+    arch: String,
+    keys: Settings,
+    input: [u64; 3],
+    classes: u64,
+    params: u64,
+    forward_flops: u64,
+    loss: f64,
+    gradient_norm: f64,
+    running_sum: f64,
+}
+
+impl Case {
+    fn all() -> Vec<Case> {
+        serde_json::from_str(&std::fs::read_to_string(fixtures().join("cases.json")).unwrap()).unwrap()
+    }
+
+    fn io(&self) -> Io {
+        let [channels, height, width] = self.input;
+        Io { channels, height, width, classes: self.classes }
+    }
+
+    fn file(&self, suffix: &str) -> PathBuf {
+        fixtures().join(format!("{}.{suffix}", self.name))
+    }
+}
+
+fn fixtures() -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/model/fixtures")
+}
+
+#[test]
+fn costs_are_those_of_the_reference() {
+    for case in Case::all() {
+        let model = resolve(&case.arch, None, &case.keys).unwrap();
+        let costs = costs(&model, case.io()).unwrap();
+        assert_eq!((costs.params, costs.forward_flops), (case.params, case.forward_flops), "{}", case.name);
+    }
+}
+
+#[test]
+fn logits_are_those_of_the_reference() {
+    let folder = tempfile::tempdir().unwrap();
+    for case in Case::all() {
+        let set = case.keys.iter().map(|(key, value)| {
+            let value = value.to_string();
+            format!("{key}={}", value.trim_matches(['[', ']', '"']))
+        });
+        let choice = ModelChoice {
+            arch: case.arch.clone(),
+            size: None,
+            set: set.collect(),
+            input: case.input.map(|side| side.to_string()).join("x"),
+            classes: case.classes,
+        };
+        let output = folder.path().join("logits.npy");
+        let (weights, images) = (case.file("safetensors"), case.file("images.npy"));
+        run(&ForwardArgs { model: choice, weights, images, output: output.clone() }).unwrap();
+        let off = gap(&Tensor::read_npy(&output).unwrap(), &Tensor::read_npy(case.file("logits.npy")).unwrap());
+        assert!(off < 1e-5, "{}: logits are {off} off", case.name);
+    }
+}
+
+#[test]
+fn a_training_step_is_that_of_the_reference() {
+    for case in Case::all() {
+        let network = build(&resolve(&case.arch, None, &case.keys).unwrap(), case.io()).unwrap();
+        let (params, stats) = weights::load(network.layout(), &case.file("safetensors")).unwrap();
+        let images = Tensor::read_npy(case.file("images.npy")).unwrap().unsqueeze(0);
+        let (output, gradient, loss) = trained(&network, &params, &stats, &images, &[0], &[1.0]);
+        let norm = gradient.to_kind(tch::Kind::Double).norm().double_value(&[]);
+        let running = output.stats.map_or(0.0, |stats| stats.sum(tch::Kind::Double).double_value(&[]));
+        for (what, ours, theirs) in [
+            ("loss", loss.double_value(&[0]), case.loss),
+            ("gradient norm", norm, case.gradient_norm),
+            ("running statistics", running, case.running_sum),
+        ] {
+            assert!((ours - theirs).abs() <= 1e-4 * theirs.abs(), "{}: {what} {ours}, not {theirs}", case.name);
+        }
+    }
+}
+
+#[test]
+fn weights_that_do_not_fit_are_refused_by_name() {
+    let cases = Case::all();
+    let weights = |name: &str| cases.iter().find(|case| case.name == name).unwrap().file("safetensors");
+    let message = |json: &str, size: u64| {
+        let io = Io { channels: 3, height: size, width: 12, classes: 10 };
+        let network = build(&crate::model("vit", json), io).unwrap();
+        let error = weights::load(network.layout(), &weights("vit-cls")).unwrap_err();
+        error.message.split_once(": ").unwrap().1.to_string()
+    };
+    let fits = r#"{"width": 12, "depth": 2, "heads": 3, "patch": 4"#;
+    assert_eq!(
+        message(&format!("{fits}, \"pool\": \"mean\"}}"), 8),
+        "tensor 'pos_embed' is [1, 7, 12], the model's is [1, 6, 12]"
+    );
+    assert_eq!(message(&format!("{fits}, \"position\": \"none\"}}"), 8), "the model has no tensor 'pos_embed'");
+    let deeper = fits.replace("\"depth\": 2", "\"depth\": 3") + "}";
+    assert_eq!(message(&deeper, 8), "tensor 'blocks.2.attn.qkv.weight' is missing");
+    let wider = fits.replace("12", "24") + "}";
+    assert!(message(&wider, 8).ends_with(", the model's is [24, 3, 4, 4]"), "{}", message(&wider, 8));
+}
