@@ -91,6 +91,11 @@ impl Store {
 }
 
 impl Reader {
+    /// Whether there is a database in `dir`.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(schema::FILE).exists()
+    }
+
     /// # Errors
     /// There is no store in `dir`, or it cannot be read.
     pub fn open(dir: &Path) -> Result<Reader> {

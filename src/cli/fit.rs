@@ -102,6 +102,13 @@ fn level(text: &str) -> Result<f64, String> {
     }
 }
 
+impl Args {
+    /// Whether the law is a curve over one scale, not a surface over two.
+    pub fn is_curve(&self) -> Result<bool> {
+        Ok(law::by_name(&self.law)?.domain() == law::Domain::Curve)
+    }
+}
+
 /// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric.
 pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
     let (points, settings) = points(args, settings(args)?, points_of_sweep)?;

@@ -25,6 +25,12 @@ pub struct Args {
     title: Option<String>,
 }
 
+impl Args {
+    pub fn fit(&self) -> &fit::Args {
+        &self.fit
+    }
+}
+
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
 pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
     let settings = fit::settings(&args.fit)?;
@@ -67,7 +73,7 @@ fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure 
             along.filter_map(|point| Some((point.compute?, point.value))).collect()
         }),
         references: Vec::new(),
-        footnote: fits.first().map(|fit| footnote(fit)),
+        footnote: fits.first().map(footnote),
     }
 }
 

@@ -9,7 +9,7 @@ use super::query::Run;
 use super::state::State;
 use super::{Reader, Sweep};
 use crate::error::{Error, Result, nearest};
-use crate::point::Point;
+use crate::point::{Axis, Point};
 
 /// Tuned values are compared by this metric, the mean over seeds after the last step.
 const CHOSEN_BY: &str = "val_loss";
@@ -20,6 +20,8 @@ pub struct Points {
     /// One for each cell with tuned keys.
     pub choices: Vec<Choice>,
     pub left_out: Vec<LeftOut>,
+    /// Cells of which another with the same label and scale has a lower validation loss.
+    pub outshone: Vec<LeftOut>,
 }
 
 /// What was chosen for one cell: the tuned values with the lowest mean validation loss over seeds.
@@ -54,19 +56,21 @@ struct Candidate<'r> {
 
 impl Reader {
     /// `metric` after the last step of each run that was chosen. A cell with unfinished runs is left out: choosing from
-    /// a part of its grid would be a choice among fewer.
+    /// a part of its grid would be a choice among fewer. With an axis, the cells of a label that share a scale (other
+    /// sizes at equal data, other data at equal compute) are minimised over too: what the label can do at that scale.
     ///
     /// # Errors
     /// No such sweep, or no run of it has this metric.
-    pub fn points(&self, sweep: &str, metric: &str) -> Result<Points> {
+    pub fn points(&self, sweep: &str, metric: &str, axis: Option<Axis>) -> Result<Points> {
         let Sweep { tuned, .. } = self.sweep(sweep)?;
         let runs = self.runs(sweep)?;
         let values = self.final_values(sweep, metric)?;
         if values.is_empty() && runs.iter().any(|run| run.state == State::Done) {
             return Err(self.unknown_metric(sweep, metric));
         }
-        let val_loss = if tuned.is_empty() { HashMap::new() } else { self.final_values(sweep, CHOSEN_BY)? };
+        let val_loss = self.final_values(sweep, CHOSEN_BY)?;
         let mut found = Points::default();
+        let mut chosen = Vec::new();
         for cell in cells(&runs) {
             let waiting = cell.iter().filter(|run| !settled(run)).count();
             if waiting > 0 && (waiting == cell.len() || !tuned.is_empty()) {
@@ -74,7 +78,14 @@ impl Reader {
                 found.left_out.push(LeftOut { what: name(cell[0]), reason });
                 continue;
             }
-            let Some(best) = best(candidates(&cell, &tuned, &val_loss)) else { continue };
+            if let Some(best) = best(candidates(&cell, &tuned, &val_loss)) {
+                chosen.push((cell, best));
+            }
+        }
+        if let Some(axis) = axis {
+            chosen = lowest_at_each_scale(chosen, axis, &mut found.outshone);
+        }
+        for (cell, best) in chosen {
             found.add(&best, &values, metric);
             if !tuned.is_empty() && best.val_loss.is_finite() {
                 found.choices.push(choice(&cell, &best, &tuned));
@@ -138,6 +149,25 @@ fn point(run: &Run, value: f64) -> Point {
         seed: i64::try_from(run.config.seed).ok(),
         source: run.id.clone(),
     }
+}
+
+type Chosen<'r> = (Vec<&'r Run>, Candidate<'r>);
+
+/// Of the cells of a label at one scale, the one with the lowest validation loss.
+fn lowest_at_each_scale<'r>(cells: Vec<Chosen<'r>>, axis: Axis, outshone: &mut Vec<LeftOut>) -> Vec<Chosen<'r>> {
+    let mut lowest: Vec<Chosen<'r>> = Vec::new();
+    for (cell, best) in cells {
+        let scale = |run: &Run| (run.label.clone(), point(run, 0.0).x(axis).map(f64::to_bits));
+        let Some(rival) = lowest.iter_mut().find(|(other, _)| scale(other[0]) == scale(cell[0])) else {
+            lowest.push((cell, best));
+            continue;
+        };
+        let wins = (best.lost, best.val_loss) < (rival.1.lost, rival.1.val_loss);
+        let loser = if wins { std::mem::replace(rival, (cell, best)) } else { (cell, best) };
+        let reason = format!("{} has a lower validation loss at this scale", name(rival.0[0]));
+        outshone.push(LeftOut { what: name(loser.0[0]), reason });
+    }
+    lowest
 }
 
 fn settled(run: &Run) -> bool {

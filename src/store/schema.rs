@@ -8,7 +8,7 @@ use rusqlite_migration::{M, Migrations};
 
 use crate::error::{Error, Result};
 
-const FILE: &str = "crossover.db";
+pub const FILE: &str = "crossover.db";
 /// One a version, never changed once released.
 const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/1-initial.sql"))];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);

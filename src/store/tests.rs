@@ -181,7 +181,7 @@ fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
         finish(dir.path(), &run.id, val, test);
     }
     store.ingest().unwrap();
-    let found = store.reader().points("small", "test_loss").unwrap();
+    let found = store.reader().points("small", "test_loss", None).unwrap();
     let values: Vec<_> = found.points.iter().map(|point| (point.source.as_str(), point.value, point.seed)).collect();
     assert_eq!(values, [(plan.runs[2].id.as_str(), 2.0, Some(0)), (plan.runs[3].id.as_str(), 2.1, Some(1))]);
     assert_eq!(found.points[0].data, Some(100.0));
@@ -189,7 +189,7 @@ fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
     assert_eq!((found.choices[0].val_loss, found.choices[0].at_edge.len()), (0.55, 0));
     assert_eq!(found.choices[0].tuned, BTreeMap::from([("lr".to_string(), json!(1e-3))]));
     assert!(found.left_out.is_empty());
-    let unknown = store.reader().points("small", "tset_loss").unwrap_err();
+    let unknown = store.reader().points("small", "tset_loss", None).unwrap_err();
     assert!(unknown.hint.unwrap().contains("'test_loss'"));
 }
 
@@ -205,7 +205,7 @@ fn an_edge_is_flagged_a_diverged_seed_is_no_luck_and_unfinished_cells_wait() {
     write(dir.path(), &plan.runs[3].id, &[start(1), end(1, Outcome::Diverged { step: 4 })]);
     finish(dir.path(), &plan.runs[4].id, 0.1, 0.1);
     store.ingest().unwrap();
-    let found = store.reader().points("small", "test_loss").unwrap();
+    let found = store.reader().points("small", "test_loss", None).unwrap();
     assert_eq!(found.choices.len(), 1);
     assert_eq!(found.choices[0].tuned["lr"], json!(1e-3));
     assert_eq!(found.choices[0].at_edge, ["lr"]);
