@@ -6,6 +6,7 @@ pub mod ingest;
 pub mod model;
 pub mod plan;
 pub mod plot;
+pub mod run;
 pub mod show;
 pub mod status;
 mod table;
@@ -55,6 +56,10 @@ pub struct Cli {
 enum Command {
     /// Show what a sweep would train: runs, params, FLOPs, time, disk
     Plan(plan::Args),
+    /// Train what is not trained yet; the same command again goes on where it stopped
+    Run(run::Args),
+    /// Go on with unfinished sweeps
+    Resume(run::ResumeArgs),
     /// Show how far sweeps are, what failed and why
     Status(status::Args),
     /// Show one run: config, attempts, metrics
@@ -141,6 +146,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
     let store = cli.store.as_path();
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
+        Command::Run(args) => return run::run(args, store),
+        Command::Resume(args) => return run::resume(args, store),
         Command::Status(args) => status::run(args, store)?,
         Command::Show(args) => show::run(args, store)?,
         Command::Ingest(args) => ingest::run(args, store)?,

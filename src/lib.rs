@@ -12,6 +12,8 @@ pub mod error;
 #[cfg(not(torch))]
 pub mod estimate;
 pub mod event;
+#[cfg(not(torch))]
+pub mod executor;
 pub mod files;
 #[cfg(not(torch))]
 pub mod fit;

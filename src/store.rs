@@ -15,6 +15,8 @@ mod points;
 mod query;
 mod record;
 mod register;
+#[cfg(test)]
+pub mod sample;
 mod schema;
 mod state;
 mod summary;
@@ -141,7 +143,8 @@ fn integer(what: &str, value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| Error::bad_input(format!("{what} is {value}; the largest is {}", i64::MAX)))
 }
 
-fn now() -> f64 {
+/// Seconds since the Unix epoch.
+pub fn now() -> f64 {
     std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 

@@ -1,6 +1,6 @@
 //! What the store knows of sweeps, runs, attempts and metrics.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{OptionalExtension, Row};
 use serde::Serialize;
@@ -147,6 +147,24 @@ impl Reader {
                     .hint(format!("type more digits; there are {}", ids.join(", "))))
             }
         }
+    }
+
+    /// How runs stand and how many attempts they had; runs that are not known are left out.
+    pub fn standing<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<HashMap<String, (State, u32)>> {
+        let query = "SELECT state, step, reason, (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = key)
+             FROM runs WHERE id = ?";
+        let mut query = self.connection.prepare_cached(query).map_err(|error| self.explain(error))?;
+        let mut found = HashMap::new();
+        for id in ids {
+            let read = |row: &Row| {
+                let word: String = row.get(0)?;
+                Ok((State::from_columns(&word, row.get(1)?, row.get(2)?), row.get(3)?))
+            };
+            if let Some(standing) = query.query_row([id], read).optional().map_err(|error| self.explain(error))? {
+                found.insert(id.to_string(), standing);
+            }
+        }
+        Ok(found)
     }
 
     /// Sweeps that a run belongs to, by name.

@@ -1,0 +1,196 @@
+//! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then it acts: on this
+//! machine (`local`), later on a cluster (D13).
+
+pub mod devices;
+pub mod jobs;
+mod local;
+mod process;
+mod tail;
+
+use serde::Serialize;
+
+use crate::error::{Error, Result};
+use crate::event::Outcome;
+use crate::plan::Plan;
+use crate::store::{Reader, Store};
+use crate::worker::Progress;
+use devices::{Devices, Machine, Slot};
+use jobs::{Pending, PlannedJob};
+
+/// How to execute, as the command line says it; what is absent follows from the machine.
+#[derive(Clone, Debug, clap::Args)]
+pub struct Options {
+    /// Where to train: auto (free GPUs, else CPU), cpu, or GPUs by number such as cuda:0,cuda:2
+    #[arg(long, value_name = "LIST", default_value = "auto")]
+    pub devices: Devices,
+    /// Workers side by side [default: one a GPU, or as many as the cores allow]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub slots: Option<u32>,
+    /// Threads of one worker [default: 1 on CPU]
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub threads: Option<u32>,
+    /// Runs of one shape trained together as one batched model [default: 1 on CPU, 16 on a GPU]
+    #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=4096))]
+    pub pack: Option<u32>,
+    /// Tries again after a failed attempt; a diverged run is final
+    #[arg(long, value_name = "K", default_value_t = 1)]
+    pub retries: u32,
+}
+
+/// What would be done: exactly what `--dry-run` prints.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Decision {
+    pub sweep: String,
+    /// Runs of the plan.
+    pub runs: usize,
+    /// Runs that are done or diverged already.
+    pub ended: usize,
+    pub slots: Vec<Slot>,
+    /// In the order in which slots take them.
+    pub jobs: Vec<PlannedJob>,
+    #[serde(skip)]
+    pub retries: u32,
+    /// What a person should know about the choice of devices.
+    pub notes: Vec<String>,
+}
+
+/// How it went.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Tally {
+    pub done: usize,
+    pub diverged: usize,
+    /// Runs whose last attempt failed.
+    pub failed: usize,
+    /// A signal ended it before all was done.
+    pub interrupted: bool,
+}
+
+/// Who is told how it goes: a terminal, a log, a test.
+pub trait Observer {
+    fn sweep_started(&mut self, _decision: &Decision) {}
+    fn job_started(&mut self, _slot: usize, _job: &PlannedJob) {}
+    fn progress(&mut self, _slot: usize, _progress: &Progress) {}
+    /// `retry`: another attempt follows. `log` is the end of the worker's stderr, for an attempt that failed.
+    fn run_finished(&mut self, _slot: usize, _run: &Pending, _outcome: &Outcome, _retry: bool, _log: &str) {}
+    /// No job on this slot now.
+    fn slot_idle(&mut self, _slot: usize) {}
+    /// Called several times a second.
+    fn tick(&mut self) {}
+    fn say(&mut self, line: &str);
+}
+
+/// Decides what to do about a plan, from how its runs stand in the store (none: nothing is done yet).
+///
+/// # Errors
+/// Devices that are not there; a store that cannot be read.
+pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<Decision> {
+    let standing = match store {
+        Some(store) => store.standing(plan.runs.iter().map(|run| run.id.as_str()))?,
+        None => Default::default(),
+    };
+    let pending = jobs::pending(plan, &standing);
+    let mut decision = Decision {
+        sweep: plan.sweep.clone(),
+        runs: plan.runs.len(),
+        ended: plan.runs.len() - pending.len(),
+        slots: Vec::new(),
+        jobs: Vec::new(),
+        retries: options.retries,
+        notes: Vec::new(),
+    };
+    if pending.is_empty() {
+        return Ok(decision);
+    }
+    let layout = devices::layout(options, &Machine::look(options)?)?;
+    let pack = options.pack.unwrap_or(if layout.slots.iter().any(Slot::is_gpu) { 16 } else { 1 });
+    decision.jobs = jobs::jobs(pending, pack as usize, layout.slots.len());
+    decision.slots = layout.slots;
+    decision.slots.truncate(decision.jobs.len());
+    decision.notes = layout.notes;
+    Ok(decision)
+}
+
+/// Registers the plan, does what is not done of it on this machine, and takes every result into the store. A finished
+/// sweep starts nothing.
+///
+/// Call it from the program's main thread: workers end when the thread that started them does.
+///
+/// # Errors
+/// Devices or the worker program are not there, no worker starts, or the store cannot be written. Runs that fail are
+/// no error: they are counted.
+pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
+    store.register(plan)?;
+    report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
+    let decision = decide(plan, Some(store.reader()), options)?;
+    decision.notes.iter().for_each(|note| observer.say(note));
+    observer.sweep_started(&decision);
+    if decision.jobs.is_empty() {
+        return Ok(Tally::default());
+    }
+    local::act(store, &decision, observer)
+}
+
+fn report_skipped(skipped: &[crate::store::Skipped], observer: &mut dyn Observer) {
+    for line in skipped {
+        observer.say(&format!("warning: {}:{}: skipped: {}", line.file.display(), line.line, line.reason));
+    }
+}
+
+/// Plain lines on stderr: what a pipe or a log file gets.
+#[derive(Debug, Default)]
+pub struct Lines {
+    left: usize,
+    ended: usize,
+}
+
+impl Observer for Lines {
+    fn sweep_started(&mut self, decision: &Decision) {
+        self.left = decision.jobs.iter().map(|job| job.runs.len()).sum();
+        let (sweep, slots) = (&decision.sweep, decision.slots.len());
+        match self.left {
+            0 => self.say(&format!("{sweep}: all {} runs have ended, nothing to do", decision.runs)),
+            left => self.say(&format!("{sweep}: {left} of {} runs to do, {slots} slots", decision.runs)),
+        }
+    }
+
+    fn run_finished(&mut self, _slot: usize, run: &Pending, outcome: &Outcome, retry: bool, log: &str) {
+        let Pending { id, label, .. } = run;
+        let (examples, attempt) = (run.config.examples, run.attempt);
+        self.ended += usize::from(!retry);
+        let what = match outcome {
+            Outcome::Done => "done".to_string(),
+            Outcome::Diverged { step } => format!("diverged at step {step}"),
+            Outcome::Stopped { step } => format!("stopped at step {step}"),
+            Outcome::Failed { reason } => format!(
+                "attempt {attempt} failed: {reason}{}{}",
+                if retry { "; trying again" } else { "" },
+                tail::indented(log)
+            ),
+        };
+        self.say(&format!("[{}/{}] {id} {label}, {examples} examples: {what}", self.ended, self.left));
+    }
+
+    fn say(&mut self, line: &str) {
+        eprintln!("{line}");
+    }
+}
+
+/// For tests and programs that do not want to hear anything.
+#[derive(Debug, Default)]
+pub struct Silent;
+
+impl Observer for Silent {
+    fn say(&mut self, _line: &str) {}
+}
+
+impl Tally {
+    /// # Errors
+    /// Runs failed, with what to type next.
+    pub fn into_result(self, sweep: &str) -> Result<Tally> {
+        match self.failed {
+            0 => Ok(self),
+            failed => Err(Error::failed(format!("{failed} runs of '{sweep}' failed"))
+                .hint(format!("'crossover status {sweep}' says why; the same command again tries only them"))),
+        }
+    }
+}

@@ -1,0 +1,123 @@
+//! Which runs are trained when and with whom: pure, so that a dry run is exact.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use crate::model::Io;
+use crate::plan::Plan;
+use crate::run::RunConfig;
+use crate::store::State;
+
+/// A run that is not done yet.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Pending {
+    pub id: String,
+    pub label: String,
+    /// Of the next attempt, counted from 1.
+    pub attempt: u32,
+    pub train_flops: f64,
+    pub io: Io,
+    pub config: RunConfig,
+}
+
+/// Runs that one worker trains together.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct PlannedJob {
+    pub runs: Vec<Pending>,
+}
+
+impl PlannedJob {
+    pub fn train_flops(&self) -> f64 {
+        self.runs.iter().map(|run| run.train_flops).sum()
+    }
+}
+
+/// How a run stands and how many attempts it had, by id.
+pub type Standing = HashMap<String, (State, u32)>;
+
+/// The runs of the plan that have not ended, in its order.
+pub(super) fn pending(plan: &Plan, standing: &Standing) -> Vec<Pending> {
+    let left = plan.runs.iter().filter_map(|run| {
+        let (state, attempts) = standing.get(&run.id).map_or((None, 0), |(state, attempts)| (Some(state), *attempts));
+        (!state.is_some_and(State::is_final)).then(|| Pending {
+            id: run.id.clone(),
+            label: run.label.clone(),
+            attempt: attempts + 1,
+            train_flops: run.train_flops.as_f64(),
+            io: run.io,
+            config: run.config.clone(),
+        })
+    });
+    left.collect()
+}
+
+/// Groups runs of one shape into packs of at most `pack`, no fewer packs than keep `slots` busy, and puts the longest
+/// first so that the last slots finish together. The same runs always give the same jobs.
+pub(super) fn jobs(runs: Vec<Pending>, pack: usize, slots: usize) -> Vec<PlannedJob> {
+    let pack = pack.min(runs.len().div_ceil(slots.max(1))).max(1);
+    let mut jobs: Vec<PlannedJob> = Vec::new();
+    // The last job of each shape that still takes runs.
+    let mut open: HashMap<String, usize> = HashMap::new();
+    for run in runs {
+        let key = if pack == 1 { run.id.clone() } else { shape(&run.config) };
+        match open.get(&key) {
+            Some(&at) if jobs[at].runs.len() < pack => jobs[at].runs.push(run),
+            _ => {
+                open.insert(key, jobs.len());
+                jobs.push(PlannedJob { runs: vec![run] });
+            }
+        }
+    }
+    jobs.sort_by(|a, b| b.train_flops().total_cmp(&a.train_flops()));
+    jobs
+}
+
+/// What runs of one pack share: all but learning rate, weight decay, examples and seed.
+fn shape(config: &RunConfig) -> String {
+    let mut shape = config.clone();
+    (shape.train.lr, shape.train.weight_decay, shape.examples, shape.seed) = (0.0, 0.0, 0, 0);
+    shape.id()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::sample;
+
+    fn runs() -> Vec<Pending> {
+        let plan = sample::plan(&["convnet", "vit"], &[100, 1000], &[1e-3, 3e-3], &[0, 1]);
+        pending(&plan, &Standing::new())
+    }
+
+    #[test]
+    fn the_longest_come_first_and_ties_keep_the_plans_order() {
+        let mut runs = runs();
+        let expected: Vec<String> = [5, 0, 1].map(|at| runs[at].id.clone()).into();
+        runs[5].train_flops *= 2.0;
+        let first: Vec<String> = jobs(runs, 1, 2).into_iter().take(3).map(|job| job.runs[0].id.clone()).collect();
+        assert_eq!(first, expected);
+    }
+
+    #[test]
+    fn packs_hold_one_shape_and_leave_no_slot_idle() {
+        let sizes = |pack, slots| jobs(runs(), pack, slots).iter().map(|job| job.runs.len()).collect::<Vec<_>>();
+        assert_eq!(sizes(16, 1), [8, 8]);
+        assert_eq!(sizes(6, 1), [6, 6, 2, 2]);
+        assert_eq!(sizes(16, 4), [4, 4, 4, 4]);
+        assert_eq!(sizes(1, 2), [1; 16]);
+        for job in jobs(runs(), 16, 1) {
+            assert!(job.runs.iter().all(|run| run.label == job.runs[0].label));
+        }
+    }
+
+    #[test]
+    fn ended_runs_are_left_alone_and_attempts_are_counted_on() {
+        let plan = sample::plan(&["convnet"], &[100], &[1e-3], &[0, 1, 2, 3]);
+        let states = [State::Done, State::Diverged { step: 3 }, State::Failed { reason: "x".into() }, State::Running];
+        let standing =
+            plan.runs.iter().zip(states).map(|(run, state)| (run.id.clone(), (state, 2))).collect::<Standing>();
+        let left: Vec<_> = pending(&plan, &standing).into_iter().map(|run| (run.id, run.attempt)).collect();
+        assert_eq!(left, [(plan.runs[2].id.clone(), 3), (plan.runs[3].id.clone(), 3)]);
+    }
+}
