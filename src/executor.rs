@@ -2,6 +2,7 @@
 //! machine (`local`), later on a cluster (D13).
 
 pub mod devices;
+pub mod display;
 pub mod jobs;
 mod local;
 mod process;
@@ -45,6 +46,8 @@ pub struct Decision {
     pub runs: usize,
     /// Runs that are done or diverged already.
     pub ended: usize,
+    /// Training FLOPs of the runs that have ended.
+    pub ended_flops: f64,
     pub slots: Vec<Slot>,
     /// In the order in which slots take them.
     pub jobs: Vec<PlannedJob>,
@@ -89,10 +92,12 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
         None => Default::default(),
     };
     let pending = jobs::pending(plan, &standing);
+    let all: f64 = plan.runs.iter().map(|run| run.train_flops.as_f64()).sum();
     let mut decision = Decision {
         sweep: plan.sweep.clone(),
         runs: plan.runs.len(),
         ended: plan.runs.len() - pending.len(),
+        ended_flops: all - pending.iter().map(|run| run.train_flops).sum::<f64>(),
         slots: Vec::new(),
         jobs: Vec::new(),
         retries: options.retries,
@@ -133,45 +138,6 @@ pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn
 fn report_skipped(skipped: &[crate::store::Skipped], observer: &mut dyn Observer) {
     for line in skipped {
         observer.say(&format!("warning: {}:{}: skipped: {}", line.file.display(), line.line, line.reason));
-    }
-}
-
-/// Plain lines on stderr: what a pipe or a log file gets.
-#[derive(Debug, Default)]
-pub struct Lines {
-    left: usize,
-    ended: usize,
-}
-
-impl Observer for Lines {
-    fn sweep_started(&mut self, decision: &Decision) {
-        self.left = decision.jobs.iter().map(|job| job.runs.len()).sum();
-        let (sweep, slots) = (&decision.sweep, decision.slots.len());
-        match self.left {
-            0 => self.say(&format!("{sweep}: all {} runs have ended, nothing to do", decision.runs)),
-            left => self.say(&format!("{sweep}: {left} of {} runs to do, {slots} slots", decision.runs)),
-        }
-    }
-
-    fn run_finished(&mut self, _slot: usize, run: &Pending, outcome: &Outcome, retry: bool, log: &str) {
-        let Pending { id, label, .. } = run;
-        let (examples, attempt) = (run.config.examples, run.attempt);
-        self.ended += usize::from(!retry);
-        let what = match outcome {
-            Outcome::Done => "done".to_string(),
-            Outcome::Diverged { step } => format!("diverged at step {step}"),
-            Outcome::Stopped { step } => format!("stopped at step {step}"),
-            Outcome::Failed { reason } => format!(
-                "attempt {attempt} failed: {reason}{}{}",
-                if retry { "; trying again" } else { "" },
-                tail::indented(log)
-            ),
-        };
-        self.say(&format!("[{}/{}] {id} {label}, {examples} examples: {what}", self.ended, self.left));
-    }
-
-    fn say(&mut self, line: &str) {
-        eprintln!("{line}");
     }
 }
 

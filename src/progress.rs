@@ -99,15 +99,27 @@ impl Progress {
         self.tick();
     }
 
-    /// The slot's run is over after `step` steps, and will not be tried again in this sweep.
-    pub fn run_finished(&mut self, slot: usize, step: u64, outcome: &str) {
-        self.advance(slot, step);
-        let Some(Slot { run, .. }) = self.slots.remove(&slot) else { return };
-        self.done = Amount { runs: self.done.runs + 1, work: self.done.work + run.work };
+    /// A run of the slot's job is done; `work` is its FLOPs.
+    pub fn run_finished(&mut self, slot: usize, label: &str, work: f64) {
+        self.run_over(slot, work);
+        self.done.runs += 1;
         if matches!(self.view, View::Lines { .. }) {
-            self.say(&format!("{}/{} {}: {outcome}", self.done.runs, self.total.runs, run.label));
+            self.say(&format!("{}/{} {label}: done", self.done.runs, self.total.runs));
         }
         self.tick();
+    }
+
+    /// A run of the slot's job ended without a result, and will not be tried again now.
+    pub fn run_lost(&mut self, slot: usize, work: f64) {
+        self.run_over(slot, work);
+        self.tick();
+    }
+
+    fn run_over(&mut self, slot: usize, work: f64) {
+        let steps = self.slots.get(&slot).map_or(0, |busy| busy.run.steps);
+        self.advance(slot, steps);
+        self.slots.remove(&slot);
+        self.done.work += work;
     }
 
     /// The slot has nothing to do, or its attempt failed and may be tried again.
@@ -308,7 +320,7 @@ mod tests {
             progress.slot_progress(0, step, 0.5, 1e4);
         }
         progress.say("vit 1k failed:\x1b[31m out of memory");
-        progress.run_finished(0, 1000, "diverged at step 750");
+        progress.run_finished(0, "vit 4k", 400.0);
         progress.slot_idle(0);
         progress.finish();
         // 20 s: 100 of work gained, 500 left; then 200 gained and 400 left.
@@ -318,7 +330,7 @@ mod tests {
              quickstart: 45%, 1/3 runs, 2 running, 1 min 50 s left\n\
              quickstart: 50%, 1/3 runs, 2 running, 1 min 40 s left\n\
              vit 1k failed:[31m out of memory\n\
-             2/3 vit 4k: diverged at step 750\n\
+             2/3 vit 4k: done\n\
              quickstart: 2 of 3 runs done, 20 s\n"
         );
     }
@@ -352,7 +364,7 @@ mod tests {
         );
         assert_eq!(lines.len(), 4, "{seen}");
 
-        progress.run_finished(0, 1000, "done");
+        progress.run_finished(0, "vit/4000/seed 0", 400.0);
         progress.slot_idle(0);
         let seen = settled(&screen, &mut progress);
         assert!(!seen.contains("vit/4000") && seen.contains("40%, 1/3 runs, 1 running"), "{seen}");
@@ -384,12 +396,11 @@ mod tests {
         let mut progress =
             Progress::with("empty", none, none, View::Lines { due: LINE_EVERY }, Box::new(sink.clone()), clock);
         progress.slot_progress(7, 3, f64::NAN, f64::INFINITY);
-        progress.run_finished(7, 3, "never started");
         progress.slot_started(0, Running { label: "nothing".into(), step: 9, steps: 0, work: 0.0 });
         progress.slot_progress(0, 12, f64::NAN, 0.0);
         *now.lock().unwrap() = Duration::from_secs(60);
         progress.tick();
-        progress.run_finished(0, 0, "done");
+        progress.run_finished(0, "nothing", 0.0);
         progress.finish();
         assert!(sink.text().contains("empty: 100%, 0/0 runs, 1 running\n1/0 nothing: done\n"), "{}", sink.text());
     }

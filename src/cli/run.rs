@@ -7,7 +7,8 @@ use serde::Serialize;
 
 use super::{SweepFile, load_plan, print_json, sweep_name};
 use crate::error::{Error, Result};
-use crate::executor::{self, Decision, Lines, Options, Tally};
+use crate::executor::display::Display;
+use crate::executor::{self, Decision, Options, Tally};
 use crate::plan::Plan;
 use crate::store::{Reader, Store};
 use crate::units::si;
@@ -108,7 +109,10 @@ fn execute(plans: &[Plan], how: &How, store: &Path) -> Result<ExitCode> {
     let mut store = Store::open(store)?;
     let mut failure = None;
     for plan in plans {
-        let tally = executor::run(&mut store, plan, &how.options, &mut Lines::default())?;
+        let mut display = Display::default();
+        let tally = executor::run(&mut store, plan, &how.options, &mut display);
+        display.finish();
+        let tally = tally?;
         if how.json {
             print_json(&Report { sweep: &plan.sweep, runs: plan.runs.len(), tally })?;
         }
