@@ -1,6 +1,7 @@
 //! From points to laws, and from laws to crossovers, each with its uncertainty and with what weakens it.
 
 pub mod bootstrap;
+mod broken;
 mod chinchilla;
 pub mod crossover;
 pub mod csv;
@@ -8,11 +9,15 @@ pub mod estimate;
 pub mod frontier;
 mod group;
 pub mod interval;
+mod joint;
+mod kaplan;
 pub mod law;
+mod m4;
 pub mod objective;
 mod power;
 mod power_floor;
 pub mod sample;
+mod shifted;
 pub mod solve;
 pub mod verdict;
 

@@ -136,7 +136,7 @@ fn donors(units: usize, rng: &mut impl Rng) -> Vec<(usize, f64)> {
 
 /// Uniform below `count`: the high half of a product, even to one part in 2^32 over the count.
 fn below(count: usize, rng: &mut impl Rng) -> usize {
-    (u64::from(rng.next_u32()) * count as u64 >> 32) as usize
+    ((u64::from(rng.next_u32()) * count as u64) >> 32) as usize
 }
 
 /// How often each unit comes up in as many draws with replacement as there are units.

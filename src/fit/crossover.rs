@@ -130,11 +130,11 @@ impl Meeting {
     /// The root that continues `near`, at which a loses the lead (`rising`) or wins it: the nearest one of that
     /// direction. Without one, infinity on the side where the leader of below still leads.
     fn nearest(&self, near: f64, rising: bool) -> f64 {
-        let same_direction = |i: usize| (self.a_leads_first == (i % 2 == 0)) == rising;
+        let same_direction = |i: usize| (self.a_leads_first == i.is_multiple_of(2)) == rising;
         let candidates = self.roots.iter().enumerate().filter(|(i, _)| same_direction(*i)).map(|(_, t)| *t);
         candidates.min_by(|s, t| (s - near).abs().total_cmp(&(t - near).abs())).unwrap_or_else(|| {
             let passed = self.roots.iter().filter(|t| **t < near).count();
-            let a_leads = self.a_leads_first == (passed % 2 == 0);
+            let a_leads = self.a_leads_first == passed.is_multiple_of(2);
             if a_leads == rising { f64::INFINITY } else { f64::NEG_INFINITY }
         })
     }
@@ -207,7 +207,7 @@ impl fmt::Display for Root {
         let end = |end: Option<f64>| end.map_or("no end".to_owned(), si);
         write!(f, "{} overtakes {} at {}", self.leads_above, self.leads_below, si(self.at))?;
         match (self.low, self.high) {
-            (None, None) => write!(f, " (interval without ends)"),
+            (None, None) => Ok(()),
             (low, high) => write!(f, " ({} to {})", end(low), end(high)),
         }
     }
