@@ -303,6 +303,20 @@ fn every_law_covers_what_was_planted_under_noise() {
     }
 }
 
+#[test]
+fn auto_prefers_the_law_that_foretells_the_largest_scales() {
+    let points = on_law(law::by_name("power").unwrap(), &[7.0, 0.31], 0.0);
+    let power = auto::fit_auto(&points, Axis::Data, Domain::Curve, &settings(0)).unwrap();
+    assert_eq!(power.laws_tried.len(), 6);
+    let points = on_law(law::by_name("broken-1").unwrap(), &truths()[4].1, 0.002);
+    let broken = auto::fit_auto(&points, Axis::Data, Domain::Curve, &Settings { holdout: 6, ..settings(0) }).unwrap();
+    assert!(broken.fits[0].law.name().starts_with("broken"), "{:?}", broken.laws_tried);
+    let few = planted("a", floor(0.3, 20.0, 0.45), &XS[..4], 2, 0.01, 0);
+    let analysis = auto::fit_auto(&few, Axis::Data, Domain::Curve, &settings(0)).unwrap();
+    assert_eq!(analysis.fits[0].law.name(), "power");
+    assert!(analysis.laws_tried.iter().any(|tried| tried.refused.is_some()));
+}
+
 /// A share of trials that must lie within four standard errors of 95%.
 fn assert_nominal(what: &str, held: usize, trials: usize) {
     let share = held as f64 / trials as f64;
