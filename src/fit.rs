@@ -1,6 +1,8 @@
 //! From points to laws, and from laws to crossovers, each with its uncertainty and with what weakens it.
 
+pub mod auto;
 pub mod bootstrap;
+mod broken;
 mod chinchilla;
 pub mod crossover;
 pub mod csv;
@@ -8,11 +10,16 @@ pub mod estimate;
 pub mod frontier;
 mod group;
 pub mod interval;
+pub mod isoflop;
+mod joint;
+mod kaplan;
 pub mod law;
+mod m4;
 pub mod objective;
 mod power;
 mod power_floor;
 pub mod sample;
+mod shifted;
 pub mod solve;
 pub mod verdict;
 
@@ -97,6 +104,9 @@ pub struct Analysis {
     pub fits: Vec<Fit>,
     pub refused: Vec<Refused>,
     pub crossovers: Vec<Crossover>,
+    /// With `--law auto`: every law tried, best first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub laws_tried: Vec<auto::Tried>,
 }
 
 /// Fits the law to each group's points over `axis` (a surface law: over parameters and data, whatever the axis), and
@@ -104,11 +114,22 @@ pub struct Analysis {
 ///
 /// Groups that cannot be fitted are listed with the reason; when no group can, that is the error.
 pub fn fit_curves(points: &[Point], axis: Axis, settings: &Settings) -> Result<Analysis> {
-    let scale = match settings.law.domain() {
+    in_pool(settings.threads, || analyse(points, scale_of(settings.law, axis), settings))?
+}
+
+fn scale_of(law: &dyn Law, axis: Axis) -> Scale {
+    match law.domain() {
         Domain::Curve => Scale::Curve(axis),
         Domain::Surface => Scale::Surface,
-    };
-    in_pool(settings.threads, || analyse(points, scale, settings))?
+    }
+}
+
+fn solver_of(settings: &Settings) -> Solver {
+    let objective = settings.objective.unwrap_or(match settings.law.domain() {
+        Domain::Curve => Objective::SquaredLog,
+        Domain::Surface => Objective::Huber,
+    });
+    Solver { law: settings.law, objective, max_steps: STEPS }
 }
 
 /// Runs `work` on as many threads as asked for.
@@ -127,11 +148,7 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
         return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
     }
     let groups = group::split(points, scale, settings.exclude_top_loss);
-    let objective = settings.objective.unwrap_or(match scale {
-        Scale::Curve(_) => Objective::SquaredLog,
-        Scale::Surface => Objective::Huber,
-    });
-    let solver = Solver { law: settings.law, objective, max_steps: STEPS };
+    let solver = solver_of(settings);
     let searched: Vec<Result<Search, Refusal>> = groups.par_iter().map(|group| search(group, &solver)).collect();
     let mut refused = Vec::new();
     let mut found = Vec::new();
@@ -153,7 +170,7 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
         .map(|((group, search), drawn)| describe(group, search, drawn, draws.0, &solver, scale, settings))
         .collect();
     let crossovers = if matches!(scale, Scale::Curve(_)) { compare_all(&fits, settings) } else { Vec::new() };
-    Ok(Analysis { fits, refused, crossovers })
+    Ok(Analysis { fits, refused, crossovers, laws_tried: Vec::new() })
 }
 
 fn search(group: &Group, solver: &Solver) -> Result<Search, Refusal> {

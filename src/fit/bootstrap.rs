@@ -3,29 +3,42 @@
 //! A unit is one run: a point of its own, or all checkpoints of one run together. Units of different groups that share
 //! scale and seed are one unit, so what those runs have in common (data, order, initial noise) moves together.
 //!
-//! Two ways to resample, since a sweep of architectures has few seeds per scale and a survey of runs has many runs:
+//! Three ways to resample, since a sweep of architectures has few seeds per scale, a survey has many runs, and a log has
+//! a million rows:
 //!
-//! - `Residuals`, the wild cluster bootstrap, for few units. With two seeds per cell, drawing runs with replacement
-//!   inside a cell understates the variance by half, and drawing over all cells loses whole scales. Here the scales stay
-//!   and each unit's residuals change sign together: y* = f · exp(s · v · e), v = ±1 per unit, e the residual of log loss
-//!   over sqrt(1 - leverage) (HC2: unbiased variance), s = sqrt(ν / χ²_ν), ν = units - parameters, drawn once a
-//!   resample: with few runs the size of the noise is itself uncertain, and s turns the normal quantiles of the resamples
-//!   into Student's. In the linear case with normal noise that is the exact t interval.
-//! - `Runs`, for many: each unit counts Poisson(1) times (the bootstrap of survey data; independent counts keep the
-//!   pairing even where groups share only some units).
+//! - `Residuals`, for few units. With two seeds per cell, drawing runs with replacement inside a cell understates the
+//!   variance by half, and drawing over all cells loses whole scales. Here the scales stay, and each unit gets the
+//!   residual of a unit drawn at random, in all groups that have it: y* = f · exp(s · ±e), e a residual of log loss over
+//!   sqrt(1 - leverage) (HC2: unbiased variance), s = sqrt(ν / χ²_ν), ν = units - parameters, drawn once a resample:
+//!   with few runs the size of the noise is itself uncertain, and s turns the normal quantiles of the resamples into
+//!   Student's. In the linear case with normal noise that is the exact t interval. It takes the noise of log loss to be
+//!   of one size; units with several checkpoints keep their own residuals and only change sign (wild cluster bootstrap),
+//!   which asks for no such thing.
+//! - `Runs`, for many: as many units are drawn with replacement as there are, over all groups at once.
+//! - `OneStep`, for very many: no refits but the first step of one, θ* = θ - H⁻¹ Σ z_b g_b, with z_b normal and g_b the
+//!   gradient of a block of units; its covariance is the sandwich estimator's.
 
+use std::collections::HashMap;
+
+use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::Rng;
-use rand_distr::{ChiSquared, Distribution, Poisson};
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::law::{MAX_PARAMS, Theta};
 use super::sample::Sample;
-use super::solve::{Solution, Solver, cholesky, solve_factored};
+use super::solve::{Matrix, Solution, Solver, cholesky, solve_factored};
 use crate::random;
 
 /// `Runs` from this many units per group on.
 const MANY_UNITS: usize = 100;
+
+/// `OneStep` from this many observations in any group on.
+const VERY_MANY: usize = 20_000;
+
+/// Blocks that the units are dealt into for `OneStep`: enough that the covariance is that of single units.
+const BLOCKS: usize = 1000;
 
 /// Newton steps granted to one resample; it starts at the estimate.
 const STEPS: usize = 100;
@@ -35,6 +48,7 @@ const STEPS: usize = 100;
 pub enum Resampling {
     Residuals,
     Runs,
+    OneStep,
 }
 
 /// A group with its estimate, ready to be resampled.
@@ -56,8 +70,11 @@ pub struct Draws {
     pub jackknife: Vec<Option<Theta>>,
 }
 
-/// The way that suits the smallest group.
+/// The way that suits the smallest group, or the machine's patience with the largest.
 pub fn suited(groups: &[Fitted<'_>]) -> Resampling {
+    if groups.iter().any(|group| group.sample.len() >= VERY_MANY) {
+        return Resampling::OneStep;
+    }
     let fewest = groups.iter().map(|group| distinct(group.units)).min().unwrap_or(0);
     if fewest >= MANY_UNITS { Resampling::Runs } else { Resampling::Residuals }
 }
@@ -72,54 +89,71 @@ fn distinct(units: &[usize]) -> usize {
 /// `count` resamples of all groups; the result is indexed like `groups`. `jackknife` asks for those fits too.
 pub fn draw(groups: &[Fitted<'_>], way: Resampling, count: usize, seed: u64, jackknife: bool) -> Vec<Draws> {
     let unit_count = groups.iter().flat_map(|group| group.units).max().map_or(0, |last| last + 1);
-    let noise: Vec<Noise> = groups.iter().map(Noise::of).collect();
-    let resample = |index: usize| -> Vec<Option<Theta>> {
-        let mut rng = random::stream(seed, "bootstrap", index as u64);
-        let poisson = Poisson::new(1.0).expect("a mean of one is valid");
-        let multipliers: Vec<f64> = (0..unit_count)
-            .map(|_| match way {
-                Resampling::Runs => poisson.sample(&mut rng),
-                Resampling::Residuals => {
-                    if rng.next_u32() & 1 == 0 {
-                        1.0
-                    } else {
-                        -1.0
-                    }
-                }
+    let drawn: Vec<Vec<Option<Theta>>> = match way {
+        Resampling::Residuals => {
+            let noise: Vec<Noise> = groups.iter().map(Noise::of).collect();
+            each(count, seed, |mut rng| {
+                let donors = donors(unit_count, &mut rng);
+                groups
+                    .iter()
+                    .zip(&noise)
+                    .map(|(group, noise)| group.refit(&noise.sample(group, &donors, &rng)))
+                    .collect()
             })
-            .collect();
-        let refit = |(group, noise): (&Fitted<'_>, &Noise)| {
-            let changed = match way {
-                Resampling::Runs => reweighted(group.sample, |i| multipliers[group.units[i]]),
-                Resampling::Residuals => {
-                    let scale = (noise.freedom / noise.chi_squared.sample(&mut rng)).sqrt();
-                    noise.sample(group, |unit| scale * multipliers[unit])
-                }
-            };
-            group.refit(&changed)
-        };
-        groups.iter().zip(&noise).map(refit).collect()
+        }
+        Resampling::Runs => each(count, seed, |mut rng| {
+            let counts = counts(unit_count, &mut rng);
+            groups.iter().map(|group| group.refit(&reweighted(group, |unit| counts[unit]))).collect()
+        }),
+        Resampling::OneStep => {
+            let steps: Vec<OneStep> = groups.par_iter().map(OneStep::of).collect();
+            each(count, seed, |mut rng| {
+                let normal: Vec<f64> = (0..BLOCKS).map(|_| StandardNormal.sample(&mut rng)).collect();
+                groups.iter().zip(&steps).map(|(group, step)| step.sample(group, &normal)).collect()
+            })
+        }
     };
-    let leave_out = |unit: usize| -> Vec<Option<Theta>> {
-        let without = |group: &Fitted<'_>| {
-            group.refit(&reweighted(group.sample, |i| f64::from(u8::from(group.units[i] != unit))))
-        };
-        groups.iter().map(without).collect()
+    let left_out: Vec<Vec<Option<Theta>>> = if jackknife && way != Resampling::OneStep {
+        let without = |group: &Fitted<'_>, out: usize| reweighted(group, |unit| f64::from(u8::from(unit != out)));
+        let fits = |out: usize| groups.iter().map(|group| group.refit(&without(group, out))).collect();
+        (0..unit_count).into_par_iter().map(fits).collect()
+    } else {
+        Vec::new()
     };
-    let resamples: Vec<_> = (0..count).into_par_iter().map(resample).collect();
-    let left_out: Vec<_> = (0..if jackknife { unit_count } else { 0 }).into_par_iter().map(leave_out).collect();
-    (0..groups.len())
-        .map(|g| Draws {
-            resamples: resamples.iter().map(|row| row[g]).collect(),
-            jackknife: left_out.iter().map(|row| row[g]).collect(),
-        })
-        .collect()
+    let column = |rows: &[Vec<Option<Theta>>], g: usize| rows.iter().map(|row| row[g]).collect();
+    (0..groups.len()).map(|g| Draws { resamples: column(&drawn, g), jackknife: column(&left_out, g) }).collect()
 }
 
-fn reweighted(sample: &Sample, weight: impl Fn(usize) -> f64) -> Sample {
+/// `count` resamples, each from its own generator, so that threads cannot matter.
+fn each<T: Send>(count: usize, seed: u64, resample: impl Fn(ChaCha8Rng) -> T + Sync) -> Vec<T> {
+    (0..count).into_par_iter().map(|index| resample(random::stream(seed, "bootstrap", index as u64))).collect()
+}
+
+/// For each unit, the unit whose residual it gets, and a sign.
+fn donors(units: usize, rng: &mut impl Rng) -> Vec<(usize, f64)> {
+    (0..units).map(|_| (below(units, rng), if rng.next_u32() & 1 == 0 { 1.0 } else { -1.0 })).collect()
+}
+
+/// Uniform below `count`: the high half of a product, even to one part in 2^32 over the count.
+fn below(count: usize, rng: &mut impl Rng) -> usize {
+    ((u64::from(rng.next_u32()) * count as u64) >> 32) as usize
+}
+
+/// How often each unit comes up in as many draws with replacement as there are units.
+fn counts(units: usize, rng: &mut impl Rng) -> Vec<f64> {
+    let mut counts = vec![0.0; units];
+    for _ in 0..units {
+        counts[below(units, rng)] += 1.0;
+    }
+    counts
+}
+
+/// The observations, each counted as often as its unit.
+fn reweighted(group: &Fitted<'_>, count: impl Fn(usize) -> f64) -> Sample {
+    let sample = group.sample;
     let mut kept = Sample::default();
     for i in 0..sample.len() {
-        let weight = weight(i) * sample.weight[i];
+        let weight = count(group.units[i]) * sample.weight[i];
         if weight > 0.0 {
             kept.ln_x.push(sample.ln_x[i]);
             kept.ln_y.push(sample.ln_y[i]);
@@ -140,11 +174,13 @@ impl Fitted<'_> {
     }
 }
 
-/// What the wild bootstrap needs of a fit.
+/// What resampling residuals needs of a fit.
 struct Noise {
     ln_f: Vec<f64>,
     /// Residuals of log loss, made larger by their leverage.
     residual: Vec<f64>,
+    /// The observation of each unit, where every unit is a single one.
+    single: Option<HashMap<usize, usize>>,
     freedom: f64,
     chi_squared: ChiSquared<f64>,
 }
@@ -168,11 +204,60 @@ impl Noise {
         }
         let freedom = distinct(group.units).saturating_sub(count).max(1) as f64;
         let chi_squared = ChiSquared::new(freedom).expect("at least one degree of freedom");
-        Self { ln_f, residual, freedom, chi_squared }
+        let single: HashMap<usize, usize> = group.units.iter().enumerate().map(|(i, unit)| (*unit, i)).collect();
+        let single = (single.len() == group.units.len()).then_some(single);
+        Self { ln_f, residual, single, freedom, chi_squared }
     }
 
-    fn sample(&self, group: &Fitted<'_>, multiplier: impl Fn(usize) -> f64) -> Sample {
-        let ln_y = (0..self.ln_f.len()).map(|i| self.ln_f[i] + multiplier(group.units[i]) * self.residual[i]).collect();
-        Sample { ln_x: group.sample.ln_x.clone(), ln_y, weight: group.sample.weight.clone() }
+    /// `rng` is the same for all groups of a resample: the size of the noise is uncertain in one draw, as it is in the
+    /// difference of two paired groups.
+    fn sample(&self, group: &Fitted<'_>, donors: &[(usize, f64)], rng: &ChaCha8Rng) -> Sample {
+        let scale = (self.freedom / self.chi_squared.sample(&mut rng.clone())).sqrt();
+        let ln_y = (0..self.ln_f.len()).map(|i| {
+            let (donor, sign) = donors[group.units[i]];
+            let from = match &self.single {
+                Some(single) => single.get(&donor).copied().unwrap_or(donor % self.ln_f.len()),
+                None => i,
+            };
+            self.ln_f[i] + scale * sign * self.residual[from]
+        });
+        Sample { ln_x: group.sample.ln_x.clone(), ln_y: ln_y.collect(), weight: group.sample.weight.clone() }
+    }
+}
+
+/// The gradient by block of units, and the factored curvature.
+struct OneStep {
+    gradients: Vec<Theta>,
+    factor: Option<Matrix>,
+}
+
+impl OneStep {
+    fn of(group: &Fitted<'_>) -> Self {
+        let Fitted { solver, sample, best, .. } = group;
+        let count = solver.law.params().len();
+        let mut gradients = vec![Theta::default(); BLOCKS];
+        let mut curvature = [[0.0; MAX_PARAMS]; MAX_PARAMS];
+        let mut slope = Theta::default();
+        for ((ln_x, ln_y), unit) in sample.ln_x.iter().zip(&sample.ln_y).zip(group.units) {
+            let term = solver.objective.term(solver.law.ln_loss(best, ln_x, &mut slope), *ln_y);
+            for i in 0..count {
+                gradients[unit % BLOCKS][i] += term.slope * slope[i];
+                (0..=i).for_each(|j| curvature[i][j] += term.curvature * slope[i] * slope[j]);
+            }
+        }
+        (0..count).for_each(|i| curvature[i][i] *= 1.0 + 1e-12);
+        Self { gradients, factor: cholesky(&curvature, count) }
+    }
+
+    fn sample(&self, group: &Fitted<'_>, normal: &[f64]) -> Option<Theta> {
+        let count = group.solver.law.params().len();
+        let mut total = Theta::default();
+        for (gradient, z) in self.gradients.iter().zip(normal) {
+            (0..count).for_each(|i| total[i] += z * gradient[i]);
+        }
+        let mut theta = group.best;
+        let step = solve_factored(self.factor.as_ref()?, &total, count);
+        (0..count).for_each(|i| theta[i] -= step[i]);
+        Some(group.solver.boxed(&theta))
     }
 }

@@ -51,10 +51,8 @@ impl Law for Chinchilla {
 
     /// Each term takes half of what the floor leaves of the mean log loss.
     fn starts(&self, sample: &Sample) -> Vec<Theta> {
-        let count = sample.len() as f64;
-        let mean = |column: &dyn Fn(usize) -> f64| (0..sample.len()).map(column).sum::<f64>() / count;
-        let (ln_n, ln_d) = (mean(&|i| sample.ln_x[i][0]), mean(&|i| sample.ln_x[i][1]));
-        let typical = mean(&|i| sample.ln_y[i]).exp();
+        let [ln_n, ln_d, ln_y] = sample.means();
+        let typical = ln_y.exp();
         let mut starts = Vec::new();
         for share in FLOORS {
             let floor = share * sample.smallest_loss();

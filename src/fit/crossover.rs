@@ -6,13 +6,14 @@ use serde::Serialize;
 
 use super::estimate::Fit;
 use super::interval::{IntervalKind, interval};
+use super::law::Theta;
 use crate::units::si;
 
 /// How far beyond the data roots are looked for, as a factor of scale on either side.
 const REACH: f64 = 1e3;
 
 /// Steps of the scan for sign changes.
-const STEPS: usize = 240;
+const STEPS: usize = 160;
 
 /// One meeting of two curves.
 #[derive(Clone, Debug, Serialize)]
@@ -71,22 +72,17 @@ pub fn compare(a: &Fit, b: &Fit, kind: IntervalKind, level: f64) -> Crossover {
     let gap = |t: f64| a.ln_loss(t) - b.ln_loss(t);
     let found = roots(&gap, reach);
     let is_inside = |t: f64| inside.0 <= t && t <= inside.1;
-    let resampled: Vec<Vec<f64>> = pairs(&a.draws.resamples, &b.draws.resamples)
-        .map(|(ta, tb)| roots(&|t| a.ln_loss_of(&ta, t) - b.ln_loss_of(&tb, t), reach))
-        .collect();
-    let share = |test: &dyn Fn(&Vec<f64>) -> bool| {
-        let hits = resampled.iter().filter(|roots| test(roots)).count();
+    let resampled = meetings(a, b, &a.draws.resamples, &b.draws.resamples, reach);
+    let left_out = meetings(a, b, &a.draws.jackknife, &b.draws.jackknife, reach);
+    let share = |test: &dyn Fn(&[f64]) -> bool| {
+        let hits = resampled.iter().filter(|meeting| test(&meeting.roots)).count();
         (!resampled.is_empty()).then(|| hits as f64 / resampled.len() as f64)
     };
     let leader = |t: f64| if gap(t) <= 0.0 { a.group.clone() } else { b.group.clone() };
     let described = |root: &f64| {
         let rising = gap(root + 1e-4) > gap(root - 1e-4);
-        let moved = |resamples: (&Option<super::law::Theta>, &Option<super::law::Theta>)| match resamples {
-            (Some(ta), Some(tb)) => nearest_root(&|t| a.ln_loss_of(ta, t) - b.ln_loss_of(tb, t), reach, *root, rising),
-            _ => f64::NAN,
-        };
-        let draws: Vec<f64> = a.draws.resamples.iter().zip(&b.draws.resamples).map(moved).collect();
-        let jackknife: Vec<f64> = a.draws.jackknife.iter().zip(&b.draws.jackknife).map(moved).collect();
+        let draws: Vec<f64> = resampled.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
+        let jackknife: Vec<f64> = left_out.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
         let ends = interval(kind, level, *root, &draws, &jackknife);
         let end = |t: Option<f64>| t.filter(|t| t.is_finite()).map(f64::exp);
         let (below, above) = if rising { (&a.group, &b.group) } else { (&b.group, &a.group) };
@@ -114,11 +110,34 @@ pub fn compare(a: &Fit, b: &Fit, kind: IntervalKind, level: f64) -> Crossover {
     crossover
 }
 
-fn pairs<'a>(
-    a: &'a [Option<super::law::Theta>],
-    b: &'a [Option<super::law::Theta>],
-) -> impl Iterator<Item = (super::law::Theta, super::law::Theta)> + 'a {
-    a.iter().zip(b).filter_map(|(a, b)| Some(((*a)?, (*b)?)))
+/// Where the two curves of one resample meet.
+struct Meeting {
+    roots: Vec<f64>,
+    /// Whether a leads at the smallest scale; at each root the lead changes.
+    a_leads_first: bool,
+}
+
+fn meetings(a: &Fit, b: &Fit, of_a: &[Option<Theta>], of_b: &[Option<Theta>], reach: (f64, f64)) -> Vec<Meeting> {
+    let both = of_a.iter().zip(of_b).filter_map(|(ta, tb)| Some(((*ta)?, (*tb)?)));
+    both.map(|(ta, tb)| {
+        let gap = |t: f64| a.ln_loss_of(&ta, t) - b.ln_loss_of(&tb, t);
+        Meeting { roots: roots(&gap, reach), a_leads_first: gap(reach.0) < 0.0 }
+    })
+    .collect()
+}
+
+impl Meeting {
+    /// The root that continues `near`, at which a loses the lead (`rising`) or wins it: the nearest one of that
+    /// direction. Without one, infinity on the side where the leader of below still leads.
+    fn nearest(&self, near: f64, rising: bool) -> f64 {
+        let same_direction = |i: usize| (self.a_leads_first == i.is_multiple_of(2)) == rising;
+        let candidates = self.roots.iter().enumerate().filter(|(i, _)| same_direction(*i)).map(|(_, t)| *t);
+        candidates.min_by(|s, t| (s - near).abs().total_cmp(&(t - near).abs())).unwrap_or_else(|| {
+            let passed = self.roots.iter().filter(|t| **t < near).count();
+            let a_leads = self.a_leads_first == passed.is_multiple_of(2);
+            if a_leads == rising { f64::INFINITY } else { f64::NEG_INFINITY }
+        })
+    }
 }
 
 fn outcome(gap: Curve, found: &[f64], inside: (f64, f64)) -> Outcome {
@@ -164,19 +183,9 @@ pub fn roots(gap: Curve, range: (f64, f64)) -> Vec<f64> {
     found
 }
 
-/// The root that continues `near` in another resample: the nearest one of the same direction. Without one, infinity on
-/// the side where the leader of below still leads.
-fn nearest_root(gap: Curve, range: (f64, f64), near: f64, rising: bool) -> f64 {
-    roots(gap, range)
-        .into_iter()
-        .filter(|t| (gap(t + 1e-4) > gap(t - 1e-4)) == rising)
-        .min_by(|s, t| (s - near).abs().total_cmp(&(t - near).abs()))
-        .unwrap_or_else(|| if (gap(near) < 0.0) == rising { f64::INFINITY } else { f64::NEG_INFINITY })
-}
-
 fn bisect(gap: Curve, mut low: f64, mut high: f64) -> f64 {
     let positive = gap(low) > 0.0;
-    for _ in 0..60 {
+    for _ in 0..48 {
         let middle = 0.5 * (low + high);
         if (gap(middle) > 0.0) == positive { low = middle } else { high = middle }
     }
@@ -198,7 +207,7 @@ impl fmt::Display for Root {
         let end = |end: Option<f64>| end.map_or("no end".to_owned(), si);
         write!(f, "{} overtakes {} at {}", self.leads_above, self.leads_below, si(self.at))?;
         match (self.low, self.high) {
-            (None, None) => write!(f, " (interval without ends)"),
+            (None, None) => Ok(()),
             (low, high) => write!(f, " ({} to {})", end(low), end(high)),
         }
     }
@@ -242,7 +251,7 @@ mod tests {
 
     #[test]
     fn finds_all_roots_even_two_in_one_step() {
-        let range = (0.0, 24.0); // steps of 0.1
+        let range = (0.0, 16.0); // steps of 0.1
         assert_eq!(roots(&|t| t + 1.0, range), Vec::<f64>::new());
         assert!((roots(&|t| t - 7.03, range)[0] - 7.03).abs() < 1e-12);
         let twice = roots(&|t| (t - 7.01) * (t - 7.03), range);

@@ -15,6 +15,9 @@ use crate::point::{Axis, Point};
 /// An exponent whose interval spans a larger factor than this is anything, and is not called identified.
 const WIDEST: f64 = 5.0;
 
+/// The same for an exponent of either sign, as a difference.
+const WIDEST_SIGNED: f64 = 2.0;
+
 pub struct Group {
     pub name: String,
     pub sample: Sample,
@@ -187,7 +190,12 @@ pub fn verdicts(
     for param in law.params().iter().filter(|param| param.exponent) {
         let Some(interval) = intervals.get(param.name) else { continue };
         let clear_of_bounds = interval.low > param.low + 1e-9 && interval.high < param.high - 1e-9;
-        if !(clear_of_bounds && interval.high <= WIDEST * interval.low) {
+        let narrow = if param.low < 0.0 {
+            interval.high - interval.low <= WIDEST_SIGNED
+        } else {
+            interval.high <= WIDEST * interval.low
+        };
+        if !(clear_of_bounds && narrow) {
             verdicts.push(Verdict::Unidentified { param: param.name.into(), low: interval.low, high: interval.high });
         }
     }

@@ -2,6 +2,9 @@
 
 use serde::Serialize;
 
+/// Share of the resamples on either side whose size does not count in a standard error.
+const OUTERMOST: f64 = 1e-3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum IntervalKind {
@@ -18,7 +21,8 @@ pub struct Interval {
     pub low: f64,
     #[serde(serialize_with = "finite_or_null")]
     pub high: f64,
-    /// Standard deviation of the resampled values.
+    /// Standard deviation of the resampled values, those beyond the outermost thousandth on either side pulled in to
+    /// it: of thousands of resamples of a flat valley, the wildest one must not decide.
     #[serde(serialize_with = "finite_or_null")]
     pub se: f64,
 }
@@ -40,16 +44,26 @@ pub fn interval(kind: IntervalKind, level: f64, estimate: f64, draws: &[f64], ja
         IntervalKind::Percentile => (tail, 1.0 - tail),
         IntervalKind::Bca => bca_tails(tail, estimate, &sorted, jackknife).unwrap_or((tail, 1.0 - tail)),
     };
-    let mean = sorted.iter().sum::<f64>() / sorted.len() as f64;
-    let se = (sorted.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (sorted.len() as f64 - 1.0)).sqrt();
-    Some(Interval { low: quantile(&sorted, low), high: quantile(&sorted, high), se })
+    Some(Interval { low: quantile(&sorted, low), high: quantile(&sorted, high), se: deviation(&sorted) })
 }
 
-/// The quantile at `share` of sorted values, interpolated linearly between neighbours (Hyndman and Fan's type 7).
+fn deviation(sorted: &[f64]) -> f64 {
+    let (least, most) = (quantile(sorted, OUTERMOST), quantile(sorted, 1.0 - OUTERMOST));
+    let inside = || sorted.iter().map(|value| value.clamp(least, most));
+    let mean = inside().sum::<f64>() / sorted.len() as f64;
+    (inside().map(|value| (value - mean).powi(2)).sum::<f64>() / (sorted.len() as f64 - 1.0)).sqrt()
+}
+
+/// The quantile at `share` of sorted values, interpolated linearly between neighbours (Hyndman and Fan's type 7);
+/// infinite where a neighbour is.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     let at = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
-    if below == above { below } else { below + (at - at.floor()) * (above - below) }
+    match (below.is_finite(), above.is_finite()) {
+        (true, true) => below + (at - at.floor()) * (above - below),
+        (false, _) => below,
+        (true, false) => above,
+    }
 }
 
 fn bca_tails(tail: f64, estimate: f64, sorted: &[f64], jackknife: &[f64]) -> Option<(f64, f64)> {
@@ -106,6 +120,7 @@ mod tests {
         assert_eq!(quantile(&values, 1.0 / 3.0), 2.0);
         assert_eq!(quantile(&values, 0.5), f64::INFINITY);
         assert_eq!(quantile(&values, 1.0), f64::INFINITY);
+        assert_eq!(quantile(&[f64::NEG_INFINITY, 1.0], 0.4), f64::NEG_INFINITY);
     }
 
     // import numpy as np, scipy.stats as st; x = np.array([...]); statistic np.mean on fixed resamples is not offered by

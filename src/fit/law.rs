@@ -4,11 +4,21 @@
 use serde::{Serialize, Serializer};
 
 use super::sample::Sample;
-use super::{chinchilla, power, power_floor};
+use super::{broken, chinchilla, joint, kaplan, m4, power, power_floor, shifted};
 use crate::error::{Error, Result, nearest};
 
 /// Every law that can be fitted, in the order in which tables list them.
-pub const ALL: &[&dyn Law] = &[&power::Power, &power_floor::PowerFloor, &chinchilla::Chinchilla];
+pub const ALL: &[&dyn Law] = &[
+    &power::Power,
+    &power_floor::PowerFloor,
+    &shifted::Shifted,
+    &m4::M4,
+    &broken::Broken { breaks: 1 },
+    &broken::Broken { breaks: 2 },
+    &chinchilla::Chinchilla,
+    &kaplan::Kaplan,
+    &joint::Joint,
+];
 
 /// The most parameters a law may have.
 pub const MAX_PARAMS: usize = 9;
@@ -53,6 +63,16 @@ impl Param {
     /// α: from zero (the curve is flat) to 10 (a cliff, steeper than any curve measured).
     pub const fn exponent(name: &'static str) -> Self {
         Self { name, log: false, low: 0.0, high: 10.0, exponent: true }
+    }
+
+    /// c: an exponent that may have either sign.
+    pub const fn signed_exponent(name: &'static str) -> Self {
+        Self { low: -10.0, ..Self::exponent(name) }
+    }
+
+    /// Positive, searched in its logarithm between two bounds; not one of the exponents that a law is about.
+    pub const fn shape(name: &'static str, low: f64, high: f64) -> Self {
+        Self { name, log: true, low, high, exponent: false }
     }
 
     /// From solver coordinates to the parameter.
@@ -155,7 +175,7 @@ pub mod tests {
         let mut ignored = Theta::default();
         law.ln_loss(theta, ln_x, &mut exact);
         for i in 0..law.params().len() {
-            let step = 1e-6 * theta[i].abs().max(1e-3);
+            let step = 1e-6 * theta[i].abs().max(0.05);
             let (mut up, mut down) = (*theta, *theta);
             up[i] += step;
             down[i] -= step;

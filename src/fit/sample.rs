@@ -33,6 +33,12 @@ impl Sample {
             .fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x[scale]), high.max(x[scale])))
     }
 
+    /// Means of both log scales and of log loss.
+    pub fn means(&self) -> [f64; 3] {
+        let mean = |column: &dyn Fn(usize) -> f64| (0..self.len()).map(column).sum::<f64>() / self.len() as f64;
+        [mean(&|i| self.ln_x[i][0]), mean(&|i| self.ln_x[i][1]), mean(&|i| self.ln_y[i])]
+    }
+
     pub fn smallest_loss(&self) -> f64 {
         self.ln_y.iter().copied().fold(f64::INFINITY, f64::min).exp()
     }

@@ -106,7 +106,8 @@ impl Solver {
         Solution { theta, objective: local.objective, converged }
     }
 
-    fn boxed(&self, theta: &Theta) -> Theta {
+    /// Moved into the law's box.
+    pub fn boxed(&self, theta: &Theta) -> Theta {
         let mut inside = *theta;
         for (value, param) in inside.iter_mut().zip(self.law.params()) {
             let (low, high) = param.bounds();

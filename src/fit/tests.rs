@@ -231,16 +231,161 @@ fn equals_the_replication_of_chinchilla() {
     }
 }
 
+/// What is planted for each law: parameters in its order.
+fn truths() -> Vec<(&'static str, Vec<f64>)> {
+    vec![
+        ("power", vec![7.0, 0.31]),
+        ("power-floor", vec![0.3, 20.0, 0.45]),
+        ("shifted", vec![12.0, 2e-5, 0.4]),
+        ("m4", vec![0.4, 2.5, 0.7, 60.0, 0.6]),
+        ("broken-1", vec![0.4, 3.0, 0.05, 0.4, 2e4, 0.4]),
+        ("broken-2", vec![0.4, 3.0, 0.05, 0.5, 4e3, 0.3, -0.3, 4e5, 0.3]),
+        ("chinchilla", vec![1.8, 480.0, 2100.0, 0.35, 0.37]),
+        ("kaplan", vec![8.8e13, 5.4e13, 0.076, 0.095]),
+        ("joint", vec![1.5, 8.0, 30.0, 0.5, 0.7, 0.6]),
+    ]
+}
+
+/// Points on a law, their log loss scattered by `sigma`: over 24 scales, or a grid of 6 x 6 sizes and data sets.
+fn on_law(law: &'static dyn Law, truth: &[f64], sigma: f64) -> Vec<Point> {
+    let mut theta = law::Theta::default();
+    law.params().iter().zip(truth).enumerate().for_each(|(i, (param, value))| theta[i] = param.theta(*value));
+    let normal = Normal::new(0.0, sigma).unwrap();
+    let scales: Vec<(f64, f64)> = match law.domain() {
+        Domain::Curve => (0..40).map(|i| (1.0, 100.0 * 1.35f64.powi(i))).collect(),
+        Domain::Surface => (0..36).map(|i| (1e6 * 6f64.powi(i / 6), 1e8 * 5f64.powi(i % 6))).collect(),
+    };
+    let mut points = Vec::new();
+    for (i, (n, d)) in scales.into_iter().enumerate() {
+        let ln_x = if law.domain() == Domain::Curve { [d.ln(), 0.0] } else { [n.ln(), d.ln()] };
+        let ln_loss = law.ln_loss(&theta, &ln_x, &mut law::Theta::default());
+        let value = (ln_loss + normal.sample(&mut random::stream(9, law.name(), i as u64))).exp();
+        points.push(Point { params: Some(n), value, ..planted("a", |_| 1.0, &[d], 1, 0.0, 0).remove(0) });
+    }
+    points
+}
+
 #[test]
-fn experiment_se() {
-    let Some(points) = chinchilla() else { return };
-    for seed in 0..1 {
-        let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 100000)).unwrap();
-        let fit = &analysis.fits[0];
-        for (name, se) in
-            [("A", 124.0), ("B", 1300.0), ("E", 0.026), ("alpha", 0.0154), ("beta", 0.021), ("beta/(alpha+beta)", 0.02)]
-        {
-            eprintln!("{name} {:?} ratio {}", fit.intervals[name], fit.intervals[name].se / se);
+fn every_law_recovers_what_was_planted() {
+    assert_eq!(truths().len(), law::ALL.len());
+    for (name, truth) in truths() {
+        let law = law::by_name(name).unwrap();
+        let points = on_law(law, &truth, 0.0);
+        let fit = fit_curves(&points, Axis::Data, &Settings { law, ..settings(0) }).unwrap().fits.remove(0);
+        for (param, truth) in law.params().iter().zip(&truth) {
+            let found = fit.params[param.name];
+            assert!(
+                (found / truth - 1.0).abs() < 1e-6,
+                "{name} {}: {found}, planted {truth}; agree {}, {:e}",
+                param.name,
+                fit.starts_agree,
+                fit.objective
+            );
         }
+    }
+}
+
+#[test]
+fn every_law_covers_what_was_planted_under_noise() {
+    for (name, truth) in truths() {
+        let law = law::by_name(name).unwrap();
+        let points = on_law(law, &truth, 0.003);
+        let fit =
+            fit_curves(&points, Axis::Data, &Settings { law, level: 0.99, ..settings(300) }).unwrap().fits.remove(0);
+        for (param, truth) in law.params().iter().zip(&truth) {
+            let interval = fit.intervals[param.name];
+            assert!(
+                interval.low <= *truth && *truth <= interval.high,
+                "{name} {}: {interval:?}, planted {truth}",
+                param.name
+            );
+        }
+    }
+}
+
+#[test]
+fn auto_prefers_the_law_that_foretells_the_largest_scales() {
+    let points = on_law(law::by_name("power").unwrap(), &[7.0, 0.31], 0.0);
+    let power = auto::fit_auto(&points, Axis::Data, Domain::Curve, &settings(0)).unwrap();
+    assert_eq!(power.laws_tried.len(), 6);
+    let points = on_law(law::by_name("broken-1").unwrap(), &truths()[4].1, 0.002);
+    let broken = auto::fit_auto(&points, Axis::Data, Domain::Curve, &Settings { holdout: 6, ..settings(0) }).unwrap();
+    assert!(broken.fits[0].law.name().starts_with("broken"), "{:?}", broken.laws_tried);
+    let few = planted("a", floor(0.3, 20.0, 0.45), &XS[..4], 2, 0.01, 0);
+    let analysis = auto::fit_auto(&few, Axis::Data, Domain::Curve, &settings(0)).unwrap();
+    assert_eq!(analysis.fits[0].law.name(), "power");
+    assert!(analysis.laws_tried.iter().any(|tried| tried.refused.is_some()));
+}
+
+/// A share of trials that must lie within four standard errors of 95%.
+fn assert_nominal(what: &str, held: usize, trials: usize) {
+    let share = held as f64 / trials as f64;
+    let slack = 4.0 * (0.95 * 0.05 / trials as f64).sqrt();
+    eprintln!("{what}: {:.1}% of {trials}", 100.0 * share);
+    assert!((share - 0.95).abs() < slack.max(0.02), "{what}: {share} of {trials}");
+}
+
+/// How often the 95% intervals of exponents and of the crossover hold the truth, among identified fits.
+fn coverage(scales: usize, seeds: i64, sigma: f64, trials: u64) {
+    let xs: Vec<f64> = (0..scales).map(|i| 250.0 * 3f64.powi(i as i32)).collect();
+    let (a, b) = (floor(0.5, 30.0, 0.5), floor(0.3, 15.0, 0.35));
+    let truth = crossover::roots(&|t: f64| a(t.exp()).ln() - b(t.exp()).ln(), (5.0, 16.0))[0].exp();
+    let held: Vec<[Option<bool>; 3]> = (0..trials)
+        .into_par_iter()
+        .map(|trial| {
+            let mut points = planted("a", &a, &xs, seeds, sigma, trial);
+            points.extend(planted("b", &b, &xs, seeds, sigma, trial));
+            let analysis = fit_curves(&points, Axis::Data, &settings(400)).unwrap();
+            let exponent = |i: usize, truth: f64| {
+                let interval = analysis.fits[i].intervals["alpha"];
+                analysis.fits[i].identified().then_some(interval.low <= truth && truth <= interval.high)
+            };
+            let near = |root: &&crossover::Root| (root.at / truth).ln().abs();
+            let root = analysis.crossovers[0].roots.iter().min_by(|r, s| near(r).total_cmp(&near(s)));
+            let identified = analysis.fits.iter().all(Fit::identified);
+            let inside = |root: &crossover::Root| {
+                root.low.is_none_or(|low| low <= truth) && root.high.is_none_or(|high| truth <= high)
+            };
+            [exponent(0, 0.5), exponent(1, 0.35), identified.then(|| root.is_some_and(inside))]
+        })
+        .collect();
+    for (i, what) in ["exponent of a", "exponent of b", "crossover"].iter().enumerate() {
+        let told: Vec<bool> = held.iter().filter_map(|trial| trial[i]).collect();
+        assert!(told.len() as u64 > trials / 2, "{what}: too few were identified");
+        let label = format!("{scales} scales, {seeds} seeds, noise {sigma}: {what}");
+        assert_nominal(&label, told.iter().filter(|held| **held).count(), told.len());
+    }
+}
+
+#[test]
+fn intervals_hold_the_truth_as_often_as_they_say() {
+    coverage(6, 3, 0.02, 150);
+}
+
+/// The slow one: `make coverage`.
+#[test]
+#[ignore = "a minute of all cores: make coverage"]
+fn intervals_hold_the_truth_in_thousands_of_experiments() {
+    for (scales, seeds, sigma) in [(5, 3, 0.02), (6, 3, 0.01), (6, 4, 0.03), (7, 5, 0.02)] {
+        coverage(scales, seeds, sigma, 1000);
+    }
+}
+
+#[test]
+fn a_million_rows_are_read_and_fitted() {
+    use std::fmt::Write;
+    let law = floor(0.3, 20.0, 0.45);
+    let mut text = String::from("arch,examples,loss,seed\n");
+    for i in 0..1_000_000u32 {
+        let x = 100.0 * f64::from(i / 2 + 1);
+        let noise = f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24) - 0.5;
+        writeln!(text, "{},{x},{:.6},{}", ["a", "b"][i as usize % 2], law(x) * (1.0 + 0.02 * noise), i % 5).unwrap();
+    }
+    let points = csv::parse("big.csv", text.as_bytes(), &csv::Columns::default()).unwrap();
+    let analysis = fit_curves(&points, Axis::Data, &settings(2000)).unwrap();
+    for fit in &analysis.fits {
+        let alpha = fit.intervals["alpha"];
+        assert!(alpha.low < 0.45 && 0.45 < alpha.high && alpha.high - alpha.low < 0.02, "{alpha:?}");
+        assert_eq!((fit.points_used, fit.provenance.resampling), (500_000, Some(Resampling::OneStep)));
     }
 }

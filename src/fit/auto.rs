@@ -1,0 +1,70 @@
+//! Chooses a law by what matters: how well it foretells the largest scales from the smaller ones.
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use super::group::{self, Group};
+use super::law::{ALL, Domain, Law};
+use super::solve::Solver;
+use super::{Analysis, Settings, fit_curves, holdout_rmse, in_pool, scale_of, solver_of};
+use crate::error::{Error, Result};
+use crate::point::{Axis, Point};
+
+/// One law tried on all groups.
+#[derive(Clone, Debug, Serialize)]
+pub struct Tried {
+    pub law: &'static dyn Law,
+    pub params: usize,
+    /// Root mean squared residual of log loss on the hidden scales, over all groups; absent where a group has too few
+    /// scales left to fit.
+    pub holdout_rmse: Option<f64>,
+    /// Sum of the objective over all groups, with nothing hidden.
+    pub objective: Option<f64>,
+    /// The first group that could not be fitted, and why.
+    pub refused: Option<String>,
+}
+
+/// Tries every law of the domain on all groups, and fits the one with the smallest error on the hidden scales. One law
+/// serves all groups, so that their curves stay comparable. The laws tried are in the analysis, best first.
+pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Settings) -> Result<Analysis> {
+    let laws: Vec<&'static dyn Law> = ALL.iter().copied().filter(|law| law.domain() == domain).collect();
+    let mut tried = in_pool(settings.threads, || {
+        laws.into_par_iter().map(|law| try_law(points, axis, law, settings)).collect::<Vec<_>>()
+    })?;
+    tried.sort_by(|a, b| {
+        let error = |tried: &Tried| tried.holdout_rmse.unwrap_or(f64::INFINITY);
+        error(a).total_cmp(&error(b)).then(a.params.cmp(&b.params))
+    });
+    let best = tried.iter().find(|tried| tried.holdout_rmse.is_some()).ok_or_else(|| {
+        Error::failed(format!("no law has enough scales left once the largest {} is hidden", settings.holdout))
+            .hint("name a law, as in --law power, or hide fewer scales with --holdout")
+    })?;
+    let mut analysis = fit_curves(points, axis, &Settings { law: best.law, ..settings.clone() })?;
+    analysis.laws_tried = tried;
+    Ok(analysis)
+}
+
+fn try_law(points: &[Point], axis: Axis, law: &'static dyn Law, settings: &Settings) -> Tried {
+    let settings = Settings { law, ..settings.clone() };
+    let solver = solver_of(&settings);
+    let groups = group::split(points, scale_of(law, axis), settings.exclude_top_loss);
+    let mut tried = Tried { law, params: law.params().len(), holdout_rmse: None, objective: None, refused: None };
+    let fitted: Result<Vec<(f64, Option<f64>)>, String> =
+        groups.iter().map(|group| errors(group, &solver, settings.holdout)).collect();
+    match fitted {
+        Err(reason) => tried.refused = Some(reason),
+        Ok(errors) => {
+            tried.objective = Some(errors.iter().map(|(objective, _)| objective).sum());
+            let squares: Option<Vec<f64>> = errors.iter().map(|(_, rmse)| rmse.map(|rmse| rmse * rmse)).collect();
+            tried.holdout_rmse = squares.map(|squares| (squares.iter().sum::<f64>() / squares.len() as f64).sqrt());
+        }
+    }
+    tried
+}
+
+/// Objective with nothing hidden, and the error on the hidden scales.
+fn errors(group: &Group, solver: &Solver, hidden: usize) -> Result<(f64, Option<f64>), String> {
+    let told = |reason: super::Refusal| format!("{}: {reason}", group.name);
+    let search = super::search(group, solver).map_err(told)?;
+    Ok((search.best.objective, holdout_rmse(group, solver, hidden)))
+}
