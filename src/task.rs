@@ -13,6 +13,7 @@ pub mod holdout;
 pub mod idx;
 pub mod mnist1d;
 pub mod order;
+pub mod rhm;
 pub mod transform;
 
 use std::path::Path;
@@ -34,7 +35,7 @@ pub struct Splits {
 }
 
 /// Every task, in the order of the documentation.
-const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY];
+const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY, &rhm::ENTRY];
 
 /// Names of all tasks.
 pub fn names() -> Vec<&'static str> {
