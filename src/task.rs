@@ -13,6 +13,7 @@ pub mod holdout;
 pub mod idx;
 pub mod mnist1d;
 pub mod order;
+pub mod relations;
 pub mod rhm;
 pub mod transform;
 
@@ -35,7 +36,7 @@ pub struct Splits {
 }
 
 /// Every task, in the order of the documentation.
-const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY, &rhm::ENTRY];
+const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY, &rhm::ENTRY, &relations::ENTRY];
 
 /// Names of all tasks.
 pub fn names() -> Vec<&'static str> {
@@ -84,6 +85,11 @@ pub fn splits(task: &Named) -> Result<Splits> {
 /// Names of the classes, in the order of the labels.
 pub fn classes(task: &Named) -> Result<Vec<String>> {
     Ok(parts(task)?.0.classes())
+}
+
+/// Nats below which no model of local, position-free features gets, where that is known in closed form.
+pub fn floor(task: &Named) -> Result<Option<f64>> {
+    Ok(parts(task)?.0.floor())
 }
 
 /// The three splits as plain arrays, transforms applied; `train` examples of the training order at least, if there are

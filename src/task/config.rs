@@ -22,6 +22,10 @@ pub trait Source {
     /// All three splits, before transforms. A procedural task makes `train` training examples; the first of them do
     /// not depend on how many are asked for.
     fn load(&self, data: &Path, train: u64) -> Result<Examples>;
+    /// Nats below which no model of local, position-free features gets, where that is known in closed form.
+    fn floor(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// Reads a task's settings: the source that they spell, and all settings with the defaults filled in.
