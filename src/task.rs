@@ -2,6 +2,8 @@
 //! its tests, and one line in [`ENTRIES`]. Examples are plain arrays here; tensors are made of them in `task/data.rs`,
 //! which only the worker links.
 
+pub mod archive;
+pub mod cifar;
 pub mod config;
 #[cfg(torch)]
 pub mod data;
@@ -11,6 +13,7 @@ pub mod fetch;
 pub mod files;
 pub mod holdout;
 pub mod idx;
+pub mod mnist;
 pub mod mnist1d;
 pub mod order;
 pub mod relations;
@@ -36,7 +39,15 @@ pub struct Splits {
 }
 
 /// Every task, in the order of the documentation.
-const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY, &rhm::ENTRY, &relations::ENTRY];
+const ENTRIES: &[&Entry] = &[
+    &fashion_mnist::ENTRY,
+    &mnist::ENTRY,
+    &cifar::CIFAR10,
+    &cifar::CIFAR100,
+    &mnist1d::ENTRY,
+    &rhm::ENTRY,
+    &relations::ENTRY,
+];
 
 /// Names of all tasks.
 pub fn names() -> Vec<&'static str> {
