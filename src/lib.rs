@@ -13,15 +13,21 @@ pub mod error;
 pub mod estimate;
 pub mod event;
 pub mod files;
+#[cfg(not(torch))]
+pub mod fit;
 pub mod model;
 #[cfg(not(torch))]
 pub mod plan;
+#[cfg(not(torch))]
+pub mod plot;
 #[cfg(not(torch))]
 pub mod point;
 pub mod random;
 pub mod run;
 #[cfg(not(torch))]
 pub mod spec;
+#[cfg(not(torch))]
+pub mod store;
 pub mod task;
 #[cfg(torch)]
 pub mod train;

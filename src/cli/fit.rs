@@ -1,0 +1,273 @@
+//! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
+
+use std::io::{self, Write};
+use std::path::PathBuf;
+
+use clap::Args as ClapArgs;
+
+use super::print_json;
+use super::table::table;
+use crate::error::{Context, Error, Result};
+use crate::fit::{self, Analysis, Fit, IntervalKind, Objective, Settings, csv, law};
+use crate::point::{Axis, Point};
+use crate::units::si;
+
+#[derive(Clone, Debug, ClapArgs)]
+#[command(after_help = "Examples:
+  crossover fit sweeps/quickstart.toml --x data
+  crossover fit --csv runs.csv --by arch --x compute --metric val_loss --json
+  crossover fit --csv chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000")]
+pub struct Args {
+    /// Sweep file whose runs are fitted
+    #[arg(value_name = "SWEEP", required_unless_present = "csv", conflicts_with = "csv")]
+    pub sweep: Option<String>,
+
+    /// Fit the rows of a CSV file instead: columns arch, params (N), examples (D, tokens), flops (C), seed, run, and
+    /// the metric
+    #[arg(long, value_name = "FILE")]
+    pub csv: Option<PathBuf>,
+
+    /// Scale that curves are drawn over; surface laws use params and data together
+    #[arg(long, value_enum, default_value_t = Axis::Data)]
+    pub x: Axis,
+
+    /// What names the curves: a column of the CSV file [default: arch]
+    #[arg(long, value_name = "COLUMN")]
+    pub by: Option<String>,
+
+    /// Metric to fit [default: test_loss; in a CSV file the first column that is a loss]
+    #[arg(long)]
+    pub metric: Option<String>,
+
+    /// Name another column of the CSV file, as in --column examples=images; repeatable
+    #[arg(long, value_name = "MEANING=COLUMN", value_parser = column)]
+    pub column: Vec<(String, String)>,
+
+    /// Law to fit
+    #[arg(long, default_value = "power-floor")]
+    pub law: String,
+
+    /// What to minimise [default: squared-log for curves, huber for surfaces]
+    #[arg(long, value_enum)]
+    pub objective: Option<Objective>,
+
+    /// Resamples for the intervals; 0 for none
+    #[arg(long, value_name = "B", default_value_t = 2000)]
+    pub bootstrap: usize,
+
+    /// Resample residuals (few runs) or whole runs (many) [default: what suits their number]
+    #[arg(long, value_enum)]
+    pub resampling: Option<fit::bootstrap::Resampling>,
+
+    /// Kind of interval
+    #[arg(long, value_enum, default_value_t = IntervalKind::Percentile)]
+    pub interval: IntervalKind,
+
+    /// Coverage of the intervals
+    #[arg(long, default_value_t = 0.95, value_parser = level)]
+    pub level: f64,
+
+    /// Seed of the resampling
+    #[arg(long, default_value_t = 0)]
+    pub seed: u64,
+
+    /// Threads [default: RAYON_NUM_THREADS, or all cores]; the result does not depend on it
+    #[arg(long, value_name = "T", value_parser = clap::value_parser!(u16).range(1..))]
+    pub threads: Option<u16>,
+
+    /// Leave out the K largest losses of each curve
+    #[arg(long, value_name = "K", default_value_t = 0)]
+    pub exclude_top_loss: usize,
+
+    /// How many of the largest scales are hidden to see how well the law foretells them
+    #[arg(long, value_name = "SCALES", default_value_t = 1)]
+    pub holdout: usize,
+
+    /// Print JSON instead of tables
+    #[arg(long)]
+    pub json: bool,
+}
+
+fn column(text: &str) -> Result<(String, String), String> {
+    match text.split_once('=') {
+        Some((meaning, column)) if !meaning.is_empty() && !column.is_empty() => Ok((meaning.into(), column.into())),
+        _ => Err("write MEANING=COLUMN, as in examples=images".into()),
+    }
+}
+
+fn level(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
+        _ => Err("a coverage lies between 0 and 1, as 0.95 does".into()),
+    }
+}
+
+impl Args {
+    /// Whether the law is a curve over one scale, not a surface over two.
+    pub fn is_curve(&self) -> Result<bool> {
+        Ok(law::by_name(&self.law)?.domain() == law::Domain::Curve)
+    }
+}
+
+/// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric.
+pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
+    let (points, settings) = points(args, settings(args)?, points_of_sweep)?;
+    let analysis = fit::fit_curves(&points, args.x, &settings)?;
+    if args.json {
+        return print_json(&analysis);
+    }
+    write!(io::stdout(), "{}", tables(&analysis)).context(|| "cannot write to stdout")
+}
+
+/// The points that the flags name, and the settings with where they came from.
+pub fn points(
+    args: &Args,
+    settings: Settings,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+) -> Result<(Vec<Point>, Settings)> {
+    match (&args.csv, &args.sweep) {
+        (Some(path), _) => {
+            let columns = csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
+            let (points, origin) = csv::read(path, &columns)?;
+            Ok((points, Settings { origin: Some(origin), ..settings }))
+        }
+        (None, Some(sweep)) => Ok((points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings)),
+        (None, None) => Err(Error::bad_input("neither a sweep nor --csv was given")),
+    }
+}
+
+/// The settings that the flags ask for.
+pub fn settings(args: &Args) -> Result<Settings> {
+    Ok(Settings {
+        law: law::by_name(&args.law)?,
+        objective: args.objective,
+        bootstrap: args.bootstrap,
+        resampling: args.resampling,
+        seed: args.seed,
+        threads: args.threads.map(usize::from),
+        interval: args.interval,
+        level: args.level,
+        exclude_top_loss: args.exclude_top_loss,
+        holdout: args.holdout,
+        origin: None,
+    })
+}
+
+/// The fits, then the crossovers, then what was refused, as a person reads them. Ends with a line break.
+pub fn tables(analysis: &Analysis) -> String {
+    let mut text = String::new();
+    if let Some(first) = analysis.fits.first() {
+        text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
+    }
+    for fit in &analysis.fits {
+        for dropped in fit.points_dropped.iter().take(5) {
+            text += &format!("{}: {} was dropped: {}\n", fit.group, dropped.point, dropped.reason);
+        }
+        if let Some(more) = fit.points_dropped.len().checked_sub(6) {
+            text += &format!("{}: {} more were dropped; --json lists them\n", fit.group, more + 1);
+        }
+    }
+    for refused in &analysis.refused {
+        text += &format!("{}: not fitted: {}\n", refused.group, refused.summary);
+    }
+    for crossover in &analysis.crossovers {
+        text += &format!("{} against {}: {crossover}\n", crossover.a, crossover.b);
+    }
+    text
+}
+
+fn heading(fit: &Fit) -> String {
+    let scale = match fit.x {
+        fit::Scale::Curve(axis) => format!(", x = {}", format!("{axis:?}").to_lowercase()),
+        fit::Scale::Surface => ", N = params, D = data".into(),
+    };
+    format!("{}{scale}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
+}
+
+fn fit_table(fits: &[Fit]) -> String {
+    let names: Vec<&str> = fits.first().map_or(Vec::new(), |fit| fit.names().collect());
+    let header = [&["curve", "points"], &names[..], &["objective", "held-out", "verdict"]].concat();
+    let row = |fit: &Fit| {
+        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
+        let mut row = vec![fit.group.clone(), fit.points_used.to_string()];
+        row.extend(names.iter().map(|name| with_interval(fit, name)));
+        row.push(format!("{:.3e}", fit.objective));
+        row.push(fit.holdout_rmse.map_or("-".into(), |rmse| format!("{:.2}%", 100.0 * rmse)));
+        row.push(verdicts.join("; "));
+        row
+    };
+    table(&header, &["curve", "verdict"], fits.iter().map(row))
+}
+
+fn with_interval(fit: &Fit, name: &str) -> String {
+    let shown = |value: f64| match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 1e4 => si(value),
+        size if size >= 100.0 => format!("{value:.1}"),
+        size if size >= 1e-3 => format!("{value:.4}"),
+        _ => format!("{value:.2e}"),
+    };
+    let Some(value) = fit.params.get(name) else { return "-".into() };
+    match fit.intervals.get(name) {
+        Some(interval) => format!("{} ({} to {})", shown(*value), shown(interval.low), shown(interval.high)),
+        None => shown(*value),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+
+    #[derive(Parser)]
+    struct Command {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    fn parsed(words: &[&str]) -> Args {
+        Command::try_parse_from([&["fit"], words].concat()).map(|command| command.args).unwrap()
+    }
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
+    }
+
+    fn rows() -> String {
+        let mut text = String::from("arch,examples,loss,seed\n");
+        for (i, x) in [250.0f64, 1000.0, 4000.0, 16000.0, 64000.0].into_iter().enumerate() {
+            for seed in 0..2 {
+                let wiggle = 1.0 + 0.01 * f64::from((3 * i as i32 + 7 * seed) % 5 - 2);
+                text += &format!("convnet,{x},{},{seed}\n", (0.5 + 30.0 * x.powf(-0.5)) * wiggle);
+                text += &format!("vit,{x},{},{seed}\n", (0.3 + 15.0 * x.powf(-0.35)) / wiggle);
+            }
+        }
+        text
+    }
+
+    #[test]
+    fn prints_a_table_with_intervals_and_the_verdict() {
+        let file = file(&rows());
+        let columns = csv::Columns::default();
+        let (points, _) = csv::read(file.path(), &columns).unwrap();
+        let settings = settings(&parsed(&["--csv", "x.csv", "--bootstrap", "200"])).unwrap();
+        let analysis = fit::fit_curves(&points, Axis::Data, &settings).unwrap();
+        insta::assert_snapshot!(tables(&analysis));
+    }
+
+    #[test]
+    fn needs_a_sweep_or_a_file_and_known_names() {
+        assert!(Command::try_parse_from(["fit"]).is_err());
+        assert!(Command::try_parse_from(["fit", "a.toml", "--csv", "b.csv"]).is_err());
+        assert!(Command::try_parse_from(["fit", "a.toml", "--level", "95"]).is_err());
+        assert!(Command::try_parse_from(["fit", "a.toml", "--threads", "0"]).is_err());
+        let error = settings(&parsed(&["a.toml", "--law", "chinchila"])).unwrap_err();
+        assert_eq!(error.hint.as_deref(), Some("did you mean --law chinchilla?"));
+        let none = |_: &str, _: &str| Ok(Vec::new());
+        assert_eq!(run(&parsed(&["--csv", "nowhere.csv"]), none).unwrap_err().exit_code(), 2);
+        assert_eq!(run(&parsed(&["a.toml"]), none).unwrap_err().exit_code(), 1);
+    }
+}

@@ -1,0 +1,246 @@
+//! From points to laws, and from laws to crossovers, each with its uncertainty and with what weakens it.
+
+pub mod bootstrap;
+mod chinchilla;
+pub mod crossover;
+pub mod csv;
+pub mod estimate;
+pub mod frontier;
+mod group;
+pub mod interval;
+pub mod law;
+pub mod objective;
+mod power;
+mod power_floor;
+pub mod sample;
+pub mod solve;
+pub mod verdict;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+pub use self::crossover::Crossover;
+pub use self::estimate::{FileOrigin, Fit, Scale};
+pub use self::frontier::frontier;
+pub use self::interval::IntervalKind;
+pub use self::law::Law;
+pub use self::objective::Objective;
+pub use self::verdict::{Refusal, Verdict};
+
+use self::bootstrap::{Draws, Fitted, Resampling};
+use self::estimate::{Provenance, intervals, named};
+use self::group::Group;
+use self::law::Domain;
+use self::solve::{Search, Solver};
+use crate::error::{Context, Error, Result};
+use crate::point::{Axis, Point};
+
+/// Newton steps granted to one start.
+const STEPS: usize = 300;
+
+/// Distinct minima that each resample tries again.
+const MINIMA: usize = 3;
+
+/// How to fit. `Settings::default()` is what the command line defaults to.
+#[derive(Clone, Debug)]
+pub struct Settings {
+    pub law: &'static dyn Law,
+    /// Absent: squared residuals of log loss for curves, Huber for surfaces.
+    pub objective: Option<Objective>,
+    /// Resamples; 0 for no intervals.
+    pub bootstrap: usize,
+    /// Absent: what suits the number of runs.
+    pub resampling: Option<Resampling>,
+    pub seed: u64,
+    /// Absent: RAYON_NUM_THREADS, or all cores. The result does not depend on it.
+    pub threads: Option<usize>,
+    pub interval: IntervalKind,
+    /// Coverage of the intervals.
+    pub level: f64,
+    /// The K largest losses of each group are left out.
+    pub exclude_top_loss: usize,
+    /// How many of the largest scales are hidden for `holdout_rmse`.
+    pub holdout: usize,
+    /// The file that the points come from, for provenance.
+    pub origin: Option<FileOrigin>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            law: &power_floor::PowerFloor,
+            objective: None,
+            bootstrap: 2000,
+            resampling: None,
+            seed: 0,
+            threads: None,
+            interval: IntervalKind::Percentile,
+            level: 0.95,
+            exclude_top_loss: 0,
+            holdout: 1,
+            origin: None,
+        }
+    }
+}
+
+#[derive(Clone, Debug, Serialize)]
+pub struct Refused {
+    pub group: String,
+    pub reason: Refusal,
+    /// The reason in words.
+    pub summary: String,
+}
+
+/// All groups fitted and all pairs of them compared.
+#[derive(Clone, Debug, Serialize)]
+pub struct Analysis {
+    pub fits: Vec<Fit>,
+    pub refused: Vec<Refused>,
+    pub crossovers: Vec<Crossover>,
+}
+
+/// Fits the law to each group's points over `axis` (a surface law: over parameters and data, whatever the axis), and
+/// compares every pair of groups.
+///
+/// Groups that cannot be fitted are listed with the reason; when no group can, that is the error.
+pub fn fit_curves(points: &[Point], axis: Axis, settings: &Settings) -> Result<Analysis> {
+    let scale = match settings.law.domain() {
+        Domain::Curve => Scale::Curve(axis),
+        Domain::Surface => Scale::Surface,
+    };
+    in_pool(settings.threads, || analyse(points, scale, settings))?
+}
+
+/// Runs `work` on as many threads as asked for.
+pub fn in_pool<T: Send>(threads: Option<usize>, work: impl FnOnce() -> T + Send) -> Result<T> {
+    match threads {
+        None => Ok(work()),
+        Some(threads) => {
+            let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build();
+            Ok(pool.context(|| format!("cannot start {threads} threads"))?.install(work))
+        }
+    }
+}
+
+fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analysis> {
+    if points.is_empty() {
+        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
+    }
+    let groups = group::split(points, scale, settings.exclude_top_loss);
+    let objective = settings.objective.unwrap_or(match scale {
+        Scale::Curve(_) => Objective::SquaredLog,
+        Scale::Surface => Objective::Huber,
+    });
+    let solver = Solver { law: settings.law, objective, max_steps: STEPS };
+    let searched: Vec<Result<Search, Refusal>> = groups.par_iter().map(|group| search(group, &solver)).collect();
+    let mut refused = Vec::new();
+    let mut found = Vec::new();
+    for (group, search) in groups.iter().zip(searched) {
+        match search {
+            Ok(search) => found.push((group, search)),
+            Err(reason) => {
+                refused.push(Refused { group: group.name.clone(), summary: reason.to_string(), reason });
+            }
+        }
+    }
+    if let (true, Some(first)) = (found.is_empty(), refused.first()) {
+        return Err(first.reason.clone().into_error(&first.group));
+    }
+    let draws = resample(&found, &solver, settings);
+    let fits: Vec<Fit> = found
+        .into_iter()
+        .zip(draws.1)
+        .map(|((group, search), drawn)| describe(group, search, drawn, draws.0, &solver, scale, settings))
+        .collect();
+    let crossovers = if matches!(scale, Scale::Curve(_)) { compare_all(&fits, settings) } else { Vec::new() };
+    Ok(Analysis { fits, refused, crossovers })
+}
+
+fn search(group: &Group, solver: &Solver) -> Result<Search, Refusal> {
+    group.check(solver.law)?;
+    solver.search(&group.sample).ok_or_else(|| Refusal::NoMinimum { law: solver.law.name().into() })
+}
+
+fn resample(found: &[(&Group, Search)], solver: &Solver, settings: &Settings) -> (Option<Resampling>, Vec<Draws>) {
+    if settings.bootstrap == 0 {
+        return (None, vec![Draws::default(); found.len()]);
+    }
+    let fitted: Vec<Fitted> = found
+        .iter()
+        .map(|(group, search)| Fitted {
+            solver: *solver,
+            sample: &group.sample,
+            units: &group.units,
+            best: search.best.theta,
+            minima: search.minima.iter().take(MINIMA).copied().collect(),
+        })
+        .collect();
+    let way = settings.resampling.unwrap_or_else(|| bootstrap::suited(&fitted));
+    let jackknife = settings.interval == IntervalKind::Bca;
+    (Some(way), bootstrap::draw(&fitted, way, settings.bootstrap, settings.seed, jackknife))
+}
+
+fn describe(
+    group: &Group,
+    search: Search,
+    draws: Draws,
+    resampling: Option<Resampling>,
+    solver: &Solver,
+    scale: Scale,
+    settings: &Settings,
+) -> Fit {
+    let theta = search.best.theta;
+    let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
+    let verdicts = group::verdicts(group, &search, &draws, &intervals, solver.law);
+    Fit {
+        group: group.name.clone(),
+        law: solver.law,
+        formula: solver.law.formula(),
+        x: scale,
+        params: named(solver.law, &theta).into_iter().collect(),
+        intervals,
+        objective: search.best.objective,
+        objective_kind: solver.objective,
+        points_used: group.sample.len(),
+        points_dropped: group.dropped.clone(),
+        verdicts,
+        holdout_rmse: holdout_rmse(group, solver, settings.holdout),
+        converged: search.best.converged,
+        starts_agree: search.agree,
+        range: group.range(),
+        provenance: Provenance {
+            version: env!("CARGO_PKG_VERSION"),
+            seed: settings.seed,
+            bootstrap: settings.bootstrap,
+            resampling,
+            interval: settings.interval,
+            level: settings.level,
+            file: settings.origin.clone(),
+            runs: if settings.origin.is_some() { Vec::new() } else { group.sources.clone() },
+        },
+        theta,
+        draws,
+    }
+}
+
+/// How well the law, fitted without the `hidden` largest scales, foretells them; `None` where too few remain.
+fn holdout_rmse(group: &Group, solver: &Solver, hidden: usize) -> Option<f64> {
+    let (seen, unseen) = group.split_at_largest(hidden)?;
+    if unseen.is_empty() || group::distinct_scales(&seen) <= solver.law.params().len() {
+        return None;
+    }
+    let best = solver.search(&seen)?.best.theta;
+    let mut gradient = law::Theta::default();
+    let squares =
+        (0..unseen.len()).map(|i| (solver.law.ln_loss(&best, &unseen.ln_x[i], &mut gradient) - unseen.ln_y[i]).powi(2));
+    Some((squares.sum::<f64>() / unseen.len() as f64).sqrt())
+}
+
+fn compare_all(fits: &[Fit], settings: &Settings) -> Vec<Crossover> {
+    let pairs: Vec<(&Fit, &Fit)> =
+        fits.iter().enumerate().flat_map(|(i, a)| fits[i + 1..].iter().map(move |b| (a, b))).collect();
+    pairs.into_par_iter().map(|(a, b)| crossover::compare(a, b, settings.interval, settings.level)).collect()
+}
+
+#[cfg(test)]
+mod tests;

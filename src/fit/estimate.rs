@@ -1,0 +1,165 @@
+//! One fit: the estimate, its intervals, what went in, and what to be wary of.
+
+use std::collections::BTreeMap;
+
+use serde::{Serialize, Serializer};
+
+use super::bootstrap::{Draws, Resampling};
+use super::interval::{Interval, IntervalKind, interval, quantile};
+use super::law::{Domain, Law, Theta};
+use super::objective::Objective;
+use super::verdict::Verdict;
+use crate::point::Axis;
+
+/// What a fitted loss is a function of.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Scale {
+    Curve(Axis),
+    /// Parameters and data together.
+    Surface,
+}
+
+impl Serialize for Scale {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        match self {
+            Scale::Curve(axis) => axis.serialize(serializer),
+            Scale::Surface => serializer.serialize_str("params,data"),
+        }
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Dropped {
+    /// The point's source.
+    pub point: String,
+    pub reason: String,
+}
+
+/// Where a fit came from, enough to make it again.
+#[derive(Clone, Debug, Serialize)]
+pub struct Provenance {
+    pub version: &'static str,
+    pub seed: u64,
+    /// Resamples asked for.
+    pub bootstrap: usize,
+    pub resampling: Option<Resampling>,
+    pub interval: IntervalKind,
+    pub level: f64,
+    /// The file that the points were read from.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub file: Option<FileOrigin>,
+    /// Sources of the points used (run ids), where they came from the store.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct FileOrigin {
+    pub path: String,
+    pub sha256: String,
+    /// Rows of data, without the header.
+    pub rows: usize,
+}
+
+/// A law fitted to one group.
+#[derive(Clone, Debug, Serialize)]
+pub struct Fit {
+    pub group: String,
+    pub law: &'static dyn Law,
+    pub formula: &'static str,
+    pub x: Scale,
+    /// The law's parameters by name, and what follows from them.
+    pub params: BTreeMap<&'static str, f64>,
+    pub intervals: BTreeMap<&'static str, Interval>,
+    pub objective: f64,
+    pub objective_kind: Objective,
+    pub points_used: usize,
+    pub points_dropped: Vec<Dropped>,
+    pub verdicts: Vec<Verdict>,
+    /// Root mean squared residual of log loss on the largest scales, fitted without them.
+    pub holdout_rmse: Option<f64>,
+    pub converged: bool,
+    /// Share of the starts that reached this minimum.
+    pub starts_agree: f64,
+    /// Smallest and largest scale of the points used (of the parameters, for a surface).
+    pub range: (f64, f64),
+    pub provenance: Provenance,
+    #[serde(skip)]
+    pub theta: Theta,
+    #[serde(skip)]
+    pub draws: Draws,
+}
+
+impl Fit {
+    /// The fitted loss at a scale. For curves.
+    pub fn predict(&self, x: f64) -> f64 {
+        self.ln_loss(x.ln()).exp()
+    }
+
+    /// The fitted loss at N parameters and D examples. For surfaces.
+    pub fn predict_surface(&self, params: f64, data: f64) -> f64 {
+        self.law.ln_loss(&self.theta, &[params.ln(), data.ln()], &mut Theta::default()).exp()
+    }
+
+    /// The pointwise interval of the fitted loss at a scale; the estimate itself without resamples.
+    pub fn band(&self, x: f64) -> (f64, f64) {
+        let mut losses: Vec<f64> =
+            self.draws.resamples.iter().flatten().map(|theta| self.ln_loss_of(theta, x.ln())).collect();
+        if losses.is_empty() {
+            return (self.predict(x), self.predict(x));
+        }
+        losses.sort_by(f64::total_cmp);
+        let tail = (1.0 - self.provenance.level) / 2.0;
+        (quantile(&losses, tail).exp(), quantile(&losses, 1.0 - tail).exp())
+    }
+
+    /// ln of the fitted loss at ln x.
+    pub fn ln_loss(&self, ln_x: f64) -> f64 {
+        self.ln_loss_of(&self.theta, ln_x)
+    }
+
+    /// The same for other parameters, as those of a resample.
+    pub fn ln_loss_of(&self, theta: &Theta, ln_x: f64) -> f64 {
+        self.law.ln_loss(theta, &[ln_x, 0.0], &mut Theta::default())
+    }
+
+    /// Names of the parameters and derived quantities, in the law's order.
+    pub fn names(&self) -> impl Iterator<Item = &'static str> {
+        named(self.law, &self.theta).into_iter().map(|(name, _)| name)
+    }
+
+    /// Whether every exponent is known well enough for its interval to be believed.
+    pub fn identified(&self) -> bool {
+        self.verdicts.contains(&Verdict::Identified)
+    }
+}
+
+/// The law's parameters and derived quantities at `theta`, by name, in the law's order.
+pub fn named(law: &dyn Law, theta: &Theta) -> Vec<(&'static str, f64)> {
+    let params = law.params().iter().zip(theta).map(|(param, value)| (param.name, param.natural(*value)));
+    params.chain(law.derived(theta)).collect()
+}
+
+/// Intervals of all that `named` gives.
+pub fn intervals(
+    law: &dyn Law,
+    best: &Theta,
+    draws: &Draws,
+    kind: IntervalKind,
+    level: f64,
+) -> BTreeMap<&'static str, Interval> {
+    let columns = |thetas: &[Option<Theta>], i: usize| -> Vec<f64> {
+        thetas.iter().flatten().map(|theta| named(law, theta)[i].1).collect()
+    };
+    let mut intervals = BTreeMap::new();
+    for (i, (name, value)) in named(law, best).into_iter().enumerate() {
+        let found = interval(kind, level, value, &columns(&draws.resamples, i), &columns(&draws.jackknife, i));
+        intervals.extend(found.map(|found| (name, found)));
+    }
+    intervals
+}
+
+/// Whether the law is fitted over one axis.
+pub fn is_curve(law: &dyn Law) -> bool {
+    law.domain() == Domain::Curve
+}

@@ -1,0 +1,62 @@
+//! What a fit minimises: a sum over observations of a penalty of the residual.
+
+use serde::Serialize;
+
+/// Half-width of Huber's quadratic zone, in log loss (Hoffmann et al. 2022, arXiv:2203.15556, section 3.3).
+const HUBER_DELTA: f64 = 1e-3;
+
+/// Weight of a point below the curve in `asymmetric`, against one minus it for a point above.
+const BELOW: f64 = 0.9;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Objective {
+    /// Sum of Huber's penalty (delta 1e-3) of residuals of log loss: outliers pull with bounded force.
+    Huber,
+    /// Sum of squared residuals of log loss.
+    SquaredLog,
+    /// Sum of squared residuals of loss: large losses count most.
+    Squared,
+    /// Sum of squared residuals of log loss, 0.9 for points below the curve and 0.1 above (an expectile, Newey and
+    /// Powell 1987): a badly tuned run can only raise a loss.
+    Asymmetric,
+}
+
+/// One observation's share of the objective.
+pub struct Term {
+    pub penalty: f64,
+    /// Derivative of the penalty by ln f.
+    pub slope: f64,
+    /// Second derivative by ln f, leaving out the law's own curvature; zero in Huber's linear zone.
+    pub curvature: f64,
+    /// Slope over residual: the curvature of the parabola that bounds the penalty from above.
+    pub bound: f64,
+}
+
+impl Objective {
+    /// The penalty of predicting `ln_f` where `ln_y` was measured.
+    pub fn term(self, ln_f: f64, ln_y: f64) -> Term {
+        let r = ln_f - ln_y;
+        let square = |r: f64, scale: f64, weight: f64| {
+            let curvature = 2.0 * weight * scale * scale;
+            Term { penalty: weight * r * r, slope: 2.0 * weight * r * scale, curvature, bound: curvature }
+        };
+        match self {
+            Objective::SquaredLog => square(r, 1.0, 1.0),
+            Objective::Asymmetric => square(r, 1.0, if r > 0.0 { BELOW } else { 1.0 - BELOW }),
+            Objective::Squared => {
+                let f = ln_f.exp();
+                square(f - ln_y.exp(), f, 1.0)
+            }
+            Objective::Huber if r.abs() <= HUBER_DELTA => {
+                Term { penalty: 0.5 * r * r, slope: r, curvature: 1.0, bound: 1.0 }
+            }
+            Objective::Huber => Term {
+                penalty: HUBER_DELTA * (r.abs() - 0.5 * HUBER_DELTA),
+                slope: HUBER_DELTA * r.signum(),
+                curvature: 0.0,
+                bound: HUBER_DELTA / r.abs(),
+            },
+        }
+    }
+}

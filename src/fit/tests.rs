@@ -1,0 +1,246 @@
+//! Whole fits against planted truth and against scipy.
+
+use rand_distr::{Distribution, Normal};
+
+use super::*;
+use crate::random;
+
+/// Points of `group` at each x with seeds 0.., their log loss scattered by `sigma` as normals of `stream`.
+pub fn planted(group: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, sigma: f64, stream: u64) -> Vec<Point> {
+    let normal = Normal::new(0.0, sigma).unwrap();
+    let mut points = Vec::new();
+    for &x in xs {
+        for seed in 0..seeds {
+            let mut rng = random::stream(stream, group, x.to_bits() ^ seed as u64);
+            points.push(Point {
+                group: group.into(),
+                params: None,
+                data: Some(x),
+                compute: None,
+                value: law(x) * normal.sample(&mut rng).exp(),
+                seed: Some(seed),
+                source: format!("{group}-{x}-{seed}"),
+            });
+        }
+    }
+    points
+}
+
+const XS: [f64; 6] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0];
+
+fn floor(e: f64, a: f64, alpha: f64) -> impl Fn(f64) -> f64 {
+    move |x: f64| e + a * x.powf(-alpha)
+}
+
+fn settings(bootstrap: usize) -> Settings {
+    Settings { bootstrap, ..Settings::default() }
+}
+
+#[test]
+fn recovers_a_planted_power_law_with_floor() {
+    let points = planted("a", floor(0.3, 20.0, 0.45), &XS, 2, 0.0, 0);
+    let analysis = fit_curves(&points, Axis::Data, &settings(0)).unwrap();
+    let fit = &analysis.fits[0];
+    for (name, truth) in [("E", 0.3), ("A", 20.0), ("alpha", 0.45)] {
+        assert!((fit.params[name] / truth - 1.0).abs() < 1e-6, "{name} {}", fit.params[name]);
+    }
+    assert!(fit.converged && fit.objective < 1e-20 && fit.holdout_rmse.unwrap() < 1e-6);
+    assert!((fit.predict(1e6) - floor(0.3, 20.0, 0.45)(1e6)).abs() < 1e-7);
+}
+
+// import numpy as np; from scipy.optimize import least_squares
+// x = np.repeat([250., 1000, 4000, 16000, 64000], 2)
+// y = np.array([1.92, 1.98, 1.21, 1.17, 0.80, 0.84, 0.61, 0.59, 0.50, 0.51])
+// f = lambda p: np.log(p[0] + np.exp(p[1]) * x ** -p[2]) - np.log(y)
+// r = least_squares(f, [0.4, 2, 0.5], xtol=1e-15, ftol=1e-15, gtol=1e-15); r.x[0], np.exp(r.x[1]), r.x[2], 2 * r.cost
+#[test]
+fn equals_scipy_on_noisy_points() {
+    let xs = [250.0, 1000.0, 4000.0, 16000.0, 64000.0];
+    let ys = [1.92, 1.98, 1.21, 1.17, 0.80, 0.84, 0.61, 0.59, 0.50, 0.51];
+    let mut points = planted("a", |_| 1.0, &xs, 2, 0.0, 0);
+    points.iter_mut().zip(ys).for_each(|(point, y)| point.value = y);
+    let fit = fit_curves(&points, Axis::Data, &settings(0)).unwrap().fits.remove(0);
+    for (name, scipy) in [("E", SCIPY[0]), ("A", SCIPY[1]), ("alpha", SCIPY[2])] {
+        assert!((fit.params[name] / scipy - 1.0).abs() < 1e-6, "{name} {} against {scipy}", fit.params[name]);
+    }
+    assert!((fit.objective / SCIPY[3] - 1.0).abs() < 1e-9, "{}", fit.objective);
+}
+
+const SCIPY: [f64; 4] =
+    [0.390_076_554_528_663_6, 21.279_314_597_411_094, 0.473_577_125_907_149_5, 0.003_763_062_860_790_140_3];
+
+#[test]
+fn finds_planted_crossovers_with_their_direction() {
+    let a = floor(0.5, 30.0, 0.5);
+    let b = floor(0.3, 15.0, 0.35);
+    let mut points = planted("a", &a, &XS, 3, 0.01, 1);
+    points.extend(planted("b", &b, &XS, 3, 0.01, 1));
+    let analysis = fit_curves(&points, Axis::Data, &settings(500)).unwrap();
+    let [crossover] = &analysis.crossovers[..] else { panic!("one pair") };
+    let truth = crossover::roots(&|t: f64| a(t.exp()).ln() - b(t.exp()).ln(), (5.0, 16.0));
+    assert_eq!(crossover.roots.len(), truth.len(), "{crossover}");
+    for (root, truth) in crossover.roots.iter().zip(truth) {
+        assert!(root.low.unwrap() < truth.exp() && truth.exp() < root.high.unwrap(), "{crossover}");
+    }
+    assert_eq!(crossover.outcome, crossover::Outcome::Inside);
+}
+
+#[test]
+fn says_who_leads_where_curves_do_not_cross() {
+    let mut points = planted("low", floor(0.3, 10.0, 0.4), &XS, 2, 0.01, 1);
+    points.extend(planted("high", floor(0.5, 14.0, 0.4), &XS, 2, 0.01, 1));
+    let analysis = fit_curves(&points, Axis::Data, &settings(200)).unwrap();
+    let crossover = &analysis.crossovers[0];
+    assert_eq!(crossover.probability_inside, Some(0.0));
+    assert!(crossover.summary.starts_with("no crossover inside the data; low leads throughout"), "{crossover}");
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same_result() {
+    let mut points = planted("a", floor(0.5, 30.0, 0.5), &XS, 3, 0.02, 1);
+    points.extend(planted("b", floor(0.3, 15.0, 0.35), &XS, 3, 0.02, 1));
+    let run = |threads| {
+        let settings = Settings { threads: Some(threads), ..settings(100) };
+        serde_json::to_string(&fit_curves(&points, Axis::Data, &settings).unwrap()).unwrap()
+    };
+    assert_eq!(run(1), run(3));
+}
+
+#[test]
+fn the_order_of_points_does_not_matter() {
+    let mut points = planted("a", floor(0.5, 30.0, 0.5), &XS, 3, 0.02, 1);
+    let first = fit_curves(&points, Axis::Data, &settings(0)).unwrap().fits[0].params["alpha"];
+    points.reverse();
+    let second = fit_curves(&points, Axis::Data, &settings(0)).unwrap().fits[0].params["alpha"];
+    assert!((first - second).abs() < 1e-9);
+}
+
+#[test]
+fn refuses_and_drops_with_reasons() {
+    let three = planted("a", floor(0.5, 30.0, 0.5), &XS[..3], 3, 0.02, 1);
+    let error = fit_curves(&three, Axis::Data, &settings(0)).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "a: too few scales: power-floor needs 4 different ones, one more than its parameters, and has 3"
+    );
+    assert!(fit_curves(&three, Axis::Compute, &settings(0)).unwrap_err().to_string().contains("no usable points"));
+    assert!(fit_curves(&[], Axis::Data, &settings(0)).is_err());
+    let mut points = planted("b", floor(0.5, 30.0, 0.5), &XS, 2, 0.02, 1);
+    for (point, value) in points.iter_mut().zip([f64::NAN, 0.0, -1.0, f64::INFINITY]) {
+        point.value = value;
+    }
+    points.extend(three);
+    let analysis = fit_curves(&points, Axis::Data, &settings(50)).unwrap();
+    assert_eq!(analysis.fits[0].points_dropped.len(), 4);
+    assert!(
+        analysis.fits[0]
+            .points_dropped
+            .iter()
+            .any(|point| { point.point == "b-250-0" && point.reason == "its value is NaN, not a positive number" })
+    );
+    assert!(matches!(analysis.refused[0].reason, Refusal::TooFewScales { have: 3, need: 4, .. }));
+}
+
+#[test]
+fn a_flat_valley_is_called_unidentified() {
+    // So narrow a range that a floor cannot be told from a smaller exponent.
+    let xs = [1000.0, 1100.0, 1200.0, 1300.0, 1400.0];
+    let points = planted("a", floor(0.5, 30.0, 0.5), &xs, 2, 0.02, 3);
+    let fit = fit_curves(&points, Axis::Data, &settings(300)).unwrap().fits.remove(0);
+    assert!(!fit.identified(), "{:?}", fit.verdicts);
+    assert!(fit.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Unidentified { .. })));
+}
+
+#[test]
+fn bca_and_percentile_both_hold_the_truth() {
+    let points = planted("a", floor(0.3, 20.0, 0.45), &XS, 3, 0.01, 5);
+    for interval in [IntervalKind::Percentile, IntervalKind::Bca] {
+        let fit = fit_curves(&points, Axis::Data, &Settings { interval, ..settings(1000) }).unwrap().fits.remove(0);
+        let alpha = fit.intervals["alpha"];
+        assert!(alpha.low < 0.45 && 0.45 < alpha.high && alpha.high - alpha.low < 0.1, "{alpha:?}");
+        let (low, high) = fit.band(1000.0);
+        assert!(low < fit.predict(1000.0) && fit.predict(1000.0) < high);
+    }
+}
+
+#[test]
+fn excludes_the_largest_losses() {
+    let mut points = planted("a", floor(0.3, 20.0, 0.45), &XS, 2, 0.0, 0);
+    points[5].value = 40.0;
+    let settings = Settings { exclude_top_loss: 1, ..settings(0) };
+    let fit = fit_curves(&points, Axis::Data, &settings).unwrap().fits.remove(0);
+    assert!((fit.params["alpha"] - 0.45).abs() < 1e-6);
+    assert_eq!((fit.points_used, fit.points_dropped[0].point.as_str()), (11, "a-4000-1"));
+}
+
+#[test]
+fn json_has_the_promised_names() {
+    let mut points = planted("a", floor(0.5, 30.0, 0.5), &XS, 3, 0.02, 1);
+    points.extend(planted("b", floor(0.3, 15.0, 0.35), &XS, 3, 0.02, 1));
+    let json = serde_json::to_value(fit_curves(&points, Axis::Data, &settings(50)).unwrap()).unwrap();
+    for key in ["group", "law", "x", "params", "intervals", "objective", "points_used", "points_dropped", "verdicts"] {
+        assert!(!json["fits"][0][key].is_null(), "{key}");
+    }
+    assert_eq!(json["fits"][0]["law"], "power-floor");
+    assert_eq!(json["fits"][0]["x"], "data");
+    assert!(json["fits"][0]["holdout_rmse"].is_number());
+    let crossover = &json["crossovers"][0];
+    assert!(crossover["probability_inside"].is_number() && crossover["a"] == "a" && crossover["b"] == "b");
+    for key in ["at", "low", "high", "inside_data"] {
+        assert!(!crossover["roots"][0][key].is_null(), "{key}");
+    }
+}
+
+/// The published rows, or none (loudly) in a checkout without them.
+fn chinchilla() -> Option<Vec<Point>> {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/data/chinchilla.csv");
+    if !std::path::Path::new(path).exists() {
+        eprintln!("SKIPPED: ../shared/data/chinchilla.csv is not here");
+        return None;
+    }
+    Some(csv::read(path.as_ref(), &csv::Columns::default()).unwrap().0)
+}
+
+fn chinchilla_settings(seed: u64, bootstrap: usize) -> Settings {
+    let law = law::by_name("chinchilla").unwrap();
+    Settings { law, exclude_top_loss: 5, seed, ..settings(bootstrap) }
+}
+
+// Besiroglu et al. 2024, arXiv:2404.10102: their optimum, and their bootstrap standard errors to within a tenth.
+#[test]
+fn equals_the_replication_of_chinchilla() {
+    let Some(points) = chinchilla() else { return };
+    let published = [
+        ("A", 477.83, 0.01, 124.0),
+        ("B", 2143.42, 0.01, 1300.0),
+        ("E", 1.81722, 1e-5, 0.026),
+        ("alpha", 0.34731, 1e-5, 0.0154),
+        ("beta", 0.36717, 1e-5, 0.021),
+        ("beta/(alpha+beta)", 0.513, 1e-3, 0.020),
+    ];
+    for seed in [0, 1, u64::MAX] {
+        let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 4000)).unwrap();
+        let fit = &analysis.fits[0];
+        assert_eq!((fit.points_used, fit.points_dropped.len(), fit.starts_agree), (240, 5, 1.0));
+        assert!((fit.objective - 0.001018274018).abs() < 1e-11, "{}", fit.objective);
+        for (name, value, tolerance, se) in published {
+            assert!((fit.params[name] - value).abs() <= tolerance, "{name} {}", fit.params[name]);
+            let ratio = fit.intervals[name].se / se;
+            assert!((0.9..1.1).contains(&ratio), "standard error of {name}: {}", fit.intervals[name].se);
+        }
+    }
+}
+
+#[test]
+fn experiment_se() {
+    let Some(points) = chinchilla() else { return };
+    for seed in 0..1 {
+        let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 100000)).unwrap();
+        let fit = &analysis.fits[0];
+        for (name, se) in
+            [("A", 124.0), ("B", 1300.0), ("E", 0.026), ("alpha", 0.0154), ("beta", 0.021), ("beta/(alpha+beta)", 0.02)]
+        {
+            eprintln!("{name} {:?} ratio {}", fit.intervals[name], fit.intervals[name].se / se);
+        }
+    }
+}

@@ -1,0 +1,295 @@
+//! Figures fit for a paper, from plain numbers: nothing here knows where they came from.
+
+mod canvas;
+mod draw;
+mod geometry;
+mod layout;
+mod legend;
+mod sheet;
+mod ticks;
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::files::write_atomically;
+
+pub use sheet::{Tile, contact_sheet};
+
+/// One panel: curves over a scale.
+#[derive(Clone, Debug, Default)]
+pub struct Figure {
+    pub title: Option<String>,
+    pub x: AxisSpec,
+    pub y: AxisSpec,
+    pub series: Vec<Series>,
+    pub crossovers: Vec<Mark>,
+    /// Drawn as one bold line under everything else.
+    pub frontier: Option<Vec<(f64, f64)>>,
+    pub references: Vec<HLine>,
+    /// Small print below: what the bands are, how many seeds, which run made it.
+    pub footnote: Option<String>,
+}
+
+#[derive(Clone, Debug, Default)]
+pub struct AxisSpec {
+    pub label: String,
+    /// Shown in brackets behind the label.
+    pub unit: Option<String>,
+    pub log: bool,
+}
+
+/// One curve: its measured points, and what was fitted to them.
+#[derive(Clone, Debug, Default)]
+pub struct Series {
+    pub label: String,
+    /// (x, y); several with the same x (seeds) are welcome.
+    pub points: Vec<(f64, f64)>,
+    /// In order of x. Where it goes beyond the points it is drawn dotted: extrapolated.
+    pub line: Vec<(f64, f64)>,
+    /// (x, low, high), in order of x.
+    pub band: Vec<(f64, f64, f64)>,
+}
+
+/// A vertical line, for example where two curves cross, with its interval shaded.
+#[derive(Clone, Debug)]
+pub struct Mark {
+    pub x: f64,
+    /// Ends outside the axis, 0 and infinity too, are drawn to its edge.
+    pub interval: Option<(f64, f64)>,
+    pub label: String,
+}
+
+/// A horizontal reference, for example chance.
+#[derive(Clone, Debug)]
+pub struct HLine {
+    pub y: f64,
+    pub label: String,
+}
+
+/// Writes `figure` as its path's extension says, whole or not at all.
+///
+/// Values that have no place on their axis (not finite; not positive on a logarithmic one) are left out and counted
+/// in the figure's small print. Errors: another extension, nothing that can be drawn, a path that cannot be written.
+pub fn write(figure: &Figure, path: &Path) -> Result<()> {
+    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+    let bytes = match extension.as_deref() {
+        Some("svg") => draw::figure(figure)?.svg().into_bytes(),
+        Some("png") => draw::figure(figure)?.png()?,
+        _ => {
+            let stem = path.file_stem().map_or("figure".into(), |stem| stem.to_string_lossy());
+            return Err(Error::bad_input(format!("{}: a figure is written as .svg or .png", path.display()))
+                .hint(format!("name it {stem}.svg or {stem}.png")));
+        }
+    };
+    write_atomically(path, &bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// Deterministic wiggle in -1..1.
+    fn wiggle(index: usize) -> f64 {
+        ((index as f64 * 12.9898).sin() * 43_758.545).fract()
+    }
+
+    /// A law E + A x^-alpha measured at `xs` by two seeds, with a line that goes on to three times the largest x.
+    fn law(label: &str, xs: &[f64], (e, a, alpha): (f64, f64, f64), salt: usize) -> Series {
+        let at = |x: f64| e + a * x.powf(-alpha);
+        let points = xs
+            .iter()
+            .flat_map(|&x| [0, 1].map(|seed| (x, at(x) * (1.0 + 0.03 * wiggle(salt + seed + x.ln() as usize)))));
+        let (low, high) = (xs[0].ln(), (3.0 * xs[xs.len() - 1]).ln());
+        let grid: Vec<f64> = (0..=120).map(|k| (low + (high - low) * f64::from(k) / 120.0).exp()).collect();
+        let spread = |x: f64| 0.02 + 0.03 * ((x.ln() - 0.5 * (low + high)) / (high - low)).abs();
+        Series {
+            label: label.to_string(),
+            points: points.collect(),
+            line: grid.iter().map(|&x| (x, at(x))).collect(),
+            band: grid.iter().map(|&x| (x, at(x) * (1.0 - spread(x)), at(x) * (1.0 + spread(x)))).collect(),
+        }
+    }
+
+    const SIZES: [f64; 5] = [250.0, 1000.0, 4000.0, 16_000.0, 48_000.0];
+
+    fn axis(label: &str, unit: &str) -> AxisSpec {
+        AxisSpec { label: label.into(), unit: Some(unit.into()), log: true }
+    }
+
+    fn quickstart() -> Figure {
+        Figure {
+            title: Some("Fashion-MNIST: convolution against attention".into()),
+            x: axis("Training examples", ""),
+            y: axis("Test loss", "nats per example"),
+            series: vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)],
+            crossovers: vec![Mark { x: 40_000.0, interval: Some((24_000.0, 71_000.0)), label: "vit overtakes at 40k (24k to 71k)".into() }],
+            footnote: Some("Bands: 95% intervals over 1000 bootstrap resamples of runs. Two seeds a point, learning rate tuned on validation.".into()),
+            ..Figure::default()
+        }
+    }
+
+    /// Figures that try everything; `CROSSOVER_FIGURES=DIR cargo test --release plot::` writes them to look at.
+    fn gallery() -> Vec<(&'static str, Figure)> {
+        let flops: Vec<f64> = (0..7).map(|k| 10f64.powi(14 + k)).collect();
+        let mut wide = Figure { x: axis("Training compute", "FLOPs"), title: Some("Compute".into()), ..quickstart() };
+        wide.series = vec![
+            law("convnet", &flops, (0.2, 400.0, 0.19), 1),
+            law("vit", &flops, (0.1, 700.0, 0.2), 2),
+            law("mixer", &flops, (0.25, 900.0, 0.2), 3),
+            law("perceiver", &flops, (0.3, 1200.0, 0.21), 4),
+        ];
+        wide.crossovers = Vec::new();
+        wide.frontier =
+            Some(wide.series[0].line.iter().zip(&wide.series[1].line).map(|(a, b)| (a.0, a.1.min(b.1))).collect());
+        wide.references = vec![HLine { y: 2.303, label: "chance, ln 10".into() }];
+
+        let single = Figure {
+            title: None,
+            series: vec![law("vit", &SIZES, (0.3, 1.0, 0.5), 3)],
+            crossovers: vec![],
+            footnote: None,
+            ..quickstart()
+        };
+
+        let mut eight = quickstart();
+        eight.series = (0..8)
+            .map(|k| law(&format!("arch number {k}"), &SIZES, (0.1, 3.0 + 0.8 * k as f64, 0.36 + 0.01 * k as f64), k))
+            .collect();
+
+        let mut long = quickstart();
+        long.title = Some("A title that goes on and on, because the question it answers has many parts, with <tags> & \"quotes\" in it".into());
+        long.y.label =
+            "Cross-entropy on the held-out test split after the last step of the budget, averaged over everything"
+                .into();
+        long.series[0].label =
+            "convnet with basic blocks, width 16, stem small, trained with a cosine schedule & warmup".into();
+        long.series[1].label =
+            "vit <patch 7, width 64, depth 4, heads 4, sin-cos positions, mean pooling, no dropout>".into();
+        long.crossovers.push(Mark {
+            x: 900.0,
+            interval: Some((0.0, 1500.0)),
+            label: "and earlier the other way round, at 900 (up to 1.5k)".into(),
+        });
+        long.crossovers.push(Mark { x: 9e6, interval: None, label: "again at 9M".into() });
+
+        let mut hostile = quickstart();
+        hostile.series[0].points.extend([(f64::NAN, 1.0), (100.0, 0.0), (0.0, 0.5), (1000.0, f64::INFINITY)]);
+        hostile.series[0].line.push((2e5, 1e-40));
+        hostile.series[1].band[60] = (hostile.series[1].band[60].0, 0.0, f64::INFINITY);
+        hostile.crossovers.push(Mark { x: f64::NAN, interval: Some((f64::NAN, 1.0)), label: "nowhere".into() });
+
+        let mut linear = quickstart();
+        (linear.x.log, linear.y.log) = (false, false);
+        let mut point = quickstart();
+        point.series = vec![Series { label: "one point".into(), points: vec![(1000.0, 0.3)], ..Series::default() }];
+        point.crossovers.clear();
+        vec![
+            ("quickstart", quickstart()),
+            ("wide", wide),
+            ("single", single),
+            ("eight", eight),
+            ("long", long),
+            ("hostile", hostile),
+            ("linear", linear),
+            ("point", point),
+        ]
+    }
+
+    #[test]
+    fn every_figure_is_drawn_and_needs_no_font() {
+        let folder = std::env::var_os("CROSSOVER_FIGURES").map(std::path::PathBuf::from);
+        for (name, figure) in gallery() {
+            let svg = draw::figure(&figure).unwrap().svg();
+            if let Some(folder) = &folder {
+                write(&figure, &folder.join(format!("{name}.svg"))).unwrap();
+                write(&figure, &folder.join(format!("{name}.png"))).unwrap();
+            }
+            resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
+            for foreign in ["<text", "font", "href", "<image", "@import", "NaN", "inf"] {
+                let drawn = &svg[svg.find("</desc>").unwrap()..];
+                assert!(!drawn.contains(foreign), "{name} contains {foreign}");
+            }
+        }
+    }
+
+    /// All that is drawn keeps inside the sheet: no label is cut off.
+    #[test]
+    fn nothing_is_cut_off() {
+        for (name, figure) in gallery() {
+            let tree = resvg::usvg::Tree::from_str(&draw::figure(&figure).unwrap().svg(), &Default::default()).unwrap();
+            let ink = tree.root().abs_bounding_box();
+            let (width, height) = (tree.size().width() + 0.2, tree.size().height() + 0.2);
+            assert!(
+                ink.left() > -0.2 && ink.top() > -0.2 && ink.right() < width && ink.bottom() < height,
+                "{name}: {ink:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_legend_covers_no_point_and_no_mark_label_another() {
+        let mut inside = 0;
+        for (name, figure) in gallery() {
+            let layout = layout::Layout::of(&figure).unwrap();
+            let place = layout.legend_place.grown(3.0);
+            for point in figure.series.iter().flat_map(|series| layout.pixels(&series.points)) {
+                assert!(!place.contains(point), "{name}: the legend covers {point:?}");
+            }
+            let below = place.top > layout.plot.bottom && place.bottom <= layout.size.1 + 3.0;
+            assert!(below || layout.plot.holds(&layout.legend_place), "{name}: the legend lies across the axis");
+            inside += usize::from(!below);
+            for (index, mark) in layout.marks.iter().enumerate() {
+                let rest = layout.marks[index + 1..].iter().filter(|other| other.2 == mark.2);
+                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.0) + layout::TICK.width(other));
+                assert!(rest.clone().all(|other| (other.1 - mark.1).abs() > room(&other.0)), "{name}: {mark:?}");
+            }
+        }
+        assert!(inside >= 5, "the legend belongs inside where it fits: {inside}");
+    }
+
+    #[test]
+    fn a_png_has_its_stated_size_and_resolution() {
+        let figure = quickstart();
+        let height = (layout::Layout::of(&figure).unwrap().size.1 * 20.0).round() / 20.0;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("figure.PNG");
+        write(&figure, &path).unwrap();
+        let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        let info = reader.info();
+        assert_eq!((info.width, f64::from(info.height)), (1750, (height * 300.0 / 96.0).round()));
+        assert_eq!(info.pixel_dims.unwrap().xppu, 11_811);
+        let blue = pixels.chunks_exact(3).filter(|rgb| **rgb == [0x00, 0x72, 0xb2]).count();
+        let vermilion = pixels.chunks_exact(3).filter(|rgb| **rgb == [0xd5, 0x5e, 0x00]).count();
+        assert!(blue > 5000 && vermilion > 3000, "{blue} {vermilion}");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let error = write(&quickstart(), Path::new("out/law.pdf")).unwrap_err();
+        assert_eq!(error.message, "out/law.pdf: a figure is written as .svg or .png");
+        assert_eq!((error.hint.as_deref(), error.exit_code()), (Some("name it law.svg or law.png"), 2));
+        let mut empty = quickstart();
+        for points in [vec![], vec![(f64::NAN, 1.0), (-1.0, 1.0), (10.0, 0.0)]] {
+            empty.series = vec![Series { label: "none".into(), points, ..Series::default() }];
+            let error = write(&empty, Path::new("figure.svg")).unwrap_err();
+            assert!(error.message.contains("no point or line that can be drawn"), "{}", error.message);
+        }
+        assert!(!Path::new("figure.svg").exists());
+    }
+
+    #[test]
+    fn labels_are_escaped_and_what_is_left_out_is_counted() {
+        let gallery: std::collections::BTreeMap<_, _> = gallery().into_iter().collect();
+        let svg = draw::figure(&gallery["long"]).unwrap().svg();
+        let document = resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
+        let text = |tag: &str| document.descendants().find(|node| node.has_tag_name(tag)).unwrap().text().unwrap();
+        assert_eq!(text("title"), gallery["long"].title.as_deref().unwrap());
+        assert!(text("desc").contains("vit <patch 7"), "{}", text("desc"));
+        let words = layout::Layout::of(&gallery["hostile"]).unwrap().footnote.join(" ");
+        assert!(words.contains("Not drawn: 4 points (not finite") && words.contains("1 crossover"), "{words}");
+    }
+}

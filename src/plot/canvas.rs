@@ -1,0 +1,317 @@
+//! The sheet that a figure is drawn on: plotters writes it as SVG, usvg turns its text into outlines of the bundled
+//! font, resvg paints the same for PNG. So a figure looks alike on every machine, with fonts or without.
+
+use std::sync::Arc;
+use std::sync::OnceLock;
+
+use plotters::coord::Shift;
+use plotters::element::Drawable;
+use plotters::prelude::*;
+use plotters::style::register_font;
+use plotters::style::text_anchor::{HPos, Pos, VPos};
+use resvg::{tiny_skia, usvg};
+
+use crate::error::{Context, Error, Result};
+
+const FAMILY: &str = "Inter";
+static REGULAR: &[u8] = include_bytes!("../../assets/Inter-Regular.otf");
+static SEMIBOLD: &[u8] = include_bytes!("../../assets/Inter-SemiBold.otf");
+
+/// plotters counts in whole units; this many of them make a pixel, so that nothing is visibly rounded.
+const UNITS: f64 = 20.0;
+/// plotters divides a font's size by this to get its em.
+const EM: f64 = 1.24;
+const PNG_DPI: f64 = 300.0;
+/// Pixels of a PNG per pixel of an SVG, which CSS puts at 1/96 inch.
+pub const SCALE: f64 = PNG_DPI / 96.0;
+
+pub type Xy = (f64, f64);
+
+/// Colour and opacity.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Ink(pub u32, pub f64);
+
+impl Ink {
+    pub fn at(self, opacity: f64) -> Ink {
+        Ink(self.0, opacity)
+    }
+
+    fn rgba(self) -> RGBAColor {
+        let [_, r, g, b] = self.0.to_be_bytes();
+        RGBAColor(r, g, b, self.1)
+    }
+}
+
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub enum Align {
+    Left,
+    Centre,
+    Right,
+}
+
+/// Size in pixels of the em.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Type {
+    pub size: f64,
+    pub bold: bool,
+}
+
+impl Type {
+    pub const fn regular(size: f64) -> Type {
+        Type { size, bold: false }
+    }
+
+    pub const fn bold(size: f64) -> Type {
+        Type { size, bold: true }
+    }
+
+    fn font(self) -> FontDesc<'static> {
+        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
+        FontDesc::new(FontFamily::Name(FAMILY), self.size * UNITS * EM, style)
+    }
+
+    /// Width of a line of text, in pixels.
+    pub fn width(self, text: &str) -> f64 {
+        fonts();
+        self.font().box_size(text).map_or(0.6 * self.size * text.chars().count() as f64, |(w, _)| f64::from(w) / UNITS)
+    }
+
+    /// Lines no wider than `width`, broken at spaces, and within a word only where one alone is too wide.
+    pub fn wrap(self, text: &str, width: f64) -> Vec<String> {
+        let mut lines = vec![String::new()];
+        let mut push = |piece: &str, glue: &str| {
+            let last = lines.last_mut().expect("starts with a line and only grows");
+            let joined = if last.is_empty() { piece.to_string() } else { format!("{last}{glue}{piece}") };
+            if last.is_empty() || self.width(&joined) <= width {
+                *last = joined;
+            } else {
+                lines.push(piece.to_string());
+            }
+        };
+        for word in text.split_whitespace() {
+            if self.width(word) <= width {
+                push(word, " ");
+            } else {
+                word.chars().enumerate().for_each(|(at, c)| push(&c.to_string(), if at == 0 { " " } else { "" }));
+            }
+        }
+        lines.retain(|line| !line.is_empty());
+        lines
+    }
+}
+
+/// All coordinates are pixels from the top left corner.
+pub struct Canvas<'a> {
+    area: DrawingArea<SVGBackend<'a>, Shift>,
+}
+
+impl<'a> Canvas<'a> {
+    pub fn line(&self, points: &[Xy], width: f64, ink: Ink) -> Result<()> {
+        if points.len() < 2 {
+            return Ok(());
+        }
+        let style = ink.rgba().stroke_width(units(width).max(1) as u32);
+        self.draw(&PathElement::new(points.iter().map(|&point| whole(point)).collect::<Vec<_>>(), style))
+    }
+
+    pub fn fill(&self, outline: &[Xy], ink: Ink) -> Result<()> {
+        self.draw(&Polygon::new(outline.iter().map(|&point| whole(point)).collect::<Vec<_>>(), ink.rgba()))
+    }
+
+    /// Left end, centre or right end of the baseline stands at `at`.
+    pub fn text(&self, text: &str, at: Xy, align: Align, font: Type, ink: Ink) -> Result<()> {
+        self.anchored(text, (at.0, at.1 - 0.25 * font.size), align, font, ink, FontTransform::None)
+    }
+
+    /// Reads upwards; the baseline's middle stands at `at`.
+    pub fn text_up(&self, text: &str, at: Xy, font: Type, ink: Ink) -> Result<()> {
+        self.anchored(text, (at.0 - 0.25 * font.size, at.1), Align::Centre, font, ink, FontTransform::Rotate270)
+    }
+
+    /// `at` lies 0.25 em above the baseline: that is where plotters' vertical centre is.
+    fn anchored(&self, text: &str, at: Xy, align: Align, font: Type, ink: Ink, turn: FontTransform) -> Result<()> {
+        let horizontal = match align {
+            Align::Left => HPos::Left,
+            Align::Centre => HPos::Center,
+            Align::Right => HPos::Right,
+        };
+        let colour = ink.rgba();
+        let style = TextStyle::from(font.font().transform(turn)).color(&colour).pos(Pos::new(horizontal, VPos::Center));
+        self.draw(&Text::new(printable(text), whole(at), style))
+    }
+
+    fn draw<'e, E>(&self, element: &'e E) -> Result<()>
+    where
+        &'e E: plotters::element::PointCollection<'e, (i32, i32)>,
+        E: Drawable<SVGBackend<'a>>,
+    {
+        self.area.draw(element).context(|| "cannot draw the figure")
+    }
+}
+
+/// A finished sheet.
+pub struct Drawing {
+    tree: usvg::Tree,
+    /// For readers who cannot see it.
+    title: String,
+    description: String,
+}
+
+/// Paints on a white sheet of so many pixels.
+pub fn draw(size: Xy, title: &str, description: &str, paint: impl FnOnce(&Canvas) -> Result<()>) -> Result<Drawing> {
+    fonts();
+    let (width, height) = (units(size.0) as u32, units(size.1) as u32);
+    let mut svg = String::new();
+    {
+        let canvas = Canvas { area: SVGBackend::with_string(&mut svg, (width, height)).into_drawing_area() };
+        canvas.area.fill(&WHITE).context(|| "cannot draw the figure")?;
+        paint(&canvas)?;
+        canvas.area.present().context(|| "cannot draw the figure")?;
+    }
+    // The sheet keeps its units inside and gets its size in pixels outside.
+    let inside = format!(r#"width="{width}" height="{height}""#);
+    let outside = format!(
+        r#"width="{}" height="{}" stroke-linejoin="round" stroke-linecap="butt""#,
+        f64::from(width) / UNITS,
+        f64::from(height) / UNITS
+    );
+    let svg = svg.replacen(&inside, &outside, 1);
+    let options = usvg::Options { fontdb: fonts(), font_family: FAMILY.to_string(), ..usvg::Options::default() };
+    let tree = usvg::Tree::from_str(&svg, &options).context(|| "cannot draw the figure")?;
+    Ok(Drawing { tree, title: title.to_string(), description: description.to_string() })
+}
+
+impl Drawing {
+    pub fn svg(&self) -> String {
+        let options = usvg::WriteOptions {
+            coordinates_precision: 1,
+            transforms_precision: 5,
+            indent: usvg::Indent::None,
+            ..usvg::WriteOptions::default()
+        };
+        let svg = self.tree.to_string(&options);
+        let Some(open) = svg.find('>') else { return svg };
+        let (width, height) = (self.tree.size().width(), self.tree.size().height());
+        format!(
+            "{} viewBox=\"0 0 {width} {height}\" role=\"img\"><title>{}</title><desc>{}</desc>{}\n",
+            &svg[..open],
+            escaped(&self.title),
+            escaped(&self.description),
+            &svg[open + 1..]
+        )
+    }
+
+    /// At 300 dots per inch, which the file says too.
+    pub fn png(&self) -> Result<Vec<u8>> {
+        self.raster()?.png()
+    }
+
+    pub fn raster(&self) -> Result<Raster> {
+        let side = |pixels: f32| (pixels * SCALE as f32).round() as usize;
+        let (width, height) = (side(self.tree.size().width()), side(self.tree.size().height()));
+        let mut pixels = tiny_skia::Pixmap::new(width as u32, height as u32)
+            .ok_or_else(|| Error::failed(format!("cannot draw a figure of {width} x {height} pixels")))?;
+        pixels.fill(tiny_skia::Color::WHITE);
+        let transform = tiny_skia::Transform::from_scale(SCALE as f32, SCALE as f32);
+        resvg::render(&self.tree, transform, &mut pixels.as_mut());
+        // Opaque, so premultiplied colour is colour.
+        let rgb = pixels.data().chunks_exact(4).flat_map(|rgba| [rgba[0], rgba[1], rgba[2]]).collect();
+        Ok(Raster { width, height, rgb })
+    }
+}
+
+/// Row by row, three bytes a pixel.
+pub struct Raster {
+    pub width: usize,
+    pub height: usize,
+    pub rgb: Vec<u8>,
+}
+
+impl Raster {
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut file = Vec::new();
+        let mut encoder = png::Encoder::new(&mut file, self.width as u32, self.height as u32);
+        encoder.set_color(png::ColorType::Rgb);
+        encoder.set_depth(png::BitDepth::Eight);
+        let per_metre = (PNG_DPI / 0.0254).round() as u32;
+        encoder.set_pixel_dims(Some(png::PixelDimensions { xppu: per_metre, yppu: per_metre, unit: png::Unit::Meter }));
+        let mut writer = encoder.write_header().context(|| "cannot write PNG")?;
+        writer.write_image_data(&self.rgb).context(|| "cannot write PNG")?;
+        writer.finish().context(|| "cannot write PNG")?;
+        Ok(file)
+    }
+}
+
+/// Registers the bundled font with plotters, for widths, and hands it to usvg, for outlines. Never a system font.
+fn fonts() -> Arc<usvg::fontdb::Database> {
+    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
+    FONTS
+        .get_or_init(|| {
+            let mut database = usvg::fontdb::Database::new();
+            for (style, bytes) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMIBOLD)] {
+                // A broken asset shows as text without width; a test holds that it is sound.
+                let _ = register_font(FAMILY, style, bytes);
+                database.load_font_data(bytes.to_vec());
+            }
+            Arc::new(database)
+        })
+        .clone()
+}
+
+fn units(pixels: f64) -> i32 {
+    (pixels * UNITS).round() as i32
+}
+
+fn whole((x, y): Xy) -> (i32, i32) {
+    (units(x), units(y))
+}
+
+/// XML has no control characters, not even escaped ones.
+fn printable(text: &str) -> String {
+    text.chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect()
+}
+
+fn escaped(text: &str) -> String {
+    printable(text).replace('&', "&amp;").replace('<', "&lt;").replace('>', "&gt;")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_bundled_font_has_widths() {
+        let (narrow, wide) = (Type::regular(12.0).width("iiii"), Type::regular(12.0).width("MMMM"));
+        assert!(narrow > 5.0 && wide > 2.0 * narrow, "{narrow} {wide}");
+        assert!(Type::bold(12.0).width("MMMM") > wide);
+    }
+
+    #[test]
+    fn long_text_is_wrapped_and_loses_nothing() {
+        let font = Type::regular(12.0);
+        let text = "several words and then Donaudampfschifffahrtsgesellschaftskapitän at the end";
+        let lines = font.wrap(text, 100.0);
+        assert!(lines.len() > 4 && lines.iter().all(|line| font.width(line) <= 100.0), "{lines:?}");
+        assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
+    }
+
+    fn text_box(group: &usvg::Group) -> usvg::Rect {
+        match group.children().last().unwrap() {
+            usvg::Node::Group(group) => text_box(group),
+            node => node.abs_bounding_box(),
+        }
+    }
+
+    #[test]
+    fn text_becomes_outlines_of_the_right_width() {
+        let font = Type::regular(20.0);
+        let drawing = draw((300.0, 50.0), "", "", |canvas| {
+            canvas.text("Hamburgefonstiv 10¹⁸", (10.0, 30.0), Align::Left, font, Ink(0, 1.0))
+        });
+        let drawing = drawing.unwrap();
+        let outline = text_box(drawing.tree.root());
+        let measured = f64::from(outline.width());
+        assert!((font.width("Hamburgefonstiv 10¹⁸") / measured - 1.0).abs() < 0.06, "{measured}");
+        assert!((f64::from(outline.left()) - 10.0).abs() < 2.5, "{}", outline.left());
+    }
+}

@@ -1,0 +1,172 @@
+//! A figure's ink, from the back to the front.
+
+use super::canvas::{self, Align, Canvas, Drawing, Ink};
+use super::geometry::{NEVER, Rect, covered, dashed};
+use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, named};
+use super::legend::{self, FAINT, FRONTIER, FRONTIER_WIDTH, LINE_WIDTH, Look, TEXT};
+use super::ticks::{Ticks, drawable};
+use super::{AxisSpec, Figure, Series};
+use crate::error::Result;
+
+const GRID: Ink = Ink(0xe2_e2_e2, 1.0);
+const FINE_GRID: Ink = Ink(0xf1_f1_f1, 1.0);
+const SPINE: Ink = Ink(0x44_44_44, 1.0);
+const MINOR_LENGTH: f64 = 2.5;
+const CROSSOVER: Ink = Ink(0x55_55_55, 1.0);
+
+/// Errors: nothing in `figure` can be drawn on its axes.
+pub fn figure(figure: &Figure) -> Result<Drawing> {
+    let layout = Layout::of(figure)?;
+    let title = figure.title.clone().unwrap_or_else(|| format!("{} against {}", figure.y.label, figure.x.label));
+    canvas::draw(layout.size, &title, &described(figure), |canvas| layout.draw(canvas))
+}
+
+fn described(figure: &Figure) -> String {
+    let axis = |spec: &AxisSpec| format!("{}{}", named(spec), if spec.log { ", logarithmic" } else { "" });
+    let series: Vec<_> =
+        figure.series.iter().map(|series| format!("{} ({} points)", series.label, series.points.len())).collect();
+    let marks: Vec<_> = figure.crossovers.iter().map(|mark| mark.label.as_str()).collect();
+    let parts = [axis(&figure.x), axis(&figure.y), series.join(", "), marks.join(", ")];
+    parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
+}
+
+impl Layout<'_> {
+    fn draw(&self, canvas: &Canvas) -> Result<()> {
+        self.draw_grid(canvas)?;
+        self.draw_crossovers(canvas)?;
+        for (index, series) in self.figure.series.iter().enumerate() {
+            let band = self.band(series);
+            if band.len() > 2 {
+                canvas.fill(&band, Look::of(index).ink.at(0.16))?;
+            }
+        }
+        for line in self.frontier() {
+            canvas.line(&line, FRONTIER_WIDTH, FRONTIER)?;
+        }
+        self.draw_references(canvas)?;
+        for (index, series) in self.figure.series.iter().enumerate() {
+            self.draw_lines(canvas, series, Look::of(index))?;
+        }
+        for (index, series) in self.figure.series.iter().enumerate() {
+            let look = Look::of(index);
+            for at in self.pixels(&series.points) {
+                legend::marker(canvas, at, look.ink.at(0.8), look.shape)?;
+            }
+        }
+        self.draw_axes(canvas)?;
+        self.draw_words(canvas)?;
+        if !self.legend.is_empty() { self.legend.draw(canvas, &self.legend_place) } else { Ok(()) }
+    }
+
+    fn draw_lines(&self, canvas: &Canvas, series: &Series, look: Look) -> Result<()> {
+        let Strokes { inside, beyond } = self.strokes(series);
+        for stroke in inside.iter().flat_map(|line| dashed(line, look.dashes)) {
+            canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+        }
+        for stroke in beyond.iter().flat_map(|line| dashed(line, legend::DOTS)) {
+            canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+        }
+        Ok(())
+    }
+
+    fn draw_grid(&self, canvas: &Canvas) -> Result<()> {
+        let x_lines = |ticks: &[f64]| ticks.iter().map(|&x| self.upright(x)).collect::<Vec<_>>();
+        let y_lines = |ticks: &[f64]| ticks.iter().map(|&y| self.across(y)).collect::<Vec<_>>();
+        let values = |ticks: &Ticks| ticks.major.iter().map(|tick| tick.value).collect::<Vec<_>>();
+        for line in [x_lines(&self.x_ticks.minor), y_lines(&self.y_ticks.minor)].concat() {
+            canvas.line(&line, 0.7, FINE_GRID)?;
+        }
+        for line in [x_lines(&values(&self.x_ticks)), y_lines(&values(&self.y_ticks))].concat() {
+            canvas.line(&line, 0.8, GRID)?;
+        }
+        Ok(())
+    }
+
+    fn draw_crossovers(&self, canvas: &Canvas) -> Result<()> {
+        for mark in &self.figure.crossovers {
+            if let Some((low, high)) = mark.interval.filter(|(low, high)| low <= high) {
+                let low = if drawable(low, self.x.log) { low } else { self.x.low };
+                let high = if drawable(high, self.x.log) { high } else { self.x.high };
+                let outline = [self.upright(low), self.upright(high).into_iter().rev().collect()].concat();
+                canvas.fill(&outline, CROSSOVER.at(0.10))?;
+            }
+            if self.x.contains(mark.x) {
+                canvas.line(&self.upright(mark.x), 1.1, CROSSOVER)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_references(&self, canvas: &Canvas) -> Result<()> {
+        let obstacles = self.obstacles();
+        for reference in &self.figure.references {
+            let Some(y) = self.height(reference.y) else { continue };
+            for stroke in dashed(&self.across(reference.y), &[5.0, 4.0]) {
+                canvas.line(&stroke, 0.9, FAINT)?;
+            }
+            let size = (SMALL.width(&reference.label), 1.2 * SMALL.size);
+            let (left, right) = (self.plot.left + 4.0, self.plot.right - size.0 - 4.0);
+            let (above, below) = (y - size.1 - 2.0, y + 2.0);
+            let places = [(right, above), (right, below), (left, above), (left, below)];
+            let hidden = |place: &Rect| place.touches(&self.legend_place) || !self.plot.holds(place);
+            let cost = |place: &Rect| covered(place, &obstacles) + if hidden(place) { NEVER } else { 0.0 };
+            let places = places.into_iter().map(|corner| Rect::new(corner, size));
+            if let Some(place) = places.min_by(|a, b| cost(a).total_cmp(&cost(b))) {
+                let baseline = place.bottom - 0.3 * SMALL.size;
+                canvas.text(&reference.label, (place.left, baseline), Align::Left, SMALL, FAINT)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn draw_axes(&self, canvas: &Canvas) -> Result<()> {
+        let Rect { left, top, right, bottom } = self.plot;
+        canvas.line(&[(left, top), (left, bottom), (right, bottom)], 0.9, SPINE)?;
+        let tick = |x: f64, y: f64, (dx, dy): (f64, f64)| canvas.line(&[(x, y), (x + dx, y + dy)], 0.9, SPINE);
+        for &x in &self.x_ticks.minor {
+            tick(self.upright(x)[0].0, bottom, (0.0, MINOR_LENGTH))?;
+        }
+        for y in self.y_ticks.minor.iter().filter_map(|&y| self.height(y)) {
+            tick(left, y, (-MINOR_LENGTH, 0.0))?;
+        }
+        for major in &self.x_ticks.major {
+            let x = self.upright(major.value)[0].0;
+            tick(x, bottom, (0.0, TICK_LENGTH))?;
+            canvas.text(&major.label, (x, bottom + TICK_LENGTH + 1.2 * TICK.size), Align::Centre, TICK, TEXT)?;
+        }
+        for (major, y) in self.y_ticks.major.iter().filter_map(|major| Some((major, self.height(major.value)?))) {
+            tick(left, y, (-TICK_LENGTH, 0.0))?;
+            canvas.text(&major.label, (left - TICK_LENGTH - 4.0, y + 0.36 * TICK.size), Align::Right, TICK, TEXT)?;
+        }
+        Ok(())
+    }
+
+    fn draw_words(&self, canvas: &Canvas) -> Result<()> {
+        let Rect { left, top, bottom, .. } = self.plot;
+        let (middle, centre) = (left + 0.5 * self.plot.width(), top + 0.5 * self.plot.height());
+        for (row, line) in self.title.iter().enumerate() {
+            canvas.text(line, (left, MARGIN + LINE * TITLE.size * (row as f64 + 0.75)), Align::Left, TITLE, TEXT)?;
+        }
+        for (label, middle, row) in &self.marks {
+            canvas.text(
+                label,
+                (*middle, top - 5.0 - LINE * TICK.size * *row as f64),
+                Align::Centre,
+                TICK,
+                CROSSOVER,
+            )?;
+        }
+        for (row, line) in self.x_label.iter().enumerate() {
+            let y = bottom + TICK_LENGTH + 1.6 * TICK.size + LINE * LABEL.size * (row as f64 + 0.85);
+            canvas.text(line, (middle, y), Align::Centre, LABEL, TEXT)?;
+        }
+        for (row, line) in self.y_label.iter().enumerate() {
+            canvas.text_up(line, (MARGIN + LINE * LABEL.size * (row as f64 + 0.8), centre), LABEL, TEXT)?;
+        }
+        let first = self.size.1 - MARGIN - LINE * SMALL.size * self.footnote.len() as f64;
+        for (row, line) in self.footnote.iter().enumerate() {
+            canvas.text(line, (left, first + LINE * SMALL.size * (row as f64 + 0.8)), Align::Left, SMALL, FAINT)?;
+        }
+        Ok(())
+    }
+}

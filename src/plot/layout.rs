@@ -1,0 +1,291 @@
+//! Where everything in a figure goes: what is measured first gets its room, and labels go where they cover nothing.
+
+use super::canvas::{Type, Xy};
+use super::geometry::{NEVER, Obstacle, Rect, clip, free_spot, sampled};
+use super::legend::{DOTS, Entry, FAINT, FRONTIER, FRONTIER_WIDTH, LINE_WIDTH, Legend, Look};
+use super::ticks::{Scale, Ticks, drawable};
+use super::{AxisSpec, Figure, Series};
+use crate::error::{Error, Result};
+
+/// Of the whole sheet and of the plot inside it, in pixels of 1/96 inch.
+const WIDTH: f64 = 560.0;
+const PLOT_HEIGHT: f64 = 310.0;
+pub const MARGIN: f64 = 12.0;
+
+pub const TITLE: Type = Type::bold(14.0);
+pub const LABEL: Type = Type::regular(12.5);
+pub const TICK: Type = Type::regular(11.0);
+pub const SMALL: Type = Type::regular(9.5);
+pub const TICK_LENGTH: f64 = 4.0;
+/// Height of a line of text, in em.
+pub const LINE: f64 = 1.35;
+
+/// What is drawn of a figure: its scales, and its values in pixels.
+pub struct Layout<'f> {
+    pub figure: &'f Figure,
+    pub x: Scale,
+    pub y: Scale,
+    pub x_ticks: Ticks,
+    pub y_ticks: Ticks,
+    pub plot: Rect,
+    pub size: Xy,
+    /// Wrapped to lines, like the labels and the footnote.
+    pub title: Vec<String>,
+    pub x_label: Vec<String>,
+    pub y_label: Vec<String>,
+    pub footnote: Vec<String>,
+    /// Text, x of its middle and row above the plot.
+    pub marks: Vec<(String, f64, usize)>,
+    pub legend: Legend,
+    pub legend_place: Rect,
+}
+
+/// Pieces of a series' line, cut off at the plot: within its points, and beyond them.
+pub struct Strokes {
+    pub inside: Vec<Vec<Xy>>,
+    pub beyond: Vec<Vec<Xy>>,
+}
+
+impl<'f> Layout<'f> {
+    /// Errors: nothing in `figure` can be drawn on its axes.
+    pub fn of(figure: &'f Figure) -> Result<Layout<'f>> {
+        let (x, y) = scales(figure).ok_or_else(|| {
+            let what = figure.title.as_deref().unwrap_or("figure");
+            Error::bad_input(format!("{what}: no point or line that can be drawn on its axes"))
+                .hint("a logarithmic axis shows positive, finite values only; 'crossover export' prints them all")
+        })?;
+        let y_ticks = y.ticks(|_| 2.0 * TICK.size / PLOT_HEIGHT);
+        let y_tick_width = y_ticks.major.iter().map(|tick| TICK.width(&tick.label)).fold(0.0, f64::max);
+        let y_label = LABEL.wrap(&named(&figure.y), PLOT_HEIGHT);
+        let left = MARGIN + LINE * LABEL.size * y_label.len() as f64 + y_tick_width + TICK_LENGTH + 12.0;
+        let width = WIDTH - left - MARGIN - 8.0;
+
+        let title = TITLE.wrap(figure.title.as_deref().unwrap_or_default(), width);
+        let marks = mark_labels(figure, &x, left, width);
+        let mark_rows = marks.iter().map(|(_, _, row)| row + 1).max().unwrap_or(0) as f64;
+        let top = MARGIN + LINE * (TITLE.size * title.len() as f64 + TICK.size * mark_rows) + 8.0;
+        let mut layout = Layout {
+            figure,
+            x,
+            y,
+            x_ticks: x.ticks(|label| (TICK.width(label) + 12.0) / width),
+            y_ticks,
+            plot: Rect::new((left, top), (width, PLOT_HEIGHT)),
+            size: (WIDTH, 0.0),
+            title,
+            x_label: LABEL.wrap(&named(&figure.x), width),
+            y_label,
+            footnote: SMALL.wrap(&small_print(figure), width),
+            marks,
+            legend: Legend::default(),
+            legend_place: Rect::default(),
+        };
+        layout.place_legend();
+        Ok(layout)
+    }
+
+    /// Inside, where it covers neither points nor lines; else below the axis.
+    fn place_legend(&mut self) {
+        let (plot, entries) = (self.plot, self.entries());
+        let mut bottom = plot.bottom + TICK_LENGTH + LINE * (TICK.size + LABEL.size * self.x_label.len() as f64) + 10.0;
+        let inside = Legend::new(entries.clone(), 0.6 * plot.width(), 1);
+        match free_spot(&plot, inside.size(), &self.obstacles(), 9.0) {
+            Some(place) => (self.legend, self.legend_place) = (inside, place),
+            None => {
+                self.legend = Legend::new(entries, plot.width(), 4);
+                self.legend_place = Rect::new((plot.left, bottom), self.legend.size());
+                bottom = self.legend_place.bottom + 4.0;
+            }
+        }
+        self.size.1 = bottom + LINE * SMALL.size * self.footnote.len() as f64 + MARGIN;
+    }
+
+    fn entries(&self) -> Vec<Entry> {
+        let entry = |(index, series): (usize, &Series)| {
+            let look = Look::of(index);
+            Entry {
+                label: series.label.clone(),
+                line: (!series.line.is_empty()).then_some((look.ink, LINE_WIDTH, look.dashes)),
+                marker: (!series.points.is_empty()).then_some((look.ink, look.shape)),
+            }
+        };
+        let mut entries: Vec<Entry> = self.figure.series.iter().enumerate().map(entry).collect();
+        let line = |label: &str, ink, width, dashes| Entry {
+            label: label.to_string(),
+            line: Some((ink, width, dashes)),
+            marker: None,
+        };
+        if self.figure.frontier.is_some() {
+            entries.push(line("frontier", FRONTIER, FRONTIER_WIDTH, &[]));
+        }
+        if self.figure.series.iter().any(|series| !self.strokes(series).beyond.is_empty()) {
+            entries.push(line("extrapolated", FAINT, LINE_WIDTH, DOTS));
+        }
+        entries
+    }
+
+    /// Far outside the plot for values beyond its ends, none for values without a place on the axes.
+    fn pixel(&self, (x, y): Xy) -> Option<Xy> {
+        let known = drawable(x, self.x.log) && drawable(y, self.y.log);
+        known.then(|| {
+            let (along, up) = (self.x.position(x), self.y.position(y));
+            (self.plot.left + along * self.plot.width(), self.plot.bottom - up * self.plot.height())
+        })
+    }
+
+    pub fn pixels(&self, points: &[Xy]) -> Vec<Xy> {
+        points.iter().filter_map(|&point| self.pixel(point)).collect()
+    }
+
+    pub fn strokes(&self, series: &Series) -> Strokes {
+        let line = self.pixels(&series.line);
+        let along = self.pixels(&series.points).into_iter().map(|(x, _)| x);
+        let ends = along.fold(None, |ends: Option<(f64, f64)>, x| match ends {
+            Some((first, last)) => Some((first.min(x), last.max(x))),
+            None => Some((x, x)),
+        });
+        let Some((first, last)) = ends else { return Strokes { inside: clip(&line, &self.plot), beyond: Vec::new() } };
+        let part = |left: f64, right: f64| {
+            let (left, right) = (left.max(self.plot.left), right.min(self.plot.right));
+            if left < right { clip(&line, &Rect { left, right, ..self.plot }) } else { Vec::new() }
+        };
+        let beyond = [part(f64::NEG_INFINITY, first - 0.5), part(last + 0.5, f64::INFINITY)].concat();
+        Strokes { inside: part(first - 0.5, last + 0.5), beyond }
+    }
+
+    /// Upper edge forwards, lower edge backwards, cut off at the plot.
+    pub fn band(&self, series: &Series) -> Vec<Xy> {
+        let inside = |(x, _, _): &&(f64, f64, f64)| self.x.contains(*x);
+        let end = |x: f64, y: f64, otherwise: f64| {
+            let height = |y: f64| self.plot.bottom - self.y.position(y) * self.plot.height();
+            let y = if drawable(y, self.y.log) { height(y) } else { otherwise };
+            (self.plot.left + self.x.position(x) * self.plot.width(), y.clamp(self.plot.top, self.plot.bottom))
+        };
+        let known = series.band.iter().filter(inside).filter(|(_, low, high)| !low.is_nan() && !high.is_nan());
+        let upper = known.clone().map(|&(x, _, high)| end(x, high, self.plot.top));
+        let lower = known.rev().map(|&(x, low, _)| end(x, low, self.plot.bottom));
+        upper.chain(lower).collect()
+    }
+
+    pub fn obstacles(&self) -> Vec<Obstacle> {
+        const STEP: f64 = 4.0;
+        let mut obstacles: Vec<Obstacle> = Vec::new();
+        let mut along = |line: &[Xy], weight: f64| {
+            obstacles.extend(sampled(line, STEP).into_iter().map(|at| (at, weight)));
+        };
+        for series in &self.figure.series {
+            let Strokes { inside, beyond } = self.strokes(series);
+            for line in [inside, beyond].concat() {
+                along(&line, 10.0);
+            }
+            along(&self.band(series), 0.02);
+        }
+        for line in self.frontier() {
+            along(&line, 10.0);
+        }
+        for reference in &self.figure.references {
+            along(&self.across(reference.y), 2.0);
+        }
+        for mark in self.figure.crossovers.iter().filter(|mark| self.x.contains(mark.x)) {
+            along(&self.upright(mark.x), 0.3);
+        }
+        let points = self.figure.series.iter().flat_map(|series| self.pixels(&series.points));
+        obstacles.extend(points.map(|at| (at, NEVER)));
+        obstacles
+    }
+
+    pub fn frontier(&self) -> Vec<Vec<Xy>> {
+        clip(&self.pixels(self.figure.frontier.as_deref().unwrap_or_default()), &self.plot)
+    }
+
+    /// In pixels; none where the axis does not reach `y`.
+    pub fn height(&self, y: f64) -> Option<f64> {
+        self.y.contains(y).then(|| self.plot.bottom - self.y.position(y) * self.plot.height())
+    }
+
+    /// From left to right at `y`.
+    pub fn across(&self, y: f64) -> Vec<Xy> {
+        self.height(y).map_or(Vec::new(), |height| vec![(self.plot.left, height), (self.plot.right, height)])
+    }
+
+    /// From bottom to top at `x`, at the nearer end where the axis does not reach it.
+    pub fn upright(&self, x: f64) -> Vec<Xy> {
+        let along = self.plot.left + self.x.position(x).clamp(0.0, 1.0) * self.plot.width();
+        vec![(along, self.plot.bottom), (along, self.plot.top)]
+    }
+}
+
+pub fn named(spec: &AxisSpec) -> String {
+    match &spec.unit {
+        Some(unit) if !unit.is_empty() => format!("{} ({unit})", spec.label),
+        _ => spec.label.clone(),
+    }
+}
+
+/// Everything measured is inside; a fit or a band that runs away may stretch the axis by a share only.
+fn scales(figure: &Figure) -> Option<(Scale, Scale)> {
+    const STRETCH: f64 = 0.3;
+    let points = || figure.series.iter().flat_map(|series| &series.points).chain(figure.frontier.iter().flatten());
+    let lines = || figure.series.iter().flat_map(|series| &series.line);
+    let bands = || figure.series.iter().flat_map(|series| &series.band);
+    let both = |&&(x, y): &&Xy| drawable(x, figure.x.log) && drawable(y, figure.y.log);
+
+    let x_values = points().chain(lines()).filter(both).map(|&(x, _)| x);
+    let x = Scale::covering(x_values.clone(), figure.x.log)?;
+    let near =
+        |x_value: &f64| drawable(*x_value, figure.x.log) && (-STRETCH..=1.0 + STRETCH).contains(&x.position(*x_value));
+    let marks = figure.crossovers.iter().map(|mark| mark.x).filter(near);
+    let x = Scale::covering(x_values.chain(marks), figure.x.log)?;
+
+    let references = figure.references.iter().map(|reference| reference.y);
+    let measured: Vec<f64> = points().filter(both).map(|&(_, y)| y).collect();
+    let measured = if measured.is_empty() { lines().filter(both).map(|&(_, y)| y).collect() } else { measured };
+    let core: Vec<f64> = measured.into_iter().chain(references).collect();
+    let y = Scale::covering(core.iter().copied(), figure.y.log)?;
+    let stretched = |value: f64| y.value(y.position(value).clamp(-STRETCH, 1.0 + STRETCH));
+    let drawn = lines().map(|&(_, y)| y).chain(bands().flat_map(|&(_, low, high)| [low, high]));
+    let drawn = drawn.filter(|&value| drawable(value, figure.y.log)).map(stretched);
+    let y = Scale::covering(core.iter().copied().chain(drawn), figure.y.log)?;
+    Some((x.padded(0.04), y.padded(0.05)))
+}
+
+/// Labels of crossovers above the plot, each in the lowest row where it touches no other.
+fn mark_labels(figure: &Figure, x: &Scale, left: f64, width: f64) -> Vec<(String, f64, usize)> {
+    let mut placed: Vec<(String, f64, usize)> = Vec::new();
+    for mark in figure.crossovers.iter().filter(|mark| drawable(mark.x, x.log)) {
+        let label = match x.position(mark.x) {
+            position if position < 0.0 => format!("← {}", mark.label),
+            position if position > 1.0 => format!("{} →", mark.label),
+            _ => mark.label.clone(),
+        };
+        let half = 0.5 * TICK.width(&label);
+        let middle = left + x.position(mark.x).clamp(0.0, 1.0) * width;
+        let middle = middle.min(left + width - half).max(left + half);
+        let touches = |row: usize| {
+            placed
+                .iter()
+                .any(|(other, at, taken)| *taken == row && (at - middle).abs() < half + 0.5 * TICK.width(other) + 10.0)
+        };
+        let row = (0..).find(|&row| !touches(row)).unwrap_or(0);
+        placed.push((label, middle, row));
+    }
+    placed
+}
+
+/// The footnote, and a word on what could not be drawn: nothing is left out in silence.
+fn small_print(figure: &Figure) -> String {
+    let place = |&(x, y): &Xy| drawable(x, figure.x.log) && drawable(y, figure.y.log);
+    let points = figure.series.iter().flat_map(|series| &series.points).filter(|point| !place(point)).count();
+    let marks = figure.crossovers.iter().filter(|mark| !drawable(mark.x, figure.x.log)).count();
+    let rule =
+        if figure.x.log || figure.y.log { "not finite, or not positive on a logarithmic axis" } else { "not finite" };
+    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
+    let mut parts: Vec<String> = figure.footnote.clone().into_iter().collect();
+    if points > 0 {
+        parts.push(format!("Not drawn: {} ({rule}).", count(points, "point")));
+    }
+    if marks > 0 {
+        parts.push(format!("Not drawn: {} ({rule}).", count(marks, "crossover")));
+    }
+    parts.join(" ")
+}

@@ -1,0 +1,82 @@
+//! Milliseconds of one training step (forward, cross entropy, backward, AdamW), by architecture and rows of a pack.
+//!
+//!     cargo bench -p crossover-worker --bench step [-- cuda]
+
+use std::time::Instant;
+
+use crossover_worker::model::network::{Mode, build};
+use crossover_worker::model::{Io, resolve};
+use tch::{Device, Kind, Tensor, no_grad};
+
+const BATCH: i64 = 64;
+
+struct Case {
+    what: &'static str,
+    arch: &'static str,
+    keys: &'static str,
+    io: Io,
+}
+
+const fn case(what: &'static str, arch: &'static str, keys: &'static str, io: Io) -> Case {
+    Case { what, arch, keys, io }
+}
+
+const GREY: Io = Io { channels: 1, height: 28, width: 28, classes: 10 };
+const RGB: Io = Io { channels: 3, height: 32, width: 32, classes: 10 };
+const CASES: [Case; 4] = [
+    case("vit d64 L4 h4 p4, 1x28x28", "vit", "{}", GREY),
+    case("vit d64 L4 h4 p7, 1x28x28", "vit", r#"{"patch": 7}"#, GREY),
+    case("vit d192 L6 h3 p4, 3x32x32", "vit", r#"{"width": 192, "depth": 6, "heads": 3}"#, RGB),
+    case("resnet-18 w16, 3x32x32", "convnet", r#"{"width": 16}"#, RGB),
+];
+
+fn main() {
+    let args: Vec<String> = std::env::args().collect();
+    let device = if args.iter().any(|arg| arg == "cuda") { Device::Cuda(0) } else { Device::Cpu };
+    tch::set_num_threads(1);
+    let packs: &[u64] = if device == Device::Cpu { &[1] } else { &[1, 4, 16] };
+    let filter = args.iter().skip(1).find(|arg| !arg.starts_with("--") && *arg != "cuda");
+    for case in CASES.iter().filter(|case| filter.is_none_or(|filter| case.what.contains(filter.as_str()))) {
+        for &rows in packs {
+            println!("{:32} R={rows:<3} {:8.2} ms", case.what, step_ms(case, rows, device));
+        }
+    }
+}
+
+fn step_ms(case: &Case, rows: u64, device: Device) -> f64 {
+    let keys = serde_json::from_str(case.keys).expect("JSON");
+    let network = build(&resolve(case.arch, None, &keys).expect("keys"), case.io).expect("a network");
+    let seeds: Vec<u64> = (0..rows).collect();
+    let (params, mut stats) = network.init(&seeds);
+    let params = params.to_device(device).set_requires_grad(true);
+    stats = stats.to_device(device);
+    let (mut first, mut second) = (params.zeros_like(), params.zeros_like());
+    let Io { channels, height, width, classes } = case.io;
+    let shape = [rows as i64, BATCH, channels as i64, height as i64, width as i64];
+    let images = Tensor::randn(shape, (Kind::Float, device));
+    let labels = Tensor::randint(classes as i64, [rows as i64 * BATCH], (Kind::Int64, device));
+    let mut times = Vec::new();
+    for step in 0..if device == Device::Cpu { 15 } else { 60 } {
+        let start = Instant::now();
+        let output = network.forward(&params, &stats, &images, Mode::Train { seeds: &seeds, step });
+        let loss = output.logits.view([-1, classes as i64]).cross_entropy_for_logits(&labels) * rows as f64;
+        loss.backward();
+        let mut gradient = params.grad();
+        no_grad(|| {
+            let _ = first.lerp_(&gradient, 0.1);
+            let _ = second.g_mul_scalar_(0.999).addcmul_(&gradient, &gradient);
+            let _ = params.shallow_clone().addcdiv_(&first, &(second.sqrt() + 1e-8));
+        });
+        let _ = gradient.zero_();
+        if let Some(updated) = output.stats {
+            stats = updated;
+        }
+        if device != Device::Cpu {
+            tch::Cuda::synchronize(0);
+        }
+        times.push(start.elapsed().as_secs_f64() * 1e3);
+    }
+    times.drain(..3);
+    times.sort_by(f64::total_cmp);
+    times[times.len() / 4]
+}
