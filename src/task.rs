@@ -2,6 +2,8 @@
 //! its tests, and one line in [`ENTRIES`]. Examples are plain arrays here; tensors are made of them in `task/data.rs`,
 //! which only the worker links.
 
+pub mod archive;
+pub mod cifar;
 pub mod config;
 #[cfg(torch)]
 pub mod data;
@@ -11,8 +13,11 @@ pub mod fetch;
 pub mod files;
 pub mod holdout;
 pub mod idx;
+pub mod mnist;
 pub mod mnist1d;
 pub mod order;
+pub mod relations;
+pub mod rhm;
 pub mod transform;
 
 use std::path::Path;
@@ -34,7 +39,15 @@ pub struct Splits {
 }
 
 /// Every task, in the order of the documentation.
-const ENTRIES: &[&Entry] = &[&fashion_mnist::ENTRY, &mnist1d::ENTRY];
+const ENTRIES: &[&Entry] = &[
+    &fashion_mnist::ENTRY,
+    &mnist::ENTRY,
+    &cifar::CIFAR10,
+    &cifar::CIFAR100,
+    &mnist1d::ENTRY,
+    &rhm::ENTRY,
+    &relations::ENTRY,
+];
 
 /// Names of all tasks.
 pub fn names() -> Vec<&'static str> {
@@ -83,6 +96,11 @@ pub fn splits(task: &Named) -> Result<Splits> {
 /// Names of the classes, in the order of the labels.
 pub fn classes(task: &Named) -> Result<Vec<String>> {
     Ok(parts(task)?.0.classes())
+}
+
+/// Nats below which no model of local, position-free features gets, where that is known in closed form.
+pub fn floor(task: &Named) -> Result<Option<f64>> {
+    Ok(parts(task)?.0.floor())
 }
 
 /// The three splits as plain arrays, transforms applied; `train` examples of the training order at least, if there are

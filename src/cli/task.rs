@@ -76,6 +76,9 @@ fn show(name: &str, set: &[String], json: bool) -> Result<()> {
         println!("{key:<11} {}", shown(&described[key]));
     }
     println!("{:<11} {}", "labels", task::classes(&named)?.join(", "));
+    if let Some(floor) = task::floor(&named)? {
+        println!("{:<11} {floor:.4} nats, for models of local features without positions", "floor");
+    }
     for (key, value) in &named.settings {
         println!("{:<11} {key} = {value}", "setting");
     }
@@ -104,6 +107,7 @@ fn describe(task: &Named) -> Result<Value> {
         "train": splits.train,
         "validation": splits.validation,
         "test": splits.test,
+        "local_floor": task::floor(task)?,
         "files": files,
         "folder": folder,
         "labels": task::classes(task)?,

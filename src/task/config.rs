@@ -22,6 +22,10 @@ pub trait Source {
     /// All three splits, before transforms. A procedural task makes `train` training examples; the first of them do
     /// not depend on how many are asked for.
     fn load(&self, data: &Path, train: u64) -> Result<Examples>;
+    /// Nats below which no model of local, position-free features gets, where that is known in closed form.
+    fn floor(&self) -> Option<f64> {
+        None
+    }
 }
 
 /// Reads a task's settings: the source that they spell, and all settings with the defaults filled in.
@@ -34,7 +38,9 @@ pub struct Entry {
     pub about: &'static str,
     /// Files that it reads; none for a procedural task.
     pub files: &'static [File],
-    /// Where its files can be had from, tried in this order; each is followed by a file's name.
+    /// What is fetched in place of the files, where they are published in one archive (`.tar.gz`).
+    pub archive: Option<File>,
+    /// Where they can be had from, tried in this order; each is followed by the name of what is fetched.
     pub addresses: &'static [&'static str],
     parse: Parse,
     defaults: fn() -> Settings,
@@ -57,7 +63,22 @@ impl Entry {
     where
         T: Source + Default + Serialize + DeserializeOwned + 'static,
     {
-        Self { name, about, files, addresses, parse: parse_source::<T>, defaults: || to_settings(&T::default()) }
+        let defaults = || to_settings(&T::default());
+        Self { name, about, files, archive: None, addresses, parse: parse_source::<T>, defaults }
+    }
+
+    /// Files that are published in one archive; its SHA-256 is of the archive as it is, packed.
+    pub const fn from_archive<T>(
+        name: &'static str,
+        about: &'static str,
+        files: &'static [File],
+        archive: File,
+        addresses: &'static [&'static str],
+    ) -> Self
+    where
+        T: Source + Default + Serialize + DeserializeOwned + 'static,
+    {
+        Self { archive: Some(archive), ..Self::from_files::<T>(name, about, files, addresses) }
     }
 
     pub fn parse(&self, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {

@@ -9,6 +9,7 @@ use std::time::Duration;
 use nix::fcntl::{Flock, FlockArg};
 
 use crate::error::{Context, Error, Result};
+use crate::task::archive;
 use crate::task::config::Entry;
 use crate::task::files::{self, File};
 use crate::units;
@@ -26,6 +27,7 @@ pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<
     let folder = data.join(entry.name);
     fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
     let _lock = lock(&folder, say)?;
+    let mut missing = Vec::new();
     for file in entry.files {
         match files::find(data, entry.name, file) {
             Some(path) if files::read(data, entry.name, file).is_ok() => {
@@ -37,11 +39,26 @@ pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<
                     say(format!("{} is not as published: fetching it again", broken.display()));
                     fs::remove_file(&broken).context(|| format!("cannot remove {}", broken.display()))?;
                 }
-                fetch_file(entry, file, &folder, say)?;
+                missing.push(file);
             }
         }
     }
-    Ok(())
+    match &entry.archive {
+        Some(_) if missing.is_empty() => Ok(()),
+        Some(archive) => fetch_file(entry, archive, &folder, say, &|part| {
+            let content = fs::read(part).context(|| format!("cannot read {}", part.display()))?;
+            check(&content, archive)?;
+            archive::unpack(&content, entry.files, &folder)?;
+            fs::remove_file(part).context(|| format!("cannot remove {}", part.display()))
+        }),
+        None => missing.into_iter().try_for_each(|file| {
+            fetch_file(entry, file, &folder, say, &|part| {
+                check(&files::read_unpacked(part)?, file)?;
+                let path = folder.join(file.name);
+                fs::rename(part, &path).context(|| format!("cannot write {}", path.display()))
+            })
+        }),
+    }
 }
 
 /// Two at once would write into each other's file.
@@ -58,17 +75,25 @@ fn lock(folder: &Path, say: &mut dyn FnMut(String)) -> Result<Flock<fs::File>> {
     }
 }
 
-fn fetch_file(entry: &Entry, file: &File, folder: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
+/// Fetches `file` into a part, and lets `place` check it and put it in place.
+fn fetch_file(
+    entry: &Entry,
+    file: &File,
+    folder: &Path,
+    say: &mut dyn FnMut(String),
+    place: &dyn Fn(&Path) -> Result<()>,
+) -> Result<()> {
     let part = folder.join(format!("{}.part", file.name));
     let mut last = String::new();
     for address in entry.addresses.iter().flat_map(|address| [address; TRIES]) {
         let url = format!("{address}{}", file.name);
         say(format!("fetching {url} ({}) into {}", units::bytes(file.bytes), folder.display()));
-        let tried = download(&url, &part).and_then(|()| check(&part, file));
-        match tried {
-            Ok(()) => {
-                let path = folder.join(file.name);
-                return fs::rename(&part, &path).context(|| format!("cannot write {}", path.display()));
+        match download(&url, &part).map(|()| place(&part)) {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(error)) => {
+                // Another content: the next try starts over.
+                fs::remove_file(&part).context(|| format!("cannot remove {}", part.display()))?;
+                last = error.message;
             }
             Err(error) => last = error.message,
         }
@@ -81,7 +106,11 @@ fn fetch_file(entry: &Entry, file: &File, folder: &Path, say: &mut dyn FnMut(Str
 pub fn offline(entry: &Entry, folder: &Path) -> String {
     let names: Vec<_> = entry.files.iter().map(|file| file.name).collect();
     let from = entry.addresses.first().copied().unwrap_or_default();
-    format!("without a network, put {} from {from} into {}", names.join(", "), folder.display())
+    let what = match &entry.archive {
+        Some(archive) => format!("the files {} of {from}{}", names.join(", "), archive.name),
+        None => format!("{} from {from}", names.join(", ")),
+    };
+    format!("without a network, put {what} into {}", folder.display())
 }
 
 /// Adds to `part` what is missing of it.
@@ -117,14 +146,11 @@ fn download(url: &str, part: &Path) -> Result<()> {
     }
 }
 
-/// A file with another content is removed, so that the next try starts over.
-fn check(part: &Path, file: &File) -> Result<()> {
-    let content = files::read_unpacked(part);
-    if content.as_ref().is_ok_and(|content| files::hex_sha256(content) == file.sha256) {
-        return Ok(());
+fn check(content: &[u8], file: &File) -> Result<()> {
+    match files::hex_sha256(content) == file.sha256 {
+        true => Ok(()),
+        false => Err(Error::failed("what came is not the published file: its SHA-256 differs")),
     }
-    fs::remove_file(part).context(|| format!("cannot remove {}", part.display()))?;
-    Err(content.err().unwrap_or_else(|| Error::failed("what came is not the published file: its SHA-256 differs")))
 }
 
 #[cfg(test)]
