@@ -1,13 +1,18 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod export;
 pub mod fit;
+pub mod ingest;
 pub mod model;
 pub mod plan;
+pub mod plot;
+pub mod show;
+pub mod status;
 mod table;
 pub mod task;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -16,7 +21,9 @@ use serde::Serialize;
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
+use crate::point::Point;
 use crate::spec;
+use crate::store::Reader;
 
 /// Find out which inductive bias wins at which scale
 ///
@@ -48,6 +55,18 @@ pub struct Cli {
 enum Command {
     /// Show what a sweep would train: runs, params, FLOPs, time, disk
     Plan(plan::Args),
+    /// Show how far sweeps are, what failed and why
+    Status(status::Args),
+    /// Show one run: config, attempts, metrics
+    Show(show::Args),
+    /// Bring the database up to what the event logs say
+    Ingest(ingest::Args),
+    /// Fit laws to a sweep or a CSV file, and say where curves cross
+    Fit(fit::Args),
+    /// Draw points, fitted curves and crossovers
+    Plot(plot::Args),
+    /// Write all metrics of a sweep as CSV or JSON
+    Export(export::Args),
     /// List tasks, show one, fetch its files
     Task(task::Args),
     /// Architectures: what there is, what a config costs, a forward pass
@@ -82,9 +101,52 @@ pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
     crate::plan::plan(&spec::parse(text, name)?)
 }
 
+/// The name of a sweep that is given by name or as its file.
+fn sweep_name(given: &str) -> Result<String> {
+    #[derive(serde::Deserialize)]
+    struct Named {
+        name: String,
+    }
+    if !given.ends_with(".toml") {
+        return Ok(given.to_owned());
+    }
+    let read = std::fs::read_to_string(given).map_err(|error| error.to_string());
+    let named = read.and_then(|text| toml::from_str::<Named>(&text).map_err(|error| error.message().to_owned()));
+    named.map(|named| named.name).map_err(|error| {
+        Error::bad_input(format!("cannot read the sweep's name from {given}: {error}"))
+            .hint("'crossover status' lists the sweeps of the store by name")
+    })
+}
+
+/// The points of a sweep of the store; what gives no point is said on stderr, and so are tuned values at the edge of
+/// their grid (D11).
+fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> Result<Vec<Point>> {
+    let axis = fit.is_curve()?.then_some(fit.x);
+    let found = Reader::open(store)?.points(&sweep_name(sweep)?, metric, axis)?;
+    for left in &found.left_out {
+        eprintln!("left out: {}: {}", left.what, left.reason);
+    }
+    if !found.outshone.is_empty() {
+        let count = found.outshone.len();
+        eprintln!("{count} cells left out: another size or budget has a lower validation loss at the same scale");
+    }
+    let at_edge = found.choices.iter().filter(|choice| !choice.at_edge.is_empty()).count();
+    if at_edge > 0 {
+        eprintln!("{at_edge} of {} tuned values are at the edge of their grid", found.choices.len());
+    }
+    Ok(found.points)
+}
+
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    let store = cli.store.as_path();
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
+        Command::Status(args) => status::run(args, store)?,
+        Command::Show(args) => show::run(args, store)?,
+        Command::Ingest(args) => ingest::run(args, store)?,
+        Command::Fit(args) => fit::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args))?,
+        Command::Plot(args) => plot::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args.fit()))?,
+        Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,
         Command::Model(args) => model::run(args)?,
         Command::Completions { shell } => {

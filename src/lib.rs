@@ -26,6 +26,8 @@ pub mod random;
 pub mod run;
 #[cfg(not(torch))]
 pub mod spec;
+#[cfg(not(torch))]
+pub mod store;
 pub mod task;
 #[cfg(torch)]
 pub mod train;

@@ -183,8 +183,7 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
         for (axis, value) in &tuned {
             draft.set(&axis.key, value)?;
         }
-        let Costs { forward_flops, .. } = cell.sized.costs;
-        let steps = match cell.budget.steps(cell.examples, draft.batch(), forward_flops) {
+        let steps = match steps(cell, draft.batch()) {
             Ok(steps) => steps,
             Err(error) => {
                 let what = format!("{}, {} examples, {}", cell.label, cell.examples, cell.budget);
@@ -208,6 +207,16 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
         }
     }
     Ok(())
+}
+
+/// Refuses a budget that ends before every example was seen once: its data would be fewer than the axis says.
+fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
+    let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
+    let seen = steps.saturating_mul(batch);
+    if seen < cell.examples {
+        return Err(Error::bad_input(format!("the budget sees {seen} of the {} examples", cell.examples)));
+    }
+    Ok(steps)
 }
 
 fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut HashMap<String, String>) {

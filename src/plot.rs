@@ -8,10 +8,10 @@ mod legend;
 mod sheet;
 mod ticks;
 
-use std::io::Write;
 use std::path::Path;
 
 use crate::error::{Error, Result};
+use crate::files::write_atomically;
 
 pub use sheet::{Tile, contact_sheet};
 
@@ -78,22 +78,10 @@ pub fn write(figure: &Figure, path: &Path) -> Result<()> {
         _ => {
             let stem = path.file_stem().map_or("figure".into(), |stem| stem.to_string_lossy());
             return Err(Error::bad_input(format!("{}: a figure is written as .svg or .png", path.display()))
-                .hint(format!("-o {stem}.svg")));
+                .hint(format!("name it {stem}.svg or {stem}.png")));
         }
     };
-    write_whole(path, &bytes).map_err(|error| error.context(format!("cannot write {}", path.display())))
-}
-
-/// A temporary file beside the target, then a rename: a reader sees the old file or the new one.
-fn write_whole(path: &Path, bytes: &[u8]) -> Result<()> {
-    let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    let mut builder = tempfile::Builder::new();
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.prefix(".figure-").tempfile_in(folder)?;
-    file.write_all(bytes)?;
-    file.persist(path).map_err(|error| error.error)?;
-    Ok(())
+    write_atomically(path, &bytes)
 }
 
 #[cfg(test)]
@@ -211,14 +199,97 @@ mod tests {
     fn every_figure_is_drawn_and_needs_no_font() {
         let folder = std::env::var_os("CROSSOVER_FIGURES").map(std::path::PathBuf::from);
         for (name, figure) in gallery() {
-            let drawing = draw::figure(&figure).unwrap();
-            let svg = drawing.svg();
+            let svg = draw::figure(&figure).unwrap().svg();
             if let Some(folder) = &folder {
                 write(&figure, &folder.join(format!("{name}.svg"))).unwrap();
                 write(&figure, &folder.join(format!("{name}.png"))).unwrap();
             }
-            assert!(!svg.contains("<text") && !svg.contains("font-family") && !svg.contains("href"), "{name}");
             resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
+            for foreign in ["<text", "font", "href", "<image", "@import", "NaN", "inf"] {
+                let drawn = &svg[svg.find("</desc>").unwrap()..];
+                assert!(!drawn.contains(foreign), "{name} contains {foreign}");
+            }
         }
+    }
+
+    /// All that is drawn keeps inside the sheet: no label is cut off.
+    #[test]
+    fn nothing_is_cut_off() {
+        for (name, figure) in gallery() {
+            let tree = resvg::usvg::Tree::from_str(&draw::figure(&figure).unwrap().svg(), &Default::default()).unwrap();
+            let ink = tree.root().abs_bounding_box();
+            let (width, height) = (tree.size().width() + 0.2, tree.size().height() + 0.2);
+            assert!(
+                ink.left() > -0.2 && ink.top() > -0.2 && ink.right() < width && ink.bottom() < height,
+                "{name}: {ink:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn the_legend_covers_no_point_and_no_mark_label_another() {
+        let mut inside = 0;
+        for (name, figure) in gallery() {
+            let layout = layout::Layout::of(&figure).unwrap();
+            let place = layout.legend_place.grown(3.0);
+            for point in figure.series.iter().flat_map(|series| layout.pixels(&series.points)) {
+                assert!(!place.contains(point), "{name}: the legend covers {point:?}");
+            }
+            let below = place.top > layout.plot.bottom && place.bottom <= layout.size.1 + 3.0;
+            assert!(below || layout.plot.holds(&layout.legend_place), "{name}: the legend lies across the axis");
+            inside += usize::from(!below);
+            for (index, mark) in layout.marks.iter().enumerate() {
+                let rest = layout.marks[index + 1..].iter().filter(|other| other.2 == mark.2);
+                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.0) + layout::TICK.width(other));
+                assert!(rest.clone().all(|other| (other.1 - mark.1).abs() > room(&other.0)), "{name}: {mark:?}");
+            }
+        }
+        assert!(inside >= 5, "the legend belongs inside where it fits: {inside}");
+    }
+
+    #[test]
+    fn a_png_has_its_stated_size_and_resolution() {
+        let figure = quickstart();
+        let height = (layout::Layout::of(&figure).unwrap().size.1 * 20.0).round() / 20.0;
+        let folder = tempfile::tempdir().unwrap();
+        let path = folder.path().join("new").join("figure.PNG");
+        write(&figure, &path).unwrap();
+        let file = std::io::BufReader::new(std::fs::File::open(&path).unwrap());
+        let mut reader = png::Decoder::new(file).read_info().unwrap();
+        let mut pixels = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut pixels).unwrap();
+        let info = reader.info();
+        assert_eq!((info.width, f64::from(info.height)), (1750, (height * 300.0 / 96.0).round()));
+        assert_eq!(info.pixel_dims.unwrap().xppu, 11_811);
+        let blue = pixels.chunks_exact(3).filter(|rgb| **rgb == [0x00, 0x72, 0xb2]).count();
+        let vermilion = pixels.chunks_exact(3).filter(|rgb| **rgb == [0xd5, 0x5e, 0x00]).count();
+        assert!(blue > 5000 && vermilion > 3000, "{blue} {vermilion}");
+        assert_eq!(std::fs::read_dir(path.parent().unwrap()).unwrap().count(), 1, "a temporary file was left");
+    }
+
+    #[test]
+    fn what_cannot_be_written_is_said() {
+        let error = write(&quickstart(), Path::new("out/law.pdf")).unwrap_err();
+        assert_eq!(error.message, "out/law.pdf: a figure is written as .svg or .png");
+        assert_eq!((error.hint.as_deref(), error.exit_code()), (Some("name it law.svg or law.png"), 2));
+        let mut empty = quickstart();
+        for points in [vec![], vec![(f64::NAN, 1.0), (-1.0, 1.0), (10.0, 0.0)]] {
+            empty.series = vec![Series { label: "none".into(), points, ..Series::default() }];
+            let error = write(&empty, Path::new("figure.svg")).unwrap_err();
+            assert!(error.message.contains("no point or line that can be drawn"), "{}", error.message);
+        }
+        assert!(!Path::new("figure.svg").exists());
+    }
+
+    #[test]
+    fn labels_are_escaped_and_what_is_left_out_is_counted() {
+        let gallery: std::collections::BTreeMap<_, _> = gallery().into_iter().collect();
+        let svg = draw::figure(&gallery["long"]).unwrap().svg();
+        let document = resvg::usvg::roxmltree::Document::parse(&svg).unwrap();
+        let text = |tag: &str| document.descendants().find(|node| node.has_tag_name(tag)).unwrap().text().unwrap();
+        assert_eq!(text("title"), gallery["long"].title.as_deref().unwrap());
+        assert!(text("desc").contains("vit <patch 7"), "{}", text("desc"));
+        let words = layout::Layout::of(&gallery["hostile"]).unwrap().footnote.join(" ");
+        assert!(words.contains("Not drawn: 4 points (not finite") && words.contains("1 crossover"), "{words}");
     }
 }

@@ -22,7 +22,7 @@ use crate::model::Io;
 use crate::run::{Named, Settings};
 use config::Entry;
 use examples::Examples;
-use transform::Transforms;
+use transform::{Augment, Transforms};
 
 /// Sizes of the three splits; they never overlap.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,16 +65,15 @@ pub fn resolve(name: &str, given: &Settings) -> Result<Named> {
             None => error.hint(format!("its keys are {}", keys.join(", "))),
         });
     }
-    let (source, mut settings) = entry.parse(&of_source)?;
-    let (transforms, of_transforms) = Transforms::parse(name, &of_transforms)?;
-    transforms.io(source.io())?;
+    let (_, mut settings) = entry.parse(&of_source)?;
+    let (_, of_transforms) = Transforms::parse(name, &of_transforms)?;
     settings.extend(of_transforms);
     Ok(Named { name: name.into(), settings })
 }
 
 pub fn io(task: &Named) -> Result<Io> {
     let (source, transforms) = parts(task)?;
-    transforms.io(source.io())
+    Ok(transforms.io(source.io()))
 }
 
 pub fn splits(task: &Named) -> Result<Splits> {
@@ -91,7 +90,12 @@ pub fn classes(task: &Named) -> Result<Vec<String>> {
 pub fn examples(task: &Named, train: u64, data: &Path) -> Result<Examples> {
     let (source, transforms) = parts(task)?;
     let examples = source.load(data, train).map_err(|error| error.context(format!("task '{}'", task.name)))?;
-    transforms.apply(source.io(), examples)
+    Ok(transforms.apply(source.io(), examples))
+}
+
+/// What every training image goes through each time it is seen.
+pub fn augment(task: &Named) -> Result<Augment> {
+    Ok(parts(task)?.1.augment)
 }
 
 fn parts(task: &Named) -> Result<(Box<dyn config::Source>, Transforms)> {

@@ -27,8 +27,6 @@ use checkpoint::Checkpoint;
 use pack::Pack;
 use row::Row;
 
-/// Between checkpoints.
-const CHECKPOINT_EVERY: Duration = Duration::from_secs(30);
 /// Losses are read from the device after so many steps or this long: reading one waits for the device.
 const READ_AFTER: usize = 16;
 const REPORT_EVERY: Duration = Duration::from_millis(500);
@@ -103,6 +101,7 @@ fn train_pack(
     stop: &dyn Fn(u64) -> bool,
     report: &mut dyn FnMut(Progress),
 ) -> Result<()> {
+    let checkpoint_every = process::checkpoint_every()?;
     let evaluations = schedule::eval_steps(pack.recipe().evals, pack.steps);
     let from_step = pack.step;
     pack.rows.iter_mut().try_for_each(|row| row.log_start(device, from_step))?;
@@ -127,7 +126,7 @@ fn train_pack(
             let (step, loss, examples_per_second) = (pack.step, pack.loss(), pack.examples_per_second());
             report(Progress { step, loss, examples_per_second });
         }
-        if saved.elapsed() >= CHECKPOINT_EVERY {
+        if saved.elapsed() >= checkpoint_every {
             pack.checkpoint()?;
             saved = Instant::now();
         }

@@ -102,24 +102,38 @@ fn level(text: &str) -> Result<f64, String> {
     }
 }
 
-/// Runs the command. `points_of_sweep` gives the points of a sweep file's runs for a metric.
+impl Args {
+    /// Whether the law is a curve over one scale, not a surface over two.
+    pub fn is_curve(&self) -> Result<bool> {
+        Ok(law::by_name(&self.law)?.domain() == law::Domain::Curve)
+    }
+}
+
+/// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric.
 pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
-    let mut settings = settings(args)?;
-    let points = match (&args.csv, &args.sweep) {
-        (Some(path), _) => {
-            let columns = csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
-            let (points, origin) = csv::read(path, &columns)?;
-            settings.origin = Some(origin);
-            points
-        }
-        (None, Some(sweep)) => points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?,
-        (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
-    };
+    let (points, settings) = points(args, settings(args)?, points_of_sweep)?;
     let analysis = fit::fit_curves(&points, args.x, &settings)?;
     if args.json {
         return print_json(&analysis);
     }
     write!(io::stdout(), "{}", tables(&analysis)).context(|| "cannot write to stdout")
+}
+
+/// The points that the flags name, and the settings with where they came from.
+pub fn points(
+    args: &Args,
+    settings: Settings,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+) -> Result<(Vec<Point>, Settings)> {
+    match (&args.csv, &args.sweep) {
+        (Some(path), _) => {
+            let columns = csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
+            let (points, origin) = csv::read(path, &columns)?;
+            Ok((points, Settings { origin: Some(origin), ..settings }))
+        }
+        (None, Some(sweep)) => Ok((points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings)),
+        (None, None) => Err(Error::bad_input("neither a sweep nor --csv was given")),
+    }
 }
 
 /// The settings that the flags ask for.

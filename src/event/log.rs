@@ -1,14 +1,19 @@
 //! Appends events to a run's log: whole lines only, so that a reader never mistakes a torn line for a result (D3).
 
-use std::fs::{File, OpenOptions};
-use std::io::{Read, Seek, SeekFrom, Write};
+use std::fs::{File, OpenOptions, TryLockError};
+use std::io::{Error as IoError, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
 use super::Event;
 use crate::error::{Context, Result};
 
-/// `runs/<id>/events.jsonl`, open for appending. One writer at a time: the worker that trains the run, or the
-/// orchestrator once that worker is gone.
+/// Longer than a worker whose orchestrator was killed takes to write its checkpoint and end.
+const PATIENCE: Duration = Duration::from_secs(45);
+
+/// `runs/<id>/events.jsonl`, open for appending. One writer at a time, held by a lock until this is dropped: the worker
+/// that trains the run, or the orchestrator once that worker is gone. Open it before reading the run's checkpoint: who
+/// waited here for the last worker to end then sees what that one wrote.
 #[derive(Debug)]
 pub struct EventLog {
     file: File,
@@ -26,6 +31,7 @@ impl EventLog {
         let opened = (|| {
             std::fs::create_dir_all(run)?;
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+            lock(&file)?;
             let whole = whole_lines(&mut file)?;
             if whole < file.metadata()?.len() {
                 file.set_len(whole)?;
@@ -49,6 +55,20 @@ impl EventLog {
     /// knows of steps whose metrics are lost.
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().context(|| format!("cannot write to {}", self.path.display()))
+    }
+}
+
+fn lock(file: &File) -> std::io::Result<()> {
+    let since = Instant::now();
+    loop {
+        match file.try_lock() {
+            Ok(()) => return Ok(()),
+            Err(TryLockError::Error(error)) => return Err(error),
+            Err(TryLockError::WouldBlock) if since.elapsed() > PATIENCE => {
+                return Err(IoError::new(ErrorKind::WouldBlock, "another process still trains this run"));
+            }
+            Err(TryLockError::WouldBlock) => std::thread::sleep(Duration::from_millis(20)),
+        }
     }
 }
 

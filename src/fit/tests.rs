@@ -235,10 +235,12 @@ fn equals_the_replication_of_chinchilla() {
 fn experiment_se() {
     let Some(points) = chinchilla() else { return };
     for seed in 0..1 {
-    let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 100000)).unwrap();
-    let fit = &analysis.fits[0];
-    for (name, se) in [("A", 124.0), ("B", 1300.0), ("E", 0.026), ("alpha", 0.0154), ("beta", 0.021), ("beta/(alpha+beta)", 0.02)] {
-        eprintln!("{name} {:?} ratio {}", fit.intervals[name], fit.intervals[name].se/se);
-    }
+        let analysis = fit_curves(&points, Axis::Compute, &chinchilla_settings(seed, 100000)).unwrap();
+        let fit = &analysis.fits[0];
+        for (name, se) in
+            [("A", 124.0), ("B", 1300.0), ("E", 0.026), ("alpha", 0.0154), ("beta", 0.021), ("beta/(alpha+beta)", 0.02)]
+        {
+            eprintln!("{name} {:?} ratio {}", fit.intervals[name], fit.intervals[name].se / se);
+        }
     }
 }

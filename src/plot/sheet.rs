@@ -97,3 +97,46 @@ impl Tile {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn tile(width: usize, height: usize, channels: usize, label: &str) -> Tile {
+        let pixels = (0..width * height * channels).map(|at| (at * 7 % 256) as u8).collect();
+        Tile { width, height, channels, pixels, label: label.into() }
+    }
+
+    #[test]
+    fn tiles_keep_their_pixels_enlarged_by_a_whole_factor() {
+        let tiles: Vec<Tile> = (0..7).map(|k| tile(28, 28, 1, &format!("ankle boot {k} & <co>"))).collect();
+        let png = contact_sheet(&tiles, 4).unwrap();
+        if let Some(folder) = std::env::var_os("CROSSOVER_FIGURES") {
+            std::fs::write(std::path::Path::new(&folder).join("sheet.png"), &png).unwrap();
+        }
+        let mut reader = png::Decoder::new(std::io::Cursor::new(png)).read_info().unwrap();
+        let mut rgb = vec![0; reader.output_buffer_size().unwrap()];
+        reader.next_frame(&mut rgb).unwrap();
+        let width = reader.info().width as usize;
+        // The first tile stands a gap from the corner; 28 pixels at 6 to one.
+        let corner = (GAP * SCALE).round() as usize;
+        for (x, y) in [(0, 0), (27, 0), (0, 27), (13, 21)] {
+            for (dx, dy) in [(0, 0), (5, 5)] {
+                let at = 3 * ((corner + 6 * y + dy) * width + corner + 6 * x + dx);
+                assert_eq!(rgb[at..at + 3], [tiles[0].pixels[28 * y + x]; 3], "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn shapes_of_every_kind_are_drawn_and_wrong_ones_refused() {
+        for (width, height, channels) in [(40, 1, 1), (32, 32, 3), (1, 1, 1), (224, 100, 3), (2000, 3, 1)] {
+            contact_sheet(&[tile(width, height, channels, ""), tile(8, 8, 1, "x")], 5).unwrap();
+        }
+        let mut short = tile(4, 4, 3, "short");
+        short.pixels.pop();
+        let error = contact_sheet(&[short], 1).unwrap_err();
+        assert_eq!(error.message, "image 'short': 47 bytes where 4 x 4 x 3 were expected, with 1 or 3 channels");
+        assert!(contact_sheet(&[], 4).is_err() && contact_sheet(&[tile(1, 1, 1, "")], 0).is_err());
+    }
+}

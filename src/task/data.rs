@@ -6,8 +6,10 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Error, Result};
 use crate::model::Io;
+use crate::random::stream;
 use crate::run::Named;
 use crate::task::examples::{Images, Moments, Split};
+use crate::task::transform::{Augment, Move};
 use crate::task::{self, files};
 
 /// A task on a device.
@@ -17,6 +19,7 @@ pub struct Data {
     pub train: Set,
     pub validation: Set,
     pub test: Set,
+    augment: Augment,
     moments: Moments,
 }
 
@@ -51,18 +54,48 @@ impl Data {
         let column = |values: &[f32]| Tensor::from_slice(values).view(shape).to_device(self.train.labels.device());
         Ok(Normal { mean: column(&means), inverse_deviation: column(&inverses) })
     }
+
+    /// Training images `[R, B, C, H, W]` and labels `[R, B]` at `indices` `[R, B]`, augmented by draws that are keyed by
+    /// each row's seed and the step (D5).
+    pub fn batch(&self, indices: &Tensor, seeds: &[u64], step: u64, normal: &Normal) -> (Tensor, Tensor) {
+        let size = indices.size(); // [R, B]
+        let flat = indices.view(-1);
+        let mut images = self.train.images.index_select(0, &flat); // [R B, C, H, W]
+        if self.augment == Augment::ShiftFlip {
+            let moves = seeds.iter().flat_map(|&seed| {
+                let mut rng = stream(seed, "augment", step);
+                (0..size[1]).map(|_| Move::draw(&mut rng, self.io)).collect::<Vec<_>>()
+            });
+            images = shift_flip(&images, &moves.collect::<Vec<_>>());
+        }
+        let shape = [&size[..], &images.size()[1..]].concat();
+        (normal.apply(&images.view(&shape[..])), self.train.labels.index_select(0, &flat).view(&size[..]))
+    }
+}
+
+/// Each image `[n, C, H, W]` moved and mirrored on its own, zeros moving in.
+fn shift_flip(images: &Tensor, moves: &[Move]) -> Tensor {
+    let (n, channels, height, width) = images.size4().unwrap_or_default();
+    let (mut from, mut inside) = (Vec::new(), Vec::new());
+    for shift in moves {
+        for y in 0..height {
+            for x in 0..width {
+                let x = if shift.mirrored { width - 1 - x } else { x };
+                let (y, x) = (y - shift.down, x - shift.right);
+                let within = (0..height).contains(&y) && (0..width).contains(&x);
+                inside.push(within);
+                from.push(if within { y * width + x } else { 0 });
+            }
+        }
+    }
+    let device = images.device();
+    let from = Tensor::from_slice(&from).to_device(device).view([n, 1, height * width]);
+    let inside = Tensor::from_slice(&inside).to_device(device).view([n, 1, height * width]);
+    let moved = images.view([n, channels, height * width]).gather(2, &from.expand([n, channels, -1], false), false);
+    (moved * inside.to_kind(images.kind())).view([n, channels, height, width])
 }
 
 impl Set {
-    /// Images `[R, B, C, H, W]` and labels `[R, B]` at `indices` `[R, B]`.
-    pub fn gather(&self, indices: &Tensor, normal: &Normal) -> (Tensor, Tensor) {
-        let size = indices.size(); // [R, B]
-        let flat = indices.view(-1);
-        let images = self.images.index_select(0, &flat); // [R B, C, H, W]
-        let shape = [&size[..], &images.size()[1..]].concat();
-        (normal.apply(&images.view(&shape[..])), self.labels.index_select(0, &flat).view(&size[..]))
-    }
-
     /// Images `[R, B, C, H, W]` and labels `[1, B]` from `start` on, the same for every row before normalising.
     pub fn slice(&self, start: u64, count: u64, normal: &Normal) -> (Tensor, Tensor) {
         let (start, count) = (start as i64, count as i64);
@@ -101,7 +134,7 @@ pub fn load(task: &Named, train: u64, device: Device) -> Result<Data> {
         len: split.len() as u64,
     };
     let (train, validation, test) = (upload(&examples.train), upload(&examples.validation), upload(&examples.test));
-    Ok(Data { io, train, validation, test, moments })
+    Ok(Data { io, train, validation, test, augment: task::augment(task)?, moments })
 }
 
 /// Tasks kept on a device between runs, since runs that follow each other mostly share one.
@@ -137,5 +170,24 @@ impl Loaded {
         let data = entry.1.clone();
         self.tasks.push(entry);
         Ok(data)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn images_move_and_mirror() {
+        let images = Tensor::from_slice(&[1u8, 2, 3, 4, 5, 6]).view([1, 1, 2, 3]);
+        let moved = |down, right, mirrored| {
+            let shift = Move { down, right, mirrored };
+            Vec::<u8>::try_from(shift_flip(&images, &[shift]).view(-1)).unwrap()
+        };
+        assert_eq!(moved(0, 0, false), [1, 2, 3, 4, 5, 6]);
+        assert_eq!(moved(1, 0, false), [0, 0, 0, 1, 2, 3]);
+        assert_eq!(moved(0, -1, false), [2, 3, 0, 5, 6, 0]);
+        assert_eq!(moved(0, 0, true), [3, 2, 1, 6, 5, 4]);
+        assert_eq!(moved(-1, 1, true), [5, 4, 0, 0, 0, 0]);
     }
 }

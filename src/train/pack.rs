@@ -84,8 +84,8 @@ impl<'a> Pack<'a> {
         let mut indices = Vec::with_capacity(self.rows.len() * batch as usize);
         self.rows.iter_mut().for_each(|row| row.batches.append(self.step, batch, &mut indices));
         let indices = Tensor::from_slice(&indices).view([-1, batch as i64]).to_device(self.device()); // [R, B]
-        let (images, labels) = self.data.train.gather(&indices, &self.normal);
         let seeds: Vec<u64> = self.rows.iter().map(|row| row.run.config.seed).collect();
+        let (images, labels) = self.data.batch(&indices, &seeds, self.step, &self.normal);
         // Training in bfloat16 would cast here, once a step: the parameters and the images.
         let mode = Mode::Train { seeds: &seeds, step: self.step };
         let output = self.network.forward(&self.params, &self.stats, &images, mode);

@@ -1,6 +1,18 @@
 //! What a process that trains sets up once, before libtorch's first call.
 
+use std::time::Duration;
+
 use nix::libc;
+
+use crate::error::{Error, Result};
+
+/// Time between checkpoints: `$CROSSOVER_CHECKPOINT_SECONDS`, else 30 s.
+pub fn checkpoint_every() -> Result<Duration> {
+    const NAME: &str = "CROSSOVER_CHECKPOINT_SECONDS";
+    let Ok(text) = std::env::var(NAME) else { return Ok(Duration::from_secs(30)) };
+    let seconds = text.parse().ok().and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    seconds.ok_or_else(|| Error::bad_input(format!("{NAME} is a number of seconds, not '{text}'")))
+}
 
 /// Threads of one operation, and an allocator that keeps what it got: glibc gives large blocks back to the kernel at
 /// every free, which made a ViT's step 12 to 15% slower.

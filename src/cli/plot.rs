@@ -1,0 +1,137 @@
+//! `crossover plot`: points, fitted curves with their bands, crossovers and the frontier, as a figure.
+
+use std::path::PathBuf;
+
+use super::fit;
+use crate::error::Result;
+use crate::fit::{Analysis, Fit, frontier::frontier};
+use crate::plot::{self, AxisSpec, Figure, Mark, Series};
+use crate::point::{Axis, Point};
+use crate::units::si;
+
+#[derive(Clone, Debug, clap::Args)]
+#[command(after_help = "Examples:
+  crossover plot quickstart --x data -o data.svg
+  crossover plot quickstart --x compute -o compute.png
+  crossover plot --csv runs.csv --by arch --x data -o runs.svg")]
+pub struct Args {
+    #[command(flatten)]
+    fit: fit::Args,
+    /// Figure to write
+    #[arg(short, long, value_name = "FILE.svg|FILE.png")]
+    output: PathBuf,
+    /// Title above the figure
+    #[arg(long)]
+    title: Option<String>,
+}
+
+impl Args {
+    pub fn fit(&self) -> &fit::Args {
+        &self.fit
+    }
+}
+
+/// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
+pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
+    let settings = fit::settings(&args.fit)?;
+    let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
+    let analysis = match crate::fit::fit_curves(&points, args.fit.x, &settings) {
+        Ok(analysis) => Some(analysis),
+        Err(error) => {
+            eprintln!("drawn without curves: {error}");
+            None
+        }
+    };
+    let figure = figure(args, &points, analysis.as_ref());
+    plot::write(&figure, &args.output)?;
+    println!("{}", args.output.display());
+    Ok(())
+}
+
+fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure {
+    let axis = args.fit.x;
+    let fits = analysis.map_or(&[][..], |analysis| &analysis.fits);
+    for refused in analysis.iter().flat_map(|analysis| &analysis.refused) {
+        eprintln!("{}: drawn without a curve: {}", refused.group, refused.summary);
+    }
+    let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
+    let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
+    let mut groups: Vec<&str> = Vec::new();
+    for point in points {
+        if !groups.contains(&point.group.as_str()) {
+            groups.push(&point.group);
+        }
+    }
+    Figure {
+        title: args.title.clone(),
+        x: x_axis(axis),
+        y: y_axis(args.fit.metric.as_deref().unwrap_or("test_loss")),
+        series: groups.iter().map(|group| series(group, points, axis, fits, range)).collect(),
+        crossovers: analysis.map_or(Vec::new(), marks),
+        frontier: (axis == Axis::Compute).then(|| {
+            let along = frontier(points).into_iter();
+            along.filter_map(|point| Some((point.compute?, point.value))).collect()
+        }),
+        references: Vec::new(),
+        footnote: fits.first().map(footnote),
+    }
+}
+
+fn x_axis(axis: Axis) -> AxisSpec {
+    let (label, unit) = match axis {
+        Axis::Params => ("model size", "parameters"),
+        Axis::Data => ("training set size", "examples"),
+        Axis::Compute => ("training compute", "FLOPs"),
+    };
+    AxisSpec { label: label.into(), unit: Some(unit.into()), log: true }
+}
+
+/// Losses are in nats per example, errors are shares (`task`, `train`).
+fn y_axis(metric: &str) -> AxisSpec {
+    let unit = match metric {
+        _ if metric.ends_with("loss") => Some("nats per example".into()),
+        _ if metric.ends_with("error") => Some("share of examples".into()),
+        _ => None,
+    };
+    AxisSpec { label: metric.replace('_', " "), unit, log: true }
+}
+
+fn series(group: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): (f64, f64)) -> Series {
+    const STEPS: usize = 160;
+    let own = points.iter().filter(|point| point.group == group);
+    let mut series = Series {
+        label: group.to_owned(),
+        points: own.filter_map(|point| Some((point.x(axis)?, point.value))).collect(),
+        ..Series::default()
+    };
+    if let Some(fit) = fits.iter().find(|fit| fit.group == group && fit.x == crate::fit::Scale::Curve(axis)) {
+        let grid = (0..=STEPS).map(|step| (low.ln() + (high / low).ln() * step as f64 / STEPS as f64).exp());
+        for x in grid {
+            series.line.push((x, fit.predict(x)));
+            if !fit.draws.resamples.is_empty() {
+                let (below, above) = fit.band(x);
+                series.band.push((x, below, above));
+            }
+        }
+    }
+    series
+}
+
+/// Crossovers inside the data; those beyond it are for the table, not for the eye.
+fn marks(analysis: &Analysis) -> Vec<Mark> {
+    let mut marks = Vec::new();
+    for crossover in &analysis.crossovers {
+        for root in crossover.roots.iter().filter(|root| root.inside_data) {
+            marks.push(Mark {
+                x: root.at,
+                interval: Some((root.low.unwrap_or(0.0), root.high.unwrap_or(f64::INFINITY))),
+                label: format!("{} overtakes at {}", root.leads_above, si(root.at)),
+            });
+        }
+    }
+    marks
+}
+
+fn footnote(fit: &Fit) -> String {
+    format!("{}; bands: {:.0}% of {} resamples", fit.formula, 100.0 * fit.provenance.level, fit.draws.resamples.len())
+}

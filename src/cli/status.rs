@@ -1,0 +1,94 @@
+//! `crossover status`: how far sweeps are, what failed and why, how long it will take.
+
+use std::fmt::Write as _;
+use std::io::{self, IsTerminal, Write};
+use std::path::Path;
+use std::time::Duration;
+
+use super::table::table;
+use super::{print_json, sweep_name};
+use crate::error::{Context, Result};
+use crate::store::{Reader, Summary};
+use crate::units::{duration, si};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  crossover status
+  crossover status quickstart --watch
+  crossover status quickstart --json | jq .counts")]
+pub struct Args {
+    /// A sweep's name or file [default: all sweeps of the store]
+    #[arg(value_name = "SWEEP")]
+    sweep: Option<String>,
+    /// Show it again every second (every ten when stdout is not a terminal) until nothing is left to do
+    #[arg(long)]
+    watch: bool,
+    /// Print JSON
+    #[arg(long, conflicts_with = "watch")]
+    json: bool,
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    loop {
+        let summaries = summaries(args, store)?;
+        if args.json {
+            return print_json(&summaries);
+        }
+        let text = shown(&summaries, store);
+        let mut out = io::stdout();
+        let clear = if args.watch && out.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        write!(out, "{clear}{text}").and_then(|()| out.flush()).context(|| "cannot write to stdout")?;
+        let left = summaries.iter().any(|one| one.counts.running + one.counts.interrupted + one.counts.to_do > 0);
+        if !args.watch || !left {
+            return Ok(());
+        }
+        std::thread::sleep(Duration::from_secs(if out.is_terminal() { 1 } else { 10 }));
+    }
+}
+
+/// A store that does not exist yet has no sweeps; a sweep that was named has to be there.
+fn summaries(args: &Args, store: &Path) -> Result<Vec<Summary>> {
+    if args.sweep.is_none() && !Reader::exists(store) {
+        return Ok(Vec::new());
+    }
+    let reader = Reader::open(store)?;
+    let names = match &args.sweep {
+        Some(sweep) => vec![sweep_name(sweep)?],
+        None => reader.sweeps()?.into_iter().map(|sweep| sweep.name).collect(),
+    };
+    names.iter().map(|name| reader.summary(name)).collect()
+}
+
+fn shown(summaries: &[Summary], store: &Path) -> String {
+    if summaries.is_empty() {
+        return format!("no sweeps in {} yet; 'crossover run SWEEP.toml' starts one\n", store.display());
+    }
+    let header =
+        ["sweep", "runs", "done", "running", "interrupted", "to do", "diverged", "failed", "FLOP/s", "time left"];
+    let rows = summaries.iter().map(|one| {
+        let counts = one.counts;
+        let states =
+            [one.runs, counts.done, counts.running, counts.interrupted, counts.to_do, counts.diverged, counts.failed];
+        let mut row = vec![one.sweep.clone()];
+        row.extend(states.map(|count| count.to_string()));
+        row.push(one.flops_per_second.map_or("-".into(), si));
+        row.push(one.seconds_left.map_or("-".into(), duration));
+        row
+    });
+    let mut text = table(&header, &["sweep"], rows) + "\n";
+    for one in summaries {
+        for failure in &one.failures {
+            let attempts = if failure.attempts == 1 { "attempt" } else { "attempts" };
+            // Writing to a String cannot fail.
+            let _ = writeln!(
+                text,
+                "{}: run {} ({}) after {} {attempts}: {}",
+                one.sweep, failure.run, failure.label, failure.attempts, failure.reason
+            );
+        }
+        if one.skipped_lines > 0 {
+            let _ = writeln!(text, "{}: {} lines of event logs could not be read", one.sweep, one.skipped_lines);
+        }
+    }
+    text
+}

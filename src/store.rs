@@ -1,0 +1,149 @@
+//! Everything a sweep leaves behind, in one folder (D3): run folders with event logs and checkpoints, and an SQLite
+//! database that indexes them. The folders are the truth; the database can always be made again.
+//!
+//! ```text
+//! runs/crossover.db            the index: one writer, many readers
+//! runs/sweeps/<name>.json      a sweep's text and members
+//! runs/<id>/run.json           a run's config and costs
+//! runs/<id>/events.jsonl       what happened, appended by the worker
+//! ```
+
+mod export;
+mod ingest;
+mod lock;
+mod points;
+mod query;
+mod record;
+mod register;
+mod schema;
+mod state;
+mod summary;
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::{Connection, TransactionBehavior};
+
+pub use export::Format;
+pub use ingest::{Ingested, Skipped};
+pub use lock::Writer;
+pub use points::{Choice, LeftOut, Points};
+pub use query::{Attempt, Measured, Run, Sweep};
+pub use record::{Member, RunRecord, SweepRecord};
+pub use register::Rebuilt;
+pub use state::State;
+pub use summary::{Counts, Failure, Summary};
+
+use crate::error::{Context, Error, Result, nearest};
+use lock::Lock;
+
+/// A store open for reading; works while another process writes.
+#[derive(Debug)]
+pub struct Reader {
+    dir: PathBuf,
+    connection: Connection,
+}
+
+/// A store open for writing: the only one, held by a lock file until it is dropped.
+#[derive(Debug)]
+pub struct Store {
+    reader: Reader,
+    _lock: Lock,
+}
+
+impl Store {
+    /// Opens the store in `dir`, made if absent.
+    ///
+    /// # Errors
+    /// Another process writes to it; it cannot be written; it is damaged or of a newer version.
+    pub fn open(dir: &Path) -> Result<Store> {
+        let (dir, lock) = Store::lock(dir)?;
+        Store::locked(dir, lock)
+    }
+
+    fn lock(dir: &Path) -> Result<(PathBuf, Lock)> {
+        std::fs::create_dir_all(dir)
+            .context(|| format!("cannot make the store {}", dir.display()))
+            .map_err(|error| error.hint("--store DIR names a folder that you may write to"))?;
+        // Workers are given absolute paths; nothing absolute is kept in the store, so it can be moved.
+        let dir = dir.canonicalize().context(|| format!("cannot open the store {}", dir.display()))?;
+        let lock = Lock::take(&dir)?;
+        Ok((dir, lock))
+    }
+
+    fn locked(dir: PathBuf, lock: Lock) -> Result<Store> {
+        let connection = schema::open(&dir)?;
+        Ok(Store { reader: Reader { dir, connection }, _lock: lock })
+    }
+
+    /// The same store, to read what was written so far.
+    pub fn reader(&self) -> &Reader {
+        &self.reader
+    }
+
+    fn transaction(&mut self) -> Result<rusqlite::Transaction<'_>> {
+        let Reader { dir, connection } = &mut self.reader;
+        connection
+            .transaction_with_behavior(TransactionBehavior::Immediate)
+            .map_err(|error| schema::explain(dir, error))
+    }
+}
+
+impl Reader {
+    /// Whether there is a database in `dir`.
+    pub fn exists(dir: &Path) -> bool {
+        dir.join(schema::FILE).exists()
+    }
+
+    /// # Errors
+    /// There is no store in `dir`, or it cannot be read.
+    pub fn open(dir: &Path) -> Result<Reader> {
+        let connection = schema::open_to_read(dir)?;
+        Ok(Reader { dir: dir.to_path_buf(), connection })
+    }
+
+    /// The folder of a run.
+    pub fn run_folder(&self, id: &str) -> PathBuf {
+        self.dir.join(id)
+    }
+
+    /// The process that writes to this store now: `Some(None)` is one that has not said who it is.
+    pub fn writer(&self) -> Option<Option<Writer>> {
+        Lock::holder(&self.dir)
+    }
+
+    fn explain(&self, error: rusqlite::Error) -> Error {
+        schema::explain(&self.dir, error)
+    }
+
+    /// The key of a sweep.
+    fn sweep_key(&self, name: &str) -> Result<i64> {
+        use rusqlite::OptionalExtension;
+        let found = self
+            .connection
+            .query_row("SELECT key FROM sweeps WHERE name = ?", [name], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.explain(error))?;
+        if let Some(key) = found {
+            return Ok(key);
+        }
+        let names: Vec<String> = self.sweeps()?.into_iter().map(|sweep| sweep.name).collect();
+        let hint = match nearest(name, names.iter().map(String::as_str)) {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if names.is_empty() => "'crossover run SWEEP.toml' registers one".to_string(),
+            None => format!("there are: {}", names.join(", ")),
+        };
+        Err(Error::bad_input(format!("no sweep '{name}' in {}", self.dir.display())).hint(hint))
+    }
+}
+
+/// SQLite's integers have 63 bits and a sign.
+fn integer(what: &str, value: u64) -> Result<i64> {
+    i64::try_from(value).map_err(|_| Error::bad_input(format!("{what} is {value}; the largest is {}", i64::MAX)))
+}
+
+fn now() -> f64 {
+    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,264 @@
+//! What the store knows of sweeps, runs, attempts and metrics.
+
+use std::collections::BTreeMap;
+
+use rusqlite::{OptionalExtension, Row};
+use serde::Serialize;
+
+use super::Reader;
+use super::state::State;
+use crate::error::{Context, Error, Result};
+use crate::event::Outcome;
+use crate::model::{Costs, Io};
+use crate::run::RunConfig;
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Sweep {
+    pub name: String,
+    pub question: Option<String>,
+    pub tuned: Vec<String>,
+    /// The sweep file's text.
+    #[serde(skip)]
+    pub source: String,
+    pub created: f64,
+    pub runs: u64,
+    /// Runs that are done or diverged.
+    pub ended: u64,
+}
+
+/// A run as a member of a sweep, or alone: then `label` is its arch and `cell` is empty.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Run {
+    pub id: String,
+    pub label: String,
+    pub cell: String,
+    #[serde(flatten)]
+    pub state: State,
+    pub config: RunConfig,
+    pub io: Io,
+    pub costs: Costs,
+    pub train_flops: f64,
+    /// Attempts so far.
+    pub attempts: u32,
+}
+
+impl Run {
+    /// The value of a config's key by its name in a sweep file: of the recipe, the model, the task or the run.
+    pub fn setting(&self, key: &str) -> Option<serde_json::Value> {
+        let recipe = serde_json::to_value(&self.config.train).ok()?;
+        let of_run = || match key {
+            "examples" => Some(self.config.examples.into()),
+            "steps" => Some(self.config.steps.into()),
+            _ => None,
+        };
+        let model = || self.config.model.settings.get(key).cloned();
+        let task = || self.config.task.settings.get(key).cloned();
+        recipe.get(key).cloned().or_else(model).or_else(task).or_else(of_run)
+    }
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Attempt {
+    pub attempt: u32,
+    pub started: Option<f64>,
+    pub host: Option<String>,
+    pub device: Option<String>,
+    pub pid: Option<u32>,
+    pub from_step: Option<u64>,
+    pub ended: Option<f64>,
+    pub seconds: Option<f64>,
+    pub examples_per_second: Option<f64>,
+    /// None while it runs, or when it was killed.
+    pub outcome: Option<Outcome>,
+}
+
+/// Values of one run: for each metric, `(step, value)` in order of steps.
+pub type Measured = BTreeMap<String, Vec<(u64, f64)>>;
+
+const RUN: &str = "runs.id, runs.config, runs.io, runs.params, runs.active_params, runs.forward_flops,
+    runs.train_flops, runs.state, runs.step, runs.reason,
+    (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = runs.key)";
+
+impl Reader {
+    /// All sweeps, by name.
+    pub fn sweeps(&self) -> Result<Vec<Sweep>> {
+        self.rows(
+            "SELECT name, question, tuned, source, created, count(runs.key),
+             coalesce(sum(runs.state IN ('done', 'diverged')), 0)
+             FROM sweeps LEFT JOIN sweep_runs ON sweep = sweeps.key LEFT JOIN runs ON runs.key = run
+             GROUP BY sweeps.key ORDER BY name",
+            [],
+            |row| {
+                let tuned: String = row.get(2)?;
+                Ok(Sweep {
+                    name: row.get(0)?,
+                    question: row.get(1)?,
+                    tuned: serde_json::from_str(&tuned).unwrap_or_default(),
+                    source: row.get(3)?,
+                    created: row.get(4)?,
+                    runs: unsigned(row, 5)?,
+                    ended: unsigned(row, 6)?,
+                })
+            },
+        )
+    }
+
+    /// # Errors
+    /// No sweep of this name: the nearest is the hint.
+    pub fn sweep(&self, name: &str) -> Result<Sweep> {
+        self.sweep_key(name)?;
+        let found = self.sweeps()?.into_iter().find(|sweep| sweep.name == name);
+        found.ok_or_else(|| Error::failed(format!("sweep '{name}' has just been removed")))
+    }
+
+    pub(super) fn created(&self, sweep: &str) -> Result<Option<f64>> {
+        self.connection
+            .query_row("SELECT created FROM sweeps WHERE name = ?", [sweep], |row| row.get(0))
+            .optional()
+            .map_err(|error| self.explain(error))
+    }
+
+    /// The runs of a sweep, in the plan's order.
+    pub fn runs(&self, sweep: &str) -> Result<Vec<Run>> {
+        let key = self.sweep_key(sweep)?;
+        let query = format!(
+            "SELECT {RUN}, label, cell FROM sweep_runs JOIN runs ON runs.key = run WHERE sweep = ? ORDER BY position"
+        );
+        self.rows(&query, [key], |row| Ok((raw_run(row)?, row.get(11)?, row.get(12)?)))?
+            .into_iter()
+            .map(|(raw, label, cell)| self.run_from(raw, Some((label, cell))))
+            .collect()
+    }
+
+    /// The run whose id starts with `prefix`.
+    ///
+    /// # Errors
+    /// None does, or several do.
+    pub fn run(&self, prefix: &str) -> Result<Run> {
+        let query = format!("SELECT {RUN} FROM runs WHERE substr(id, 1, ?2) = ?1 ORDER BY id LIMIT 6");
+        let mut found = self.rows(&query, (prefix, prefix.len() as i64), raw_run)?;
+        match found.len() {
+            1 => self.run_from(found.remove(0), None),
+            0 => Err(Error::bad_input(format!("no run '{prefix}' in {}", self.dir.display()))
+                .hint("'crossover status SWEEP --json' lists the runs of a sweep with their ids")),
+            _ => {
+                let ids: Vec<_> = found.iter().map(|raw| raw.id.as_str()).collect();
+                Err(Error::bad_input(format!("'{prefix}' is the beginning of several run ids"))
+                    .hint(format!("type more digits; there are {}", ids.join(", "))))
+            }
+        }
+    }
+
+    /// Sweeps that a run belongs to, by name.
+    pub fn sweeps_of(&self, run: &str) -> Result<Vec<String>> {
+        self.rows(
+            "SELECT DISTINCT name FROM runs JOIN sweep_runs ON run = runs.key JOIN sweeps ON sweeps.key = sweep
+             WHERE id = ? ORDER BY name",
+            [run],
+            |row| row.get(0),
+        )
+    }
+
+    pub fn attempts(&self, run: &str) -> Result<Vec<Attempt>> {
+        self.rows(
+            "SELECT attempt, started, host, device, pid, from_step, ended, seconds, examples_per_second, outcome
+             FROM attempts JOIN runs ON runs.key = run WHERE id = ? ORDER BY attempt",
+            [run],
+            |row| {
+                let outcome: Option<String> = row.get(9)?;
+                Ok(Attempt {
+                    attempt: row.get(0)?,
+                    started: row.get(1)?,
+                    host: row.get(2)?,
+                    device: row.get(3)?,
+                    pid: row.get(4)?,
+                    from_step: row.get::<_, Option<i64>>(5)?.and_then(|step| step.try_into().ok()),
+                    ended: row.get(6)?,
+                    seconds: row.get(7)?,
+                    examples_per_second: row.get(8)?,
+                    outcome: outcome.and_then(|text| serde_json::from_str(&text).ok()),
+                })
+            },
+        )
+    }
+
+    pub fn measured(&self, run: &str) -> Result<Measured> {
+        let rows = self.rows(
+            "SELECT name, metrics.step, value FROM runs JOIN metrics ON run = runs.key
+             JOIN metric_names ON metric_names.key = metric WHERE id = ? ORDER BY metrics.step",
+            [run],
+            |row| Ok((row.get::<_, String>(0)?, unsigned(row, 1)?, row.get::<_, f64>(2)?)),
+        )?;
+        let mut measured = Measured::new();
+        for (name, step, value) in rows {
+            measured.entry(name).or_default().push((step, value));
+        }
+        Ok(measured)
+    }
+
+    /// Lines of the run's log that could not be read.
+    pub fn skipped_lines(&self, run: &str) -> Result<u64> {
+        let rows = self
+            .rows("SELECT skipped FROM logs JOIN runs ON runs.key = run WHERE id = ?", [run], |row| unsigned(row, 0))?;
+        Ok(rows.first().copied().unwrap_or(0))
+    }
+
+    pub(super) fn rows<T>(
+        &self,
+        query: &str,
+        parameters: impl rusqlite::Params,
+        read: impl FnMut(&Row) -> rusqlite::Result<T>,
+    ) -> Result<Vec<T>> {
+        self.connection
+            .prepare_cached(query)
+            .and_then(|mut query| query.query_map(parameters, read)?.collect())
+            .map_err(|error| self.explain(error))
+    }
+
+    fn run_from(&self, raw: RawRun, place: Option<(String, String)>) -> Result<Run> {
+        let damaged = || format!("{}: run {} has a config that this program cannot read", self.dir.display(), raw.id);
+        let config: RunConfig = serde_json::from_str(&raw.config).context(damaged)?;
+        let io = serde_json::from_str(&raw.io).context(damaged)?;
+        let (label, cell) = place.unwrap_or_else(|| (config.model.name.clone(), String::new()));
+        Ok(Run {
+            id: raw.id,
+            label,
+            cell,
+            state: raw.state,
+            config,
+            io,
+            costs: raw.costs,
+            train_flops: raw.train_flops,
+            attempts: raw.attempts,
+        })
+    }
+}
+
+struct RawRun {
+    id: String,
+    config: String,
+    io: String,
+    costs: Costs,
+    train_flops: f64,
+    state: State,
+    attempts: u32,
+}
+
+fn raw_run(row: &Row) -> rusqlite::Result<RawRun> {
+    let word: String = row.get(7)?;
+    Ok(RawRun {
+        id: row.get(0)?,
+        config: row.get(1)?,
+        io: row.get(2)?,
+        costs: Costs { params: unsigned(row, 3)?, active_params: unsigned(row, 4)?, forward_flops: unsigned(row, 5)? },
+        train_flops: row.get(6)?,
+        state: State::from_columns(&word, row.get(8)?, row.get(9)?),
+        attempts: row.get(10)?,
+    })
+}
+
+/// Counts are written from unsigned numbers.
+pub(super) fn unsigned(row: &Row, column: usize) -> rusqlite::Result<u64> {
+    let value: i64 = row.get(column)?;
+    u64::try_from(value).map_err(|_| rusqlite::Error::IntegralValueOutOfRange(column, value))
+}

@@ -1,0 +1,119 @@
+//! Opens `crossover.db`: settings, migrations, and what SQLite's errors mean to a person.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use rusqlite::{Connection, ErrorCode, OpenFlags};
+use rusqlite_migration::{M, Migrations};
+
+use crate::error::{Error, Result};
+
+pub const FILE: &str = "crossover.db";
+/// One a version, never changed once released.
+const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/1-initial.sql"))];
+const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
+const VERSION: i64 = STEPS.len() as i64;
+
+/// Where the database of the store in `dir` is.
+pub(super) fn file(dir: &Path) -> PathBuf {
+    dir.join(FILE)
+}
+
+/// Opens for writing, makes the database if there is none and brings an older one up to date.
+pub(super) fn open(dir: &Path) -> Result<Connection> {
+    let path = file(dir);
+    let open = || {
+        let connection = Connection::open(&path)?;
+        connection.busy_timeout(Duration::from_secs(30))?;
+        // WAL lets readers work meanwhile. NORMAL may lose the last transactions in a power cut, never a part of one;
+        // offset and rows go together, so the logs are then read again from there.
+        connection.pragma_update(None, "journal_mode", "WAL")?;
+        connection.pragma_update(None, "synchronous", "NORMAL")?;
+        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+        connection.pragma_update(None, "cache_size", -65_536)?;
+        Ok(connection)
+    };
+    let mut connection = open().map_err(|error| explain(dir, error))?;
+    if version(dir, &connection)? > VERSION {
+        return Err(newer(dir, &connection));
+    }
+    MIGRATIONS.to_latest(&mut connection).map_err(|error| match error {
+        rusqlite_migration::Error::RusqliteError { err, .. } => explain(dir, err),
+        other => Error::failed(format!("cannot bring {} up to date: {other}", path.display())),
+    })?;
+    Ok(connection)
+}
+
+/// Opens for reading alone; works while an orchestrator writes.
+pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
+    let path = file(dir);
+    if !path.try_exists().map_err(|error| Error::failed(format!("cannot read {}: {error}", dir.display())))? {
+        return Err(Error::bad_input(format!("{} holds no store: {FILE} is not there", dir.display()))
+            .hint("'crossover run SWEEP.toml' makes one, 'crossover ingest --rebuild' makes it again from run folders, --store names another"));
+    }
+    let connection =
+        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
+            .and_then(|connection| connection.busy_timeout(Duration::from_secs(30)).map(|()| connection))
+            .map_err(|error| explain(dir, error))?;
+    match version(dir, &connection)? {
+        VERSION => Ok(connection),
+        older if older < VERSION => Err(Error::failed(format!(
+            "{} is of an older version (schema {older}, this program reads {VERSION})",
+            path.display()
+        ))
+        .hint("'crossover ingest' brings it up to date")),
+        _ => Err(newer(dir, &connection)),
+    }
+}
+
+fn version(dir: &Path, connection: &Connection) -> Result<i64> {
+    connection.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(|error| explain(dir, error))
+}
+
+fn newer(dir: &Path, connection: &Connection) -> Error {
+    let found = version(dir, connection).unwrap_or(-1);
+    Error::failed(format!(
+        "{} was written by a newer crossover (schema {found}, this program knows up to {VERSION})",
+        file(dir).display()
+    ))
+    .hint("use that newer version, or another store: --store DIR")
+}
+
+/// What an SQLite error on the store in `dir` means, and what to do about it.
+pub(super) fn explain(dir: &Path, error: rusqlite::Error) -> Error {
+    let path = file(dir);
+    let shown = path.display();
+    match error.sqlite_error_code() {
+        Some(ErrorCode::DiskFull) => Error::failed(format!("cannot write {shown}: the disk is full"))
+            .hint("free some space and run the same command again: it goes on where it stopped"),
+        Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
+            Error::failed(format!("cannot open {shown}: {error}"))
+                .hint(format!("look at the owner and the permissions of {} (ls -la {0})", dir.display()))
+        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
+            Error::failed(format!("{shown} is damaged: {error}"))
+                .hint("'crossover ingest --rebuild' makes it again from the run folders, which hold everything")
+        }
+        Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
+            Error::failed(format!("{shown} is locked by another program: {error}"))
+                .hint("close other programs that have it open, for example an sqlite3 shell in a transaction")
+        }
+        Some(ErrorCode::SystemIoFailure) => Error::failed(format!("cannot read or write {shown}: {error}"))
+            .hint(format!("is the disk full (df -h {0}), or the folder gone (ls {0})?", dir.display())),
+        _ => Error::failed(format!("{shown}: {error}")),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn migrations_are_valid_and_counted() {
+        MIGRATIONS.validate().unwrap();
+        let mut connection = Connection::open_in_memory().unwrap();
+        MIGRATIONS.to_latest(&mut connection).unwrap();
+        let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
+        assert_eq!(version, VERSION);
+    }
+}

@@ -1,0 +1,309 @@
+//! The store against its promises: exactly once, rebuilt equal, one writer, honest points.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::Path;
+
+use serde_json::json;
+
+use super::*;
+use crate::event::{Event, EventLog, Outcome};
+use crate::model::{Costs, Io};
+use crate::plan::{Plan, Planned};
+use crate::run::{Named, Recipe, RunConfig, Schedule};
+use crate::units::Flops;
+
+/// `archs x examples x lrs x seeds`, as the planner would expand them.
+fn plan(archs: &[&str], examples: &[u64], lrs: &[f64], seeds: &[u64]) -> Plan {
+    let mut runs = Vec::new();
+    for &arch in archs {
+        for &examples in examples {
+            for &lr in lrs {
+                runs.extend(seeds.iter().map(|&seed| planned(arch, examples, lr, seed)));
+            }
+        }
+    }
+    Plan {
+        sweep: "small".into(),
+        question: Some("Does it hold?".into()),
+        source: "name = \"small\"\n".into(),
+        tuned: if lrs.len() > 1 { vec!["lr".into()] } else { vec![] },
+        runs,
+        dropped: vec![],
+    }
+}
+
+fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
+    let named = |name: &str| Named { name: name.into(), settings: BTreeMap::from([("width".into(), json!(8))]) };
+    let train = Recipe {
+        batch: 16,
+        lr,
+        weight_decay: 1e-4,
+        beta1: 0.9,
+        beta2: 0.999,
+        epsilon: 1e-8,
+        clip: Some(1.0),
+        warmup: 0,
+        schedule: Schedule::Cosine,
+        evals: 4,
+    };
+    let config = RunConfig { model: named(arch), task: named("mnist1d"), examples, steps: 20, train, seed };
+    Planned {
+        id: config.id(),
+        label: arch.into(),
+        cell: format!("{arch} {examples}"),
+        config,
+        io: Io { channels: 1, height: 1, width: 40, classes: 10 },
+        costs: Costs { params: 100, active_params: 100, forward_flops: 200 },
+        train_flops: Flops(3 * 200 * 16 * 20),
+    }
+}
+
+fn start(attempt: u32) -> Event {
+    Event::Start { attempt, time: 1.0, host: "here".into(), device: "cpu".into(), pid: 7, from_step: 0 }
+}
+
+fn end(attempt: u32, outcome: Outcome) -> Event {
+    Event::End { attempt, time: 2.0, seconds: 1.0, examples_per_second: 320.0, outcome }
+}
+
+fn metrics(step: u64, values: &[(&str, f64)]) -> Event {
+    Event::Metrics { step, values: values.iter().map(|(name, value)| (name.to_string(), *value)).collect() }
+}
+
+fn write(dir: &Path, run: &str, events: &[Event]) {
+    let mut log = EventLog::open(&dir.join(run)).unwrap();
+    events.iter().for_each(|event| log.append(event).unwrap());
+}
+
+/// A run that ended with these losses.
+fn finish(dir: &Path, run: &str, val_loss: f64, test_loss: f64) {
+    let values = [("val_loss", val_loss), ("test_loss", test_loss)];
+    write(dir, run, &[start(1), metrics(10, &[("val_loss", 9.0)]), metrics(20, &values), end(1, Outcome::Done)]);
+}
+
+fn export(reader: &Reader, format: Format) -> String {
+    let mut bytes = Vec::new();
+    reader.export("small", format, &mut bytes).unwrap();
+    String::from_utf8(bytes).unwrap()
+}
+
+fn append(path: &Path, bytes: &[u8]) {
+    std::fs::OpenOptions::new().append(true).create(true).open(path).unwrap().write_all(bytes).unwrap();
+}
+
+#[test]
+fn a_line_is_taken_once_and_a_half_written_one_waits() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    let line = serde_json::to_vec(&metrics(5, &[("val_loss", 0.25), ("val_error", 0.5)])).unwrap();
+    let log = dir.path().join(id).join(EventLog::FILE);
+    append(&log, &line[..20]);
+    assert_eq!(store.ingest().unwrap().lines, 0);
+    append(&log, &line[20..]);
+    assert_eq!(store.ingest().unwrap().lines, 0);
+    append(&log, b"\n");
+    assert_eq!(store.ingest().unwrap().rows, 2);
+    assert_eq!(store.ingest().unwrap().lines, 0);
+    // A resumed run says step 5 again: the first value stays.
+    append(&log, b"{\"event\":\"metrics\",\"step\":5,\"values\":{\"val_loss\":7.0}}\n");
+    store.ingest().unwrap();
+    let measured = store.reader().measured(id).unwrap();
+    assert_eq!(measured["val_loss"], [(5, 0.25)]);
+    assert_eq!(measured["val_error"], [(5, 0.5)]);
+}
+
+#[test]
+fn lines_that_are_no_events_are_counted_and_named() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    let log = dir.path().join(id).join(EventLog::FILE);
+    write(dir.path(), id, &[start(1)]);
+    append(&log, b"\0\0\0\0\n{\"event\":\"metrics\",\"step\":-1,\"values\":{}}\n{\"event\":\"metrics\",\"step\":1,\"values\":{\"a\":1e999}}\n");
+    write(dir.path(), id, &[metrics(20, &[("val_loss", 0.5)]), end(1, Outcome::Done)]);
+    let ingested = store.ingest().unwrap();
+    let lines: Vec<u64> = ingested.skipped.iter().map(|skipped| skipped.line).collect();
+    assert_eq!((ingested.lines, lines), (6, vec![2, 3, 4]));
+    assert_eq!(ingested.skipped[0].file, store.reader().run_folder(id).join(EventLog::FILE));
+    assert_eq!(store.reader().skipped_lines(id).unwrap(), 3);
+    assert_eq!(store.reader().summary("small").unwrap().skipped_lines, 3);
+    assert_eq!(store.reader().run(id).unwrap().state, State::Done);
+}
+
+#[test]
+fn a_shortened_log_is_told_and_read_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    write(dir.path(), id, &[start(1), metrics(5, &[("val_loss", 0.25)]), metrics(10, &[("val_loss", 0.125)])]);
+    store.ingest().unwrap();
+    let log = dir.path().join(id).join(EventLog::FILE);
+    std::fs::write(&log, "").unwrap();
+    write(dir.path(), id, &[start(2), metrics(20, &[("val_loss", 0.0625)]), end(2, Outcome::Done)]);
+    let ingested = store.ingest().unwrap();
+    assert!(ingested.skipped[0].reason.contains("the log was changed"), "{:?}", ingested.skipped);
+    assert_eq!(store.reader().measured(id).unwrap()["val_loss"], [(5, 0.25), (10, 0.125), (20, 0.0625)]);
+    assert_eq!(store.reader().run(id).unwrap().state, State::Done);
+}
+
+#[test]
+fn a_log_of_several_transactions_and_a_very_long_line_are_read_whole() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    let long = Outcome::Failed { reason: "x".repeat(3 << 20) };
+    write(dir.path(), id, &[start(1), end(1, long), start(2)]);
+    let lines: Vec<u8> = (0..600_000u64)
+        .flat_map(|step| {
+            format!("{{\"event\":\"metrics\",\"step\":{step},\"values\":{{\"train_loss\":{step}.5}}}}\n").into_bytes()
+        })
+        .collect();
+    assert!(lines.len() > 32 << 20);
+    append(&dir.path().join(id).join(EventLog::FILE), &lines);
+    let ingested = store.ingest().unwrap();
+    assert_eq!((ingested.rows, ingested.skipped.len()), (600_000, 0));
+    let measured = store.reader().measured(id).unwrap();
+    assert!(measured["train_loss"].iter().enumerate().all(|(at, &value)| value == (at as u64, at as f64 + 0.5)));
+    assert_eq!(store.reader().attempts(id).unwrap().len(), 2);
+}
+
+#[test]
+fn a_rebuilt_database_exports_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet", "vit"], &[100, 1000], &[1e-3, 3e-3], &[0, 1]);
+    store.register(&plan).unwrap();
+    for (at, run) in plan.runs.iter().enumerate().skip(2) {
+        finish(dir.path(), &run.id, 1.0 / (at as f64 + 1.0), 1.1 / (at as f64 + 1.0));
+    }
+    write(dir.path(), &plan.runs[0].id, &[start(1), end(1, Outcome::Diverged { step: 3 })]);
+    store.ingest().unwrap();
+    let before = [export(store.reader(), Format::Csv), export(store.reader(), Format::Json)];
+    let summary = store.reader().summary("small").unwrap();
+    let created = store.reader().sweep("small").unwrap().created;
+    drop(store);
+    std::fs::remove_file(dir.path().join("crossover.db")).unwrap();
+    let (store, rebuilt) = Store::rebuild(dir.path()).unwrap();
+    assert_eq!((rebuilt.sweeps, rebuilt.runs, rebuilt.damaged.len()), (1, 16, 0));
+    assert_eq!([export(store.reader(), Format::Csv), export(store.reader(), Format::Json)], before);
+    assert_eq!(store.reader().summary("small").unwrap(), summary);
+    assert_eq!(store.reader().sweep("small").unwrap().created, created);
+    assert_eq!(before[0].lines().count(), 1 + 2 + 14 * 3);
+}
+
+#[test]
+fn registering_again_keeps_results_and_follows_the_file() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let first = plan(&["convnet"], &[100, 1000], &[1e-3], &[0]);
+    store.register(&first).unwrap();
+    finish(dir.path(), &first.runs[0].id, 0.5, 0.6);
+    store.ingest().unwrap();
+    let second = plan(&["convnet", "vit"], &[100], &[1e-3], &[0]);
+    store.register(&second).unwrap();
+    let runs = store.reader().runs("small").unwrap();
+    let ids: Vec<_> = runs.iter().map(|run| &run.id).collect();
+    assert_eq!(ids, second.runs.iter().map(|run| &run.id).collect::<Vec<_>>());
+    assert_eq!([&runs[0].state, &runs[1].state], [&State::Done, &State::ToDo]);
+    assert_eq!(store.reader().run(&first.runs[1].id[..8]).unwrap().state, State::ToDo);
+}
+
+#[test]
+fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-4, 1e-3, 1e-2], &[0, 1]);
+    store.register(&plan).unwrap();
+    // 1e-3 has the lowest mean validation loss (0.55); 1e-2 has the lowest single one, and the lowest test loss.
+    let losses = [(0.9, 1.0), (0.9, 1.0), (0.5, 2.0), (0.6, 2.1), (0.1, 0.1), (1.2, 0.1)];
+    for (run, (val, test)) in plan.runs.iter().zip(losses) {
+        finish(dir.path(), &run.id, val, test);
+    }
+    store.ingest().unwrap();
+    let found = store.reader().points("small", "test_loss", None).unwrap();
+    let values: Vec<_> = found.points.iter().map(|point| (point.source.as_str(), point.value, point.seed)).collect();
+    assert_eq!(values, [(plan.runs[2].id.as_str(), 2.0, Some(0)), (plan.runs[3].id.as_str(), 2.1, Some(1))]);
+    assert_eq!(found.points[0].data, Some(100.0));
+    assert_eq!(found.points[0].compute, Some(192_000.0));
+    assert_eq!((found.choices[0].val_loss, found.choices[0].at_edge.len()), (0.55, 0));
+    assert_eq!(found.choices[0].tuned, BTreeMap::from([("lr".to_string(), json!(1e-3))]));
+    assert!(found.left_out.is_empty());
+    let unknown = store.reader().points("small", "tset_loss", None).unwrap_err();
+    assert!(unknown.hint.unwrap().contains("'test_loss'"));
+}
+
+#[test]
+fn an_edge_is_flagged_a_diverged_seed_is_no_luck_and_unfinished_cells_wait() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet", "vit"], &[100], &[1e-3, 1e-2], &[0, 1]);
+    store.register(&plan).unwrap();
+    finish(dir.path(), &plan.runs[0].id, 0.5, 0.5);
+    finish(dir.path(), &plan.runs[1].id, 0.5, 0.5);
+    finish(dir.path(), &plan.runs[2].id, 0.1, 0.1);
+    write(dir.path(), &plan.runs[3].id, &[start(1), end(1, Outcome::Diverged { step: 4 })]);
+    finish(dir.path(), &plan.runs[4].id, 0.1, 0.1);
+    store.ingest().unwrap();
+    let found = store.reader().points("small", "test_loss", None).unwrap();
+    assert_eq!(found.choices.len(), 1);
+    assert_eq!(found.choices[0].tuned["lr"], json!(1e-3));
+    assert_eq!(found.choices[0].at_edge, ["lr"]);
+    assert_eq!(found.points.len(), 2);
+    assert_eq!(found.left_out[0].reason, "3 of its 4 runs have not ended");
+}
+
+#[test]
+fn readers_work_while_a_writer_holds_the_store() {
+    let dir = tempfile::tempdir().unwrap();
+    assert!(Reader::open(dir.path()).unwrap_err().message.contains("holds no store"));
+    let mut store = Store::open(dir.path()).unwrap();
+    store.register(&plan(&["convnet"], &[100], &[1e-3], &[0])).unwrap();
+    let refused = Store::open(dir.path()).unwrap_err();
+    assert!(refused.message.contains("another crossover writes to"), "{refused}");
+    let reader = Reader::open(dir.path()).unwrap();
+    assert_eq!(reader.summary("small").unwrap().counts.to_do, 1);
+    assert!(reader.writer().is_some());
+    assert!(reader.sweep("smal").unwrap_err().hint.unwrap().contains("'small'"));
+}
+
+#[test]
+fn a_newer_or_a_damaged_database_is_refused_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let store = Store::open(dir.path()).unwrap();
+    store.reader.connection.pragma_update(None, "user_version", 99).unwrap();
+    drop(store);
+    for error in [Store::open(dir.path()).unwrap_err(), Reader::open(dir.path()).unwrap_err()] {
+        assert!(error.message.contains("newer crossover (schema 99"), "{error}");
+    }
+    std::fs::write(dir.path().join("crossover.db"), "this is not a database, whatever its name says").unwrap();
+    let damaged = Store::open(dir.path()).unwrap_err();
+    assert!(damaged.message.contains("damaged"), "{damaged}");
+    assert!(damaged.hint.unwrap().contains("--rebuild"));
+    Store::rebuild(dir.path()).unwrap();
+}
+
+#[test]
+fn a_full_disk_is_called_by_its_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    // SQLite's own limit gives the error code of a full disk.
+    store.reader.connection.pragma_update(None, "max_page_count", 20).unwrap();
+    let steps: Vec<Event> = (0..20_000).map(|step| metrics(step, &[("val_loss", 0.5)])).collect();
+    write(dir.path(), &plan.runs[0].id, &steps);
+    let full = store.ingest().unwrap_err();
+    assert!(full.message.contains("the disk is full"), "{full}");
+    store.reader.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
+    assert_eq!(store.ingest().unwrap().rows, 20_000);
+}
