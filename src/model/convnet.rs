@@ -249,7 +249,7 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{BatchNorm, Conv, Linear};
+    use crate::model::layers::{BatchNorm, Conv, Linear, channels_last};
     use crate::model::layout::Builder;
     use crate::model::network::Forward;
     use crate::model::pass::Pass;
@@ -280,7 +280,9 @@ mod network {
         fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
             let size = images.size(); // [R, B, C, H, W]
             let x = images.transpose(0, 1).reshape([size[1], -1, size[3], size[4]]); // [B, R*C, H, W]
-            let mut x = self.stem.forward(pass, &x).relu();
+            let x = self.stem.conv.forward(pass, &channels_last(pass, &x));
+            // Again, for grey images: with one channel there is no telling.
+            let mut x = self.stem.norm.forward(pass, &channels_last(pass, &x)).relu();
             if let Some(signal) = self.pooled {
                 let kernel = signal.kernel(3).map(|side| side as i64);
                 x = x.max_pool2d(kernel, signal.stride(2), kernel.map(|side| side / 2), [1, 1], false);
