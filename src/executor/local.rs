@@ -330,10 +330,10 @@ impl Local<'_> {
         self.workers.iter_mut().flatten().for_each(|worker| worker.process.ask_to_stop());
         while self.workers.iter().any(Option::is_some) && since.elapsed() < STOP_WITHIN {
             match happened.recv_timeout(TICK) {
-                Ok(Happened::Heard(slot, serial, FromWorker::Closed)) => {
-                    if self.workers[slot].as_ref().is_some_and(|worker| worker.serial == serial) {
-                        self.workers[slot] = None;
-                    }
+                Ok(Happened::Heard(slot, serial, FromWorker::Closed))
+                    if self.workers[slot].as_ref().is_some_and(|worker| worker.serial == serial) =>
+                {
+                    self.workers[slot] = None;
                 }
                 Ok(Happened::Signalled) => break,
                 _ => {}

@@ -106,7 +106,7 @@ fn results_are_the_same_however_often_a_sweep_is_interrupted() {
 #[test]
 fn a_finished_sweep_trains_nothing_again() {
     let dir = Workdir::new();
-    let sweep = SWEEP.replace("steps = 400", "steps = 5").replace("seed = [0, 1]", "");
+    let sweep = SWEEP.replace("steps = 400", "steps = 40").replace("seed = [0, 1]", "");
     dir.write("small.toml", &sweep).stdout(&["run", "small.toml"]);
     let before = export(&dir);
     let output =
