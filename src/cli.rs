@@ -143,6 +143,7 @@ fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> 
 }
 
 pub fn run(cli: Cli) -> Result<ExitCode> {
+    end_with_the_reader();
     let store = cli.store.as_path();
     match &cli.command {
         Command::Plan(args) => plan::run(args)?,
@@ -161,6 +162,14 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         }
     }
     Ok(ExitCode::SUCCESS)
+}
+
+/// A reader of stdout that has seen enough (`head`, `less`) ends the program in silence, as it ends other tools; the
+/// executor, which has workers to talk to, turns that off.
+fn end_with_the_reader() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: the default disposition runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigDfl) };
 }
 
 /// `error: …` and `hint: …` on stderr, coloured on a terminal unless NO_COLOR is set.

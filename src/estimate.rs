@@ -2,7 +2,7 @@
 //! this program needs no libtorch), cached, and interpolated between the sizes of an arch.
 
 use std::collections::BTreeMap;
-use std::io::Write;
+use std::io::{Seek, Write};
 use std::path::PathBuf;
 use std::process::{Command, Stdio};
 
@@ -156,13 +156,12 @@ impl Timings {
 fn ask_worker(shapes: &[Shape]) -> Result<Vec<f64>> {
     let worker = worker::program()?;
     let failed = || format!("cannot time training steps with {}", worker.display());
-    let mut child =
-        Command::new(&worker).arg("measure").stdin(Stdio::piped()).stdout(Stdio::piped()).spawn().context(failed)?;
-    let question = serde_json::to_vec(shapes).context(failed)?;
-    if let Some(mut stdin) = child.stdin.take() {
-        stdin.write_all(&question).context(failed)?;
-    }
-    let output = child.wait_with_output().context(failed)?;
+    // A file, not a pipe: a worker that dies early cannot end this program with a broken pipe.
+    let mut question = tempfile::tempfile().context(failed)?;
+    question.write_all(&serde_json::to_vec(shapes).context(failed)?).context(failed)?;
+    question.rewind().context(failed)?;
+    let output =
+        Command::new(&worker).arg("measure").stdin(question).stderr(Stdio::inherit()).output().context(failed)?;
     if !output.status.success() {
         return Err(Error::failed(format!("{}: it ended with {}", failed(), output.status))
             .hint("'crossover plan --no-time' plans without an estimate"));

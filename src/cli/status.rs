@@ -15,7 +15,7 @@ use crate::units::{duration, si};
 #[command(after_help = "Examples:
   crossover status
   crossover status quickstart --watch
-  crossover status quickstart --json | jq .counts")]
+  crossover status quickstart --json | jq '.[0].counts'")]
 pub struct Args {
     /// A sweep's name or file [default: all sweeps of the store]
     #[arg(value_name = "SWEEP")]

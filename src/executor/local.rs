@@ -60,6 +60,7 @@ struct Local<'a> {
 /// Does the decision's jobs. Whatever happens, no worker is left when it returns.
 pub(super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Observer) -> Result<Tally> {
     let program = worker::program()?;
+    outlive_lost_pipes();
     let (events, happened) = mpsc::channel();
     let signals = listen_to_signals(events.clone())?;
     let mut local = Local {
@@ -92,6 +93,13 @@ fn listen_to_signals(events: Sender<Happened>) -> Result<Handle> {
         }
     });
     Ok(handle)
+}
+
+/// From here on, writing to a worker that died is an error to handle, not the end of this program.
+fn outlive_lost_pipes() {
+    use nix::sys::signal::{SigHandler, Signal, signal};
+    // SAFETY: ignoring a signal runs no code of ours.
+    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
 }
 
 /// From here on Ctrl-C ends this program again.
