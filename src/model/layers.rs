@@ -11,6 +11,6 @@ mod patches;
 pub use attention::Attention;
 pub use constant::Constant;
 pub use conv::{Conv, channels_last};
-pub use linear::{Linear, Mlp};
+pub use linear::{Linear, Mlp, TokenMlp};
 pub use norm::{BatchNorm, LayerNorm};
 pub use patches::{PatchEmbed, sincos_2d};

@@ -82,21 +82,7 @@ impl Config for Vit {
     /// timm: params p²cd + d + Td + d + L(12d² + 13d) + 2d + (d+1)K, MACs Np²cd + L(12Td² + 2T²d) + dK, with an MLP
     /// ratio of 4, a class token and a learned position code.
     fn costs(&self, io: Io) -> Result<Costs> {
-        let grid = self.grid(io)?;
-        let (d, n) = (self.width, grid.tokens());
-        let t = n + self.class_tokens();
-        let mut tally = Tally::default();
-        tally.linear(n, io.channels * grid.patch[0] * grid.patch[1], d);
-        tally.params(self.class_tokens() * d);
-        if self.position == Position::Learned {
-            tally.params(t * d);
-        }
-        for _ in 0..self.depth {
-            self.block_costs(&mut tally, t);
-        }
-        tally.norm(d);
-        tally.linear(1, d, io.classes);
-        Ok(tally.costs())
+        self.costs_with(io, &|tally, _, tokens| self.mlp_costs(tally, tokens))
     }
 
     /// Width and depth grow together: ViT-B is 12 deep at width 768, and small ones on small images are a few deep.
@@ -173,20 +159,47 @@ impl Vit {
         u64::from(self.pool == Pool::Cls)
     }
 
-    fn hidden(&self) -> u64 {
+    pub(super) fn hidden(&self) -> u64 {
         (self.width as f64 * self.mlp_ratio) as u64
     }
 
-    fn block_costs(&self, tally: &mut Tally, tokens: u64) {
+    /// T, the class token among them.
+    pub(super) fn tokens(&self, io: Io) -> Result<u64> {
+        Ok(self.grid(io)?.tokens() + self.class_tokens())
+    }
+
+    /// The whole model's costs where `mlp` adds those of block i's MLP: (tally, i, tokens).
+    pub(super) fn costs_with(&self, io: Io, mlp: &dyn Fn(&mut Tally, u64, u64)) -> Result<Costs> {
+        let grid = self.grid(io)?;
+        let (d, n, t) = (self.width, grid.tokens(), self.tokens(io)?);
+        let mut tally = Tally::default();
+        tally.linear(n, io.channels * grid.patch[0] * grid.patch[1], d);
+        tally.params(self.class_tokens() * d);
+        if self.position == Position::Learned {
+            tally.params(t * d);
+        }
+        for block in 0..self.depth {
+            self.attention_costs(&mut tally, t);
+            tally.norm(d);
+            mlp(&mut tally, block, t);
+        }
+        tally.norm(d);
+        tally.linear(1, d, io.classes);
+        Ok(tally.costs())
+    }
+
+    fn attention_costs(&self, tally: &mut Tally, tokens: u64) {
         let d = self.width;
         tally.norm(d);
         tally.linear(tokens, d, 3 * d);
         tally.product(tokens, d, tokens); // q k'
         tally.product(tokens, tokens, d); // weights times v
         tally.linear(tokens, d, d);
-        tally.norm(d);
-        tally.linear(tokens, d, self.hidden());
-        tally.linear(tokens, self.hidden(), d);
+    }
+
+    pub(super) fn mlp_costs(&self, tally: &mut Tally, tokens: u64) {
+        tally.linear(tokens, self.width, self.hidden());
+        tally.linear(tokens, self.hidden(), self.width);
     }
 }
 
@@ -196,11 +209,14 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, sincos_2d};
+    use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, TokenMlp, sincos_2d};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;
     use tch::Tensor;
+
+    /// Builds the MLP of a block: (builder, index of the block, name).
+    pub type BuildMlp<'a> = dyn Fn(&mut Builder, u64, &str) -> Box<dyn TokenMlp> + 'a;
 
     pub struct Net {
         embed: PatchEmbed,
@@ -216,9 +232,15 @@ mod network {
 
     impl Net {
         pub fn new(b: &mut Builder, config: &Vit, io: Io) -> Result<Self> {
+            let (width, hidden) = (config.width as i64, config.hidden() as i64);
+            Self::with(b, config, io, &|b, _, name| Box::new(Mlp::new(b, name, width, hidden)))
+        }
+
+        /// With the MLP of block i as `mlp` builds it: (builder, i, name).
+        pub fn with(b: &mut Builder, config: &Vit, io: Io, mlp: &BuildMlp) -> Result<Self> {
             let grid = config.grid(io)?;
             let width = config.width as i64;
-            let tokens = (grid.tokens() + config.class_tokens()) as i64;
+            let tokens = config.tokens(io)? as i64;
             let class = (config.pool == Pool::Cls)
                 .then(|| b.undecayed("cls_token", &[1, 1, width], Init::Normal { std: 1e-6 }));
             let learned = (config.position == Position::Learned)
@@ -230,7 +252,7 @@ mod network {
             });
             let patch = grid.patch.map(|side| side as i64);
             let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, patch, width);
-            let blocks = (0..config.depth).map(|i| Block::new(b, &format!("blocks.{i}"), config)).collect();
+            let blocks = (0..config.depth).map(|i| Block::new(b, i, config, mlp)).collect();
             // timm's names: the norm after a mean is fc_norm.
             let norm = LayerNorm::new(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" }, width);
             let head = Linear::normal(b, "head", width, io.classes as i64);
@@ -268,23 +290,24 @@ mod network {
         norm1: LayerNorm,
         attention: Attention,
         norm2: LayerNorm,
-        mlp: Mlp,
+        mlp: Box<dyn TokenMlp>,
     }
 
     impl Block {
-        fn new(b: &mut Builder, name: &str, config: &Vit) -> Self {
-            let width = config.width as i64;
+        fn new(b: &mut Builder, index: u64, config: &Vit, mlp: &BuildMlp) -> Self {
+            let (name, width) = (format!("blocks.{index}"), config.width as i64);
             Self {
                 norm1: LayerNorm::new(b, &format!("{name}.norm1"), width),
                 attention: Attention::new(b, &format!("{name}.attn"), width, config.heads as i64),
                 norm2: LayerNorm::new(b, &format!("{name}.norm2"), width),
-                mlp: Mlp::new(b, &format!("{name}.mlp"), width, config.hidden() as i64),
+                mlp: mlp(b, index, &format!("{name}.mlp")),
             }
         }
 
-        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+        fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
             let x = x + self.attention.forward(pass, &self.norm1.forward(pass, x));
-            &x + self.mlp.forward(pass, &self.norm2.forward(pass, &x))
+            let y = self.norm2.forward(pass, &x);
+            x + self.mlp.forward(pass, &y)
         }
     }
 }
