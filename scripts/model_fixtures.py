@@ -24,9 +24,24 @@ timm.layers.set_fused_attn(False)
 OUT = pathlib.Path(__file__).parent.parent / "worker/tests/model/fixtures"
 
 
-def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, flat=False):
-    """torchvision's ResNet at another width, number of stages and stem."""
-    kind = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}[block]
+class PlainBlock(torch.nn.Module):
+    """One convolution of He et al. 2016's plain networks, with the names of torchvision's blocks."""
+
+    expansion = 1
+
+    def __init__(self, inplanes, planes, stride=1, *_, **__):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+        self.bn1 = torch.nn.BatchNorm2d(planes)
+
+    def forward(self, x):
+        return self.bn1(self.conv1(x)).relu()
+
+
+def resnet(width, depths, block="basic", stem="small", padding="zeros", channels=3, classes=10, flat=False):
+    """torchvision's ResNet at another width, number of stages, stem and padding."""
+    resnet = torchvision.models.resnet
+    kind = {"basic": resnet.BasicBlock, "bottleneck": resnet.Bottleneck, "plain": PlainBlock}[block]
     model = torchvision.models.resnet.ResNet(kind, [1, 1, 1, 1], num_classes=classes)
     model.inplanes = width
     if stem == "small":
@@ -41,12 +56,36 @@ def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, f
             layer = model._make_layer(kind, width << stage, depths[stage], stride=1 if stage == 0 else 2)
         setattr(model, f"layer{stage + 1}", layer)
     model.fc = torch.nn.Linear(model.inplanes, classes)
+    if padding == "circular":
+        circle(model)
+        if stem == "large":
+            model.maxpool = torch.nn.Sequential(torch.nn.CircularPad2d(1), torch.nn.MaxPool2d(3, 2))
     if flat:  # one-row images: kernels one pixel high
         for module in model.modules():
             if isinstance(module, torch.nn.Conv2d):
                 k, s = module.kernel_size[1], module.stride[1]
                 module.kernel_size, module.stride, module.padding = (1, k), (1, s), (0, k // 2)
                 module.weight = torch.nn.Parameter(module.weight[:, :, k // 2 : k // 2 + 1].clone())
+    return model
+
+
+def circle(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.padding_mode = "circular"
+
+
+def convnext(width, depths, stem="small", padding="zeros", channels=3, classes=10):
+    """timm's ConvNeXt at another width, number of stages, stem and padding."""
+    widths = [width << stage for stage in range(4)]
+    model = timm.models.convnext.ConvNeXt(channels, classes, depths=(depths + [1] * 4)[:4], dims=widths)
+    model.stages = model.stages[: len(depths)]
+    last = widths[len(depths) - 1]
+    model.head = timm.layers.NormMlpClassifierHead(last, classes, norm_layer=timm.layers.LayerNorm2d)
+    if stem == "small":
+        model.stem[0] = torch.nn.Conv2d(channels, width, 3, 1, 1)
+    if padding == "circular":
+        circle(model)
     return model
 
 
@@ -116,6 +155,21 @@ def cases():
     yield case("convnet-large-stem", "convnet", keys, (3, 33, 40, 7), resnet(**keys, classes=7), batch=2)
     keys = dict(width=4, depths=[1, 1, 1])
     yield case("convnet-signal", "convnet", keys, (1, 1, 40, 10), resnet(**keys, channels=1, flat=True))
+    keys = dict(width=4, depths=[2, 1], block="plain")
+    yield case("convnet-plain", "convnet", keys, (3, 9, 8, 10), resnet(**keys))
+    keys = dict(width=3, depths=[1, 1], block="plain", stem="large", padding="circular")
+    yield case("convnet-circular", "convnet", keys, (1, 15, 18, 5), resnet(**keys, channels=1, classes=5))
+    keys = dict(width=4, depths=[1, 1], padding="circular")
+    yield case("convnet-circular-residual", "convnet", keys, (3, 9, 8, 10), resnet(**keys))
+    keys = dict(width=4, depths=[1, 2])
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-small-stem", "convnet", named, (1, 9, 12, 5), convnext(**keys, channels=1, classes=5))
+    keys = dict(width=4, depths=[1, 1], stem="large")
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-large-stem", "convnet", named, (3, 18, 16, 10), convnext(**keys))
+    keys = dict(width=4, depths=[1], padding="circular")
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-circular", "convnet", named, (3, 6, 5, 7), convnext(**keys, classes=7))
     keys = dict(width=12, depth=2, heads=3, patch=4)
     yield case("vit-cls", "vit", keys, (3, 8, 12, 10), vit((8, 12), **keys))
     keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", position="none", mlp_ratio=2.5)

@@ -21,6 +21,7 @@ pub mod tally;
 pub mod vit;
 #[cfg(torch)]
 pub mod weights;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 
@@ -85,6 +86,11 @@ pub fn resolve(name: &str, size: Option<&str>, given: &Settings) -> Result<Named
 /// Costs of a resolved config on this input. Refuses what does not fit together (a patch that does not divide the image).
 pub fn costs(model: &Named, io: Io) -> Result<Costs> {
     (arch(&model.name)?.costs)(&model.settings, io)
+}
+
+/// Sides of the part of the image that one value of the model's last map sees; none where there is no such bound.
+pub fn receptive_field(model: &Named, io: Io) -> Result<Option<[u64; 2]>> {
+    (arch(&model.name)?.receptive_field)(&model.settings, io)
 }
 
 /// The config nearest to `target` among those that the arch's scaling rule reaches with the `given` keys held.

@@ -43,7 +43,7 @@ pub fn build(model: &Named, io: Io) -> Result<Network> {
     let mut b = Builder::default();
     let given = &model.settings;
     let forward: Box<dyn Forward> = match model.name.as_str() {
-        "convnet" => Box::new(convnet::Net::new(&mut b, &parse(given)?, io)),
+        "convnet" => parse::<convnet::Convnet>(given)?.network(&mut b, io),
         "vit" => Box::new(vit::Net::new(&mut b, &parse(given)?, io)?),
         name => return Err(Error::failed(format!("arch '{name}' has no network"))),
     };

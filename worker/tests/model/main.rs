@@ -35,6 +35,9 @@ pub fn zoo() -> Vec<(Named, Io)> {
             io(1, 16, 16, 5),
         ),
         (model("convnet", r#"{"width": 4, "depths": [1, 1]}"#), io(1, 1, 40, 5)),
+        (model("convnet", r#"{"width": 4, "depths": [1, 2], "block": "plain", "padding": "circular"}"#), rgb),
+        (model("convnet", r#"{"width": 4, "depths": [1, 1], "block": "convnext"}"#), rgb),
+        (model("convnet", r#"{"width": 4, "depths": [1], "block": "convnext", "stem": "large"}"#), io(1, 1, 40, 5)),
         (model("vit", r#"{"width": 8, "depth": 2, "heads": 2}"#), rgb),
         (model("vit", r#"{"width": 8, "depth": 1, "heads": 2, "patch": 2, "pool": "mean", "position": "none"}"#), rgb),
         (

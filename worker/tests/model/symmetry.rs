@@ -34,16 +34,52 @@ fn without_a_position_code_the_order_of_tokens_does_not_matter() {
     }
 }
 
+/// Logits `[1, B, K]` of a `canvas x canvas` image of nothing but these spots of 6 x 6, by their top left pixels. A spot may
+/// reach over the border, to the opposite side.
+fn logits_of_spots(model: &Named, canvas: i64, spots: &[[i64; 2]]) -> Tensor {
+    let io = io(1, canvas as u64, canvas as u64, 5);
+    let (network, params, stats) = shaken(model, io, 1);
+    let mut image = Tensor::zeros([1, 1, 1, canvas, canvas], (Kind::Float, tch::Device::Cpu));
+    for (seed, at) in (1..).zip(spots) {
+        let spot = crate::normal(seed, &[1, 1, 1, 6, 6]).constant_pad_nd([0, canvas - 6, 0, canvas - 6]);
+        image += spot.roll([at[0], at[1]], [3, 4]);
+    }
+    no_grad(|| network.forward(&params, &stats, &image, Mode::Eval).logits)
+}
+
+/// With one stage there is no stride, so a shift by one pixel is a shift inside.
 #[test]
 fn a_convnet_does_not_mind_shifts_away_from_borders() {
-    let io = io(1, 32, 32, 5);
-    let (network, params, stats) = shaken(&model("convnet", r#"{"width": 4, "depths": [1]}"#), io, 1);
-    // Something in the middle of nothing: with one stage there is no stride, so a shift by one pixel is a shift inside.
-    let at = |row: i64| {
-        let canvas = Tensor::zeros([1, 1, 1, 32, 32], (Kind::Float, tch::Device::Cpu));
-        canvas.narrow(3, row, 6).narrow(4, 12, 6).copy_(&crate::normal(1, &[1, 1, 1, 6, 6]));
-        no_grad(|| network.forward(&params, &stats, &canvas, Mode::Eval).logits)
-    };
-    assert!(gap(&at(12), &at(13)) < 1e-5);
-    assert!(gap(&at(12), &at(0)) > 1e-4, "at the border it should notice");
+    for block in ["plain", "basic", "bottleneck", "convnext"] {
+        let model = model("convnet", &format!(r#"{{"width": 4, "depths": [1], "block": "{block}"}}"#));
+        let at = |row: i64| logits_of_spots(&model, 32, &[[row, 12]]);
+        assert!(gap(&at(12), &at(13)) < 1e-5, "{block}");
+        assert!(gap(&at(12), &at(0)) > 1e-4, "{block}: at the border it should notice");
+    }
+}
+
+#[test]
+fn padding_in_a_circle_leaves_no_border() {
+    for block in ["plain", "basic", "bottleneck", "convnext"] {
+        let keys = format!(r#"{{"width": 4, "depths": [2], "block": "{block}", "padding": "circular"}}"#);
+        let at = |row: i64, column: i64| logits_of_spots(&model("convnet", &keys), 20, &[[row, column]]);
+        for (row, column) in [(0, 0), (17, 3), (9, 18)] {
+            assert!(gap(&at(7, 7), &at(row, column)) < 1e-5, "{block}: {row}, {column}");
+        }
+    }
+}
+
+/// With a receptive field of 5 two spots are seen one at a time as long as 4 pixels lie between them, also around the
+/// border; with 3 between them they are not.
+#[test]
+fn a_narrow_receptive_field_sees_one_thing_at_a_time() {
+    let model = model("convnet", r#"{"width": 6, "depths": [1], "block": "plain", "padding": "circular"}"#);
+    let with = |row: i64, column: i64| logits_of_spots(&model, 32, &[[13, 13], [row, column]]);
+    let far = with(0, 0);
+    for (row, column) in [(3, 13), (13, 23), (23, 23), (29, 3)] {
+        assert!(gap(&far, &with(row, column)) < 1e-5, "{row}, {column}");
+    }
+    for (row, column) in [(4, 13), (13, 22)] {
+        assert!(gap(&far, &with(row, column)) > 1e-5, "{row}, {column}");
+    }
 }
