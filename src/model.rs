@@ -8,6 +8,7 @@ pub mod choice;
 pub mod config;
 pub mod convnet;
 pub mod forward;
+pub mod grid;
 #[cfg(torch)]
 pub mod layers;
 #[cfg(torch)]
@@ -16,6 +17,7 @@ pub mod layout;
 pub mod network;
 #[cfg(torch)]
 pub mod pass;
+pub mod recurrent;
 mod scale;
 pub mod tally;
 pub mod vit;
@@ -31,7 +33,7 @@ use crate::run::{Named, Settings};
 
 /// The registry, in the order of the documentation. A new arch is its file, its `mod` line, a line here and a line in
 /// `network::build`.
-static ARCHS: [Arch; 2] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>()];
+static ARCHS: [Arch; 3] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>(), Arch::of::<recurrent::Recurrent>()];
 
 /// What a model sees: images of `channels x height x width`, and how many classes it tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

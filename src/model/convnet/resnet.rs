@@ -3,7 +3,7 @@
 
 use crate::error::Result;
 use crate::model::Io;
-use crate::model::convnet::{Convnet, Body, Stem};
+use crate::model::convnet::{Body, Convnet, Stem};
 use crate::model::tally::Tally;
 use crate::model::window::{Window, Windows};
 
