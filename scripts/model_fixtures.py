@@ -10,6 +10,7 @@ training step on the same images with labels 0, 1, 2, … modulo classes: the lo
 of the updated running statistics.
 """
 
+import functools
 import json
 import pathlib
 
@@ -89,12 +90,73 @@ def convnext(width, depths, stem="small", padding="zeros", channels=3, classes=1
     return model
 
 
-def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ratio=4.0, channels=3, classes=10):
+class BareBlock(timm.models.vision_transformer.Block):
+    """Attention and MLP that replace their input."""
+
+    def forward(self, x, **_):
+        return self.mlp(self.norm2(self.attn(self.norm1(x))))
+
+
+class IdentityAttention(torch.nn.Module):
+    """Attention whose queries and keys are the tokens."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.v, self.proj = heads, torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+
+    def forward(self, x, **_):
+        q, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (x, self.v(x)))
+        weights = (q @ q.transpose(2, 3) / q.shape[3] ** 0.5).softmax(3)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class Again(torch.nn.Sequential):
+    """Its modules, applied many times."""
+
+    times = 1
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = super().forward(x)
+        return x
+
+
+def window_mask(height, width, radius, class_token):
+    """What is added to attention scores: 0 for tokens near each other, else minus infinity."""
+    at = np.stack(np.mgrid[:height, :width], axis=-1).reshape(-1, 2)
+    near = np.abs(at[:, None] - at[None]).max(axis=2) <= radius
+    if class_token:
+        near = np.pad(near, ((1, 0), (1, 0)))
+        near[0, :] = True
+    return torch.tensor(np.where(near, 0.0, -np.inf), dtype=torch.float32)
+
+
+def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ratio=4.0, channels=3, classes=10,
+        stride=None, qk="learned", window=0, residual=True, norm=True, recurrent=False):
+    embed = timm.layers.PatchEmbed
+    if stride:
+        class embed(timm.layers.PatchEmbed):
+            def __init__(self, *args, **keys):
+                super().__init__(*args, **keys)
+                self.proj = torch.nn.Conv2d(channels, width, patch, stride)
+                self.grid_size = tuple((side - patch) // stride + 1 for side in self.img_size)
+                self.num_patches = self.grid_size[0] * self.grid_size[1]
     model = timm.models.vision_transformer.VisionTransformer(
-        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width, depth=depth,
-        num_heads=heads, mlp_ratio=mlp_ratio, class_token=pool == "cls",
+        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width,
+        depth=1 if recurrent else depth, num_heads=heads, mlp_ratio=mlp_ratio, class_token=pool == "cls",
         global_pool="token" if pool == "cls" else "avg", pos_embed="learn" if position == "learned" else "none",
+        embed_layer=embed, norm_layer=None if norm else torch.nn.Identity,
+        block_fn=timm.models.vision_transformer.Block if residual else BareBlock,
     )
+    if qk == "identity":
+        for block in model.blocks:
+            block.attn = IdentityAttention(width, heads)
+    if window:
+        mask = window_mask(*model.patch_embed.grid_size, window, pool == "cls")
+        model.forward = functools.partial(model.forward, attn_mask=mask)
+    if recurrent:
+        model.blocks = Again(*model.blocks)
+        model.blocks.times = depth
     if position == "sincos":
         # big_vision, models/vit.py, posemb_sincos_2d, in numpy
         h, w = model.patch_embed.grid_size
@@ -178,6 +240,25 @@ def cases():
     yield case("vit-signal", "vit", keys, (1, 1, 40, 10), vit((1, 40), **{**keys, "patch": (1, 5)}, channels=1))
     keys = dict(width=8, depth=1, heads=2, patch=4, position="sincos")
     yield case("vit-sincos-cls", "vit", keys, (3, 8, 8, 10), vit(8, **keys))
+    keys = dict(width=8, depth=1, heads=2, patch=4, stride=2)
+    yield case("vit-overlap", "vit", keys, (3, 6, 8, 10), vit((6, 8), **keys))
+    keys = dict(width=8, depth=1, heads=2, patch=1, pool="mean", position="sincos")
+    yield case("vit-pixel", "vit", keys, (1, 5, 6, 5), vit((5, 6), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, qk="identity")
+    yield case("vit-identity", "vit", keys, (1, 6, 4, 5), vit((6, 4), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=1, patch=2, window=1)
+    yield case("vit-window", "vit", keys, (1, 8, 6, 5), vit((8, 6), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", window=2, position="none")
+    yield case("vit-window-mean", "vit", keys, (1, 8, 8, 5), vit(8, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, residual=False)
+    yield case("vit-no-residual", "vit", keys, (1, 4, 4, 5), vit(4, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, pool="mean", norm=False)
+    yield case("vit-no-norm", "vit", keys, (1, 4, 4, 5), vit(4, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=3, heads=2, patch=4)
+    yield case("recurrent-cls", "recurrent", keys, (3, 8, 8, 10), vit(8, **keys, recurrent=True))
+    keys = dict(width=8, depth=2, heads=2, patch=4, stride=2, pool="mean", position="none")
+    model = vit((8, 6), **keys, channels=1, classes=5, recurrent=True)
+    yield case("recurrent-mean", "recurrent", keys, (1, 8, 6, 5), model)
 
 
 if __name__ == "__main__":

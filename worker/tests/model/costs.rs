@@ -46,9 +46,29 @@ fn published_models_cost_what_torch_counts() {
 #[test]
 fn small_models_cost_what_torch_counts() {
     let (grey, rgb) = (io(1, 28, 28, 10), io(3, 32, 32, 10));
-    let small: [(&str, &str, Io, u64, u64); 9] = [
+    let small: [(&str, &str, Io, u64, u64); 17] = [
         ("vit", r#"{"width": 48, "depth": 3, "heads": 4}"#, rgb, 90_922, 13_512_192),
         ("vit", r#"{"patch": 7, "pool": "mean"}"#, grey, 204_938, 6_655_232),
+        ("vit", r#"{"width": 32, "depth": 2, "heads": 2, "stride": 2}"#, grey, 31_818, 15_927_936),
+        (
+            "vit",
+            r#"{"width": 16, "depth": 2, "heads": 2, "patch": 1, "pool": "mean", "position": "sincos"}"#,
+            grey,
+            6_794,
+            88_335_168,
+        ),
+        ("vit", r#"{"qk": "identity"}"#, rgb, 174_794, 26_020_096),
+        ("vit", r#"{"pool": "mean", "window": 2}"#, rgb, 207_946, 29_754_624),
+        ("vit", r#"{"norm": false, "residual": false}"#, rgb, 206_922, 30_279_936),
+        ("recurrent", r#"{"depth": 1}"#, rgb, 58_122, 7_865_856),
+        ("recurrent", r#"{"depth": 6}"#, rgb, 58_122, 45_222_656),
+        (
+            "recurrent",
+            r#"{"width": 48, "heads": 3, "patch": 7, "pool": "mean", "position": "none"}"#,
+            grey,
+            31_258,
+            3_811_776,
+        ),
         ("convnet", r#"{"width": 16}"#, rgb, 701_466, 70_093_312),
         ("convnet", r#"{"width": 8, "depths": [1, 2, 1], "block": "bottleneck"}"#, grey, 37_634, 9_448_192),
         ("convnet", r#"{"width": 16, "depths": [2, 2, 2], "block": "plain"}"#, rgb, 75_290, 24_478_976),
@@ -99,6 +119,13 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     let error = costs(&model("vit", r#"{"patch": 5}"#), io(3, 32, 32, 10)).unwrap_err();
     assert_eq!(error.message, "vit: patch = 5: must divide the 32x32 image");
     assert_eq!(error.hint.as_deref(), Some("patch is one of 1, 2, 4, 8, 16, 32"));
+    assert_eq!(
+        said("recurrent", r#"{"stride": 5}"#),
+        "recurrent: stride = 5: must be at most patch = 4: pixels between patches are not seen | stride = 4"
+    );
+    let error = costs(&model("vit", r#"{"stride": 3}"#), io(3, 32, 32, 10)).unwrap_err();
+    assert_eq!(error.message, "vit: stride = 3: patches of 4 must end at the border of the 32x32 image");
+    assert_eq!(error.hint.as_deref(), Some("stride is one of 1, 2, 4"));
     let error = costs(&model("convnet", r#"{"block": "convnext"}"#), io(3, 4, 4, 10)).unwrap_err();
     assert_eq!(error.message, "convnet: a 2x2 window does not fit a map of 1x1 that is left of the image");
     assert_eq!(error.hint.as_deref(), Some("fewer stages halve it less often"));

@@ -40,6 +40,9 @@ pub fn zoo() -> Vec<(Named, Io)> {
         (model("convnet", r#"{"width": 4, "depths": [1], "block": "convnext", "stem": "large"}"#), io(1, 1, 40, 5)),
         (model("vit", r#"{"width": 8, "depth": 2, "heads": 2}"#), rgb),
         (model("vit", r#"{"width": 8, "depth": 1, "heads": 2, "patch": 2, "pool": "mean", "position": "none"}"#), rgb),
+        (model("vit", r#"{"width": 8, "depth": 1, "heads": 2, "stride": 2, "window": 1, "norm": false}"#), rgb),
+        (model("vit", r#"{"width": 8, "depth": 1, "heads": 2, "qk": "identity", "residual": false}"#), rgb),
+        (model("recurrent", r#"{"width": 8, "depth": 3, "heads": 2}"#), rgb),
         (
             model("vit", r#"{"width": 8, "depth": 1, "heads": 1, "pool": "mean", "position": "sincos"}"#),
             io(1, 1, 40, 5),

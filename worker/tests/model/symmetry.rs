@@ -25,12 +25,52 @@ fn moved_by_permutation(model: &Named, io: Io, patch: i64) -> f64 {
 #[test]
 fn without_a_position_code_the_order_of_tokens_does_not_matter() {
     let io = io(3, 16, 16, 5);
-    for pool in ["cls", "mean"] {
+    for (arch, pool, more) in [
+        ("vit", "cls", ""),
+        ("vit", "mean", ""),
+        ("vit", "mean", r#", "qk": "identity", "residual": false"#),
+        ("recurrent", "cls", r#", "norm": false"#),
+    ] {
         for (position, matters) in [("none", false), ("learned", true), ("sincos", true)] {
-            let keys = format!(r#"{{"width": 16, "depth": 2, "pool": "{pool}", "position": "{position}"}}"#);
-            let moved = moved_by_permutation(&model("vit", &keys), io, 4);
-            assert_eq!(moved > 1e-4, matters, "{pool} {position}: {moved}");
+            let keys = format!(r#"{{"width": 16, "depth": 2, "pool": "{pool}", "position": "{position}"{more}}}"#);
+            let moved = moved_by_permutation(&model(arch, &keys), io, 4);
+            assert_eq!(moved > 1e-4, matters, "{arch} {pool} {position}{more}: {moved}");
         }
+    }
+}
+
+/// Without a code, too: the window is on the grid.
+#[test]
+fn a_window_knows_who_is_next_to_whom() {
+    for pool in ["cls", "mean"] {
+        let keys = |window: i64| {
+            format!(r#"{{"width": 16, "depth": 2, "pool": "{pool}", "position": "none", "window": {window}}}"#)
+        };
+        let moved = |window: i64| moved_by_permutation(&model("vit", &keys(window)), io(3, 16, 16, 5), 4);
+        assert!(moved(1) > 1e-4, "{pool}");
+        assert!(moved(3) < 1e-4, "{pool}: on a grid of 4 x 4 every token is within 3");
+    }
+}
+
+/// Two equal spots in a row of nothing: as long as no token sees both it does not matter how far apart they are. Tokens
+/// see `depth` tokens far; the class token reads what they saw before the last block.
+#[test]
+fn windows_add_up_block_by_block() {
+    for (pool, depth, sees) in [("mean", 1, 1), ("mean", 2, 2), ("cls", 2, 1), ("cls", 3, 2)] {
+        let keys = format!(r#""width": 16, "depth": {depth}, "heads": 1, "patch": 1, "pool": "{pool}", "window": 1"#);
+        let model = model("vit", &format!(r#"{{{keys}, "position": "none"}}"#));
+        let (network, params, stats) = shaken(&model, io(1, 1, 24, 5), 1);
+        let params = params.to_kind(Kind::Double); // further blocks tell ever less
+        let logits = |apart: i64| {
+            let image = Tensor::zeros([1, 1, 1, 1, 24], (Kind::Double, tch::Device::Cpu));
+            for at in [8, 8 + apart] {
+                let _ = image.narrow(4, at, 1).fill_(3.0);
+            }
+            no_grad(|| network.forward(&params, &stats, &image, Mode::Eval).logits)
+        };
+        let far = logits(9);
+        let [beyond, within] = [2 * sees + 1, 2 * sees].map(|apart| gap(&logits(apart), &far));
+        assert!(beyond < 1e-12 && within > 1e-8, "{pool} {depth}: {beyond}, {within}");
     }
 }
 
