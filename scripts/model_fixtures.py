@@ -10,6 +10,7 @@ training step on the same images with labels 0, 1, 2, … modulo classes: the lo
 of the updated running statistics.
 """
 
+import functools
 import json
 import pathlib
 
@@ -24,9 +25,24 @@ timm.layers.set_fused_attn(False)
 OUT = pathlib.Path(__file__).parent.parent / "worker/tests/model/fixtures"
 
 
-def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, flat=False):
-    """torchvision's ResNet at another width, number of stages and stem."""
-    kind = {"basic": torchvision.models.resnet.BasicBlock, "bottleneck": torchvision.models.resnet.Bottleneck}[block]
+class PlainBlock(torch.nn.Module):
+    """One convolution of He et al. 2016's plain networks, with the names of torchvision's blocks."""
+
+    expansion = 1
+
+    def __init__(self, inplanes, planes, stride=1, *_, **__):
+        super().__init__()
+        self.conv1 = torch.nn.Conv2d(inplanes, planes, 3, stride, 1, bias=False)
+        self.bn1 = torch.nn.BatchNorm2d(planes)
+
+    def forward(self, x):
+        return self.bn1(self.conv1(x)).relu()
+
+
+def resnet(width, depths, block="basic", stem="small", padding="zeros", channels=3, classes=10, flat=False):
+    """torchvision's ResNet at another width, number of stages, stem and padding."""
+    resnet = torchvision.models.resnet
+    kind = {"basic": resnet.BasicBlock, "bottleneck": resnet.Bottleneck, "plain": PlainBlock}[block]
     model = torchvision.models.resnet.ResNet(kind, [1, 1, 1, 1], num_classes=classes)
     model.inplanes = width
     if stem == "small":
@@ -41,6 +57,10 @@ def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, f
             layer = model._make_layer(kind, width << stage, depths[stage], stride=1 if stage == 0 else 2)
         setattr(model, f"layer{stage + 1}", layer)
     model.fc = torch.nn.Linear(model.inplanes, classes)
+    if padding == "circular":
+        circle(model)
+        if stem == "large":
+            model.maxpool = torch.nn.Sequential(torch.nn.CircularPad2d(1), torch.nn.MaxPool2d(3, 2))
     if flat:  # one-row images: kernels one pixel high
         for module in model.modules():
             if isinstance(module, torch.nn.Conv2d):
@@ -50,12 +70,93 @@ def resnet(width, depths, block="basic", stem="small", channels=3, classes=10, f
     return model
 
 
-def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ratio=4.0, channels=3, classes=10):
+def circle(model):
+    for module in model.modules():
+        if isinstance(module, torch.nn.Conv2d):
+            module.padding_mode = "circular"
+
+
+def convnext(width, depths, stem="small", padding="zeros", channels=3, classes=10):
+    """timm's ConvNeXt at another width, number of stages, stem and padding."""
+    widths = [width << stage for stage in range(4)]
+    model = timm.models.convnext.ConvNeXt(channels, classes, depths=(depths + [1] * 4)[:4], dims=widths)
+    model.stages = model.stages[: len(depths)]
+    last = widths[len(depths) - 1]
+    model.head = timm.layers.NormMlpClassifierHead(last, classes, norm_layer=timm.layers.LayerNorm2d)
+    if stem == "small":
+        model.stem[0] = torch.nn.Conv2d(channels, width, 3, 1, 1)
+    if padding == "circular":
+        circle(model)
+    return model
+
+
+class BareBlock(timm.models.vision_transformer.Block):
+    """Attention and MLP that replace their input."""
+
+    def forward(self, x, **_):
+        return self.mlp(self.norm2(self.attn(self.norm1(x))))
+
+
+class IdentityAttention(torch.nn.Module):
+    """Attention whose queries and keys are the tokens."""
+
+    def __init__(self, width, heads):
+        super().__init__()
+        self.heads, self.v, self.proj = heads, torch.nn.Linear(width, width), torch.nn.Linear(width, width)
+
+    def forward(self, x, **_):
+        q, v = (t.unflatten(2, (self.heads, -1)).transpose(1, 2) for t in (x, self.v(x)))
+        weights = (q @ q.transpose(2, 3) / q.shape[3] ** 0.5).softmax(3)
+        return self.proj((weights @ v).transpose(1, 2).flatten(2))
+
+
+class Again(torch.nn.Sequential):
+    """Its modules, applied many times."""
+
+    times = 1
+
+    def forward(self, x):
+        for _ in range(self.times):
+            x = super().forward(x)
+        return x
+
+
+def window_mask(height, width, radius, class_token):
+    """What is added to attention scores: 0 for tokens near each other, else minus infinity."""
+    at = np.stack(np.mgrid[:height, :width], axis=-1).reshape(-1, 2)
+    near = np.abs(at[:, None] - at[None]).max(axis=2) <= radius
+    if class_token:
+        near = np.pad(near, ((1, 0), (1, 0)))
+        near[0, :] = True
+    return torch.tensor(np.where(near, 0.0, -np.inf), dtype=torch.float32)
+
+
+def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ratio=4.0, channels=3, classes=10,
+        stride=None, qk="learned", window=0, residual=True, norm=True, recurrent=False):
+    embed = timm.layers.PatchEmbed
+    if stride:
+        class embed(timm.layers.PatchEmbed):
+            def __init__(self, *args, **keys):
+                super().__init__(*args, **keys)
+                self.proj = torch.nn.Conv2d(channels, width, patch, stride)
+                self.grid_size = tuple((side - patch) // stride + 1 for side in self.img_size)
+                self.num_patches = self.grid_size[0] * self.grid_size[1]
     model = timm.models.vision_transformer.VisionTransformer(
-        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width, depth=depth,
-        num_heads=heads, mlp_ratio=mlp_ratio, class_token=pool == "cls",
+        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width,
+        depth=1 if recurrent else depth, num_heads=heads, mlp_ratio=mlp_ratio, class_token=pool == "cls",
         global_pool="token" if pool == "cls" else "avg", pos_embed="learn" if position == "learned" else "none",
+        embed_layer=embed, norm_layer=None if norm else torch.nn.Identity,
+        block_fn=timm.models.vision_transformer.Block if residual else BareBlock,
     )
+    if qk == "identity":
+        for block in model.blocks:
+            block.attn = IdentityAttention(width, heads)
+    if window:
+        mask = window_mask(*model.patch_embed.grid_size, window, pool == "cls")
+        model.forward = functools.partial(model.forward, attn_mask=mask)
+    if recurrent:
+        model.blocks = Again(*model.blocks)
+        model.blocks.times = depth
     if position == "sincos":
         # big_vision, models/vit.py, posemb_sincos_2d, in numpy
         h, w = model.patch_embed.grid_size
@@ -116,6 +217,21 @@ def cases():
     yield case("convnet-large-stem", "convnet", keys, (3, 33, 40, 7), resnet(**keys, classes=7), batch=2)
     keys = dict(width=4, depths=[1, 1, 1])
     yield case("convnet-signal", "convnet", keys, (1, 1, 40, 10), resnet(**keys, channels=1, flat=True))
+    keys = dict(width=4, depths=[2, 1], block="plain")
+    yield case("convnet-plain", "convnet", keys, (3, 9, 8, 10), resnet(**keys))
+    keys = dict(width=3, depths=[1, 1], block="plain", stem="large", padding="circular")
+    yield case("convnet-circular", "convnet", keys, (1, 15, 18, 5), resnet(**keys, channels=1, classes=5))
+    keys = dict(width=4, depths=[1, 1], padding="circular")
+    yield case("convnet-circular-residual", "convnet", keys, (3, 9, 8, 10), resnet(**keys))
+    keys = dict(width=4, depths=[1, 2])
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-small-stem", "convnet", named, (1, 9, 12, 5), convnext(**keys, channels=1, classes=5))
+    keys = dict(width=4, depths=[1, 1], stem="large")
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-large-stem", "convnet", named, (3, 18, 16, 10), convnext(**keys))
+    keys = dict(width=4, depths=[1], padding="circular")
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-circular", "convnet", named, (3, 6, 5, 7), convnext(**keys, classes=7))
     keys = dict(width=12, depth=2, heads=3, patch=4)
     yield case("vit-cls", "vit", keys, (3, 8, 12, 10), vit((8, 12), **keys))
     keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", position="none", mlp_ratio=2.5)
@@ -124,6 +240,25 @@ def cases():
     yield case("vit-signal", "vit", keys, (1, 1, 40, 10), vit((1, 40), **{**keys, "patch": (1, 5)}, channels=1))
     keys = dict(width=8, depth=1, heads=2, patch=4, position="sincos")
     yield case("vit-sincos-cls", "vit", keys, (3, 8, 8, 10), vit(8, **keys))
+    keys = dict(width=8, depth=1, heads=2, patch=4, stride=2)
+    yield case("vit-overlap", "vit", keys, (3, 6, 8, 10), vit((6, 8), **keys))
+    keys = dict(width=8, depth=1, heads=2, patch=1, pool="mean", position="sincos")
+    yield case("vit-pixel", "vit", keys, (1, 5, 6, 5), vit((5, 6), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, qk="identity")
+    yield case("vit-identity", "vit", keys, (1, 6, 4, 5), vit((6, 4), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=1, patch=2, window=1)
+    yield case("vit-window", "vit", keys, (1, 8, 6, 5), vit((8, 6), **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", window=2, position="none")
+    yield case("vit-window-mean", "vit", keys, (1, 8, 8, 5), vit(8, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, residual=False)
+    yield case("vit-no-residual", "vit", keys, (1, 4, 4, 5), vit(4, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=2, heads=2, patch=2, pool="mean", norm=False)
+    yield case("vit-no-norm", "vit", keys, (1, 4, 4, 5), vit(4, **keys, channels=1, classes=5))
+    keys = dict(width=8, depth=3, heads=2, patch=4)
+    yield case("recurrent-cls", "recurrent", keys, (3, 8, 8, 10), vit(8, **keys, recurrent=True))
+    keys = dict(width=8, depth=2, heads=2, patch=4, stride=2, pool="mean", position="none")
+    model = vit((8, 6), **keys, channels=1, classes=5, recurrent=True)
+    yield case("recurrent-mean", "recurrent", keys, (1, 8, 6, 5), model)
 
 
 if __name__ == "__main__":

@@ -8,6 +8,7 @@ pub mod choice;
 pub mod config;
 pub mod convnet;
 pub mod forward;
+pub mod grid;
 #[cfg(torch)]
 pub mod layers;
 #[cfg(torch)]
@@ -16,11 +17,13 @@ pub mod layout;
 pub mod network;
 #[cfg(torch)]
 pub mod pass;
+pub mod recurrent;
 mod scale;
 pub mod tally;
 pub mod vit;
 #[cfg(torch)]
 pub mod weights;
+pub mod window;
 
 use serde::{Deserialize, Serialize};
 
@@ -30,7 +33,7 @@ use crate::run::{Named, Settings};
 
 /// The registry, in the order of the documentation. A new arch is its file, its `mod` line, a line here and a line in
 /// `network::build`.
-static ARCHS: [Arch; 2] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>()];
+static ARCHS: [Arch; 3] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>(), Arch::of::<recurrent::Recurrent>()];
 
 /// What a model sees: images of `channels x height x width`, and how many classes it tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -85,6 +88,11 @@ pub fn resolve(name: &str, size: Option<&str>, given: &Settings) -> Result<Named
 /// Costs of a resolved config on this input. Refuses what does not fit together (a patch that does not divide the image).
 pub fn costs(model: &Named, io: Io) -> Result<Costs> {
     (arch(&model.name)?.costs)(&model.settings, io)
+}
+
+/// Sides of the part of the image that one value of the model's last map sees; none where there is no such bound.
+pub fn receptive_field(model: &Named, io: Io) -> Result<Option<[u64; 2]>> {
+    (arch(&model.name)?.receptive_field)(&model.settings, io)
 }
 
 /// The config nearest to `target` among those that the arch's scaling rule reaches with the `given` keys held.

@@ -11,7 +11,7 @@ use crate::cli::table::table;
 use crate::error::{Context, Error, Result};
 use crate::model::choice::ModelChoice;
 use crate::model::forward::ForwardArgs;
-use crate::model::{Io, arch, costs, names};
+use crate::model::{Io, arch, costs, names, receptive_field};
 use crate::run::{Named, Settings};
 use crate::units::si;
 
@@ -74,6 +74,9 @@ struct Info<'a> {
     active_params: u64,
     forward_flops: u64,
     train_flops: u64,
+    /// `[height, width]`, where the arch sets a bound.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    receptive_field: Option<[u64; 2]>,
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -112,6 +115,7 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
         active_params: costs.active_params,
         forward_flops: costs.forward_flops,
         train_flops: costs.train_flops(),
+        receptive_field: receptive_field(model, io)?,
     };
     if json {
         return print_json(&info);
@@ -127,6 +131,9 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
     }
     rows.push(vec!["forward_flops".into(), shown(info.forward_flops)]);
     rows.push(vec!["train_flops".into(), shown(info.train_flops)]);
+    if let Some([height, width]) = info.receptive_field {
+        rows.push(vec!["receptive_field".into(), format!("{height}x{width}")]);
+    }
     println!("{}", table(&["key", "value"], &["key", "value"], rows));
     Ok(())
 }

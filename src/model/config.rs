@@ -23,6 +23,11 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
     /// Closed forms. Refuses only what does not fit the input, and may be asked about configs that `check` refuses.
     fn costs(&self, io: Io) -> Result<Costs>;
 
+    /// Sides of the part of the image that one value of the last map sees; none where the family sets no bound.
+    fn receptive_field(&self, _: Io) -> Option<[u64; 2]> {
+        None
+    }
+
     /// The scaling rule, first half: the shapes to choose from (depths, mostly), their width still open. Keys that
     /// `held` has stay as they are in `self`.
     fn shapes(&self, held: &Settings, io: Io) -> Vec<Self>;
@@ -51,6 +56,7 @@ pub struct Arch {
     pub defaults: fn() -> Result<Settings>,
     pub(super) resolve: fn(Option<&str>, &Settings) -> Result<Settings>,
     pub(super) costs: fn(&Settings, Io) -> Result<Costs>,
+    pub(super) receptive_field: fn(&Settings, Io) -> Result<Option<[u64; 2]>>,
     pub(super) scale: fn(&Settings, Target, f64, Io) -> Result<Settings>,
 }
 
@@ -67,6 +73,7 @@ impl Arch {
                 settings(&config)
             },
             costs: |given, io| parse::<C>(given)?.costs(io).map_err(|error| error.context(C::NAME)),
+            receptive_field: |given, io| Ok(parse::<C>(given)?.receptive_field(io)),
             scale: |given, target, tolerance, io| settings(&scale::nearest_config::<C>(given, target, tolerance, io)?),
         }
     }

@@ -1,11 +1,26 @@
-//! Residual convolutional networks (He et al. 2016, arXiv 1512.03385) as torchvision's ResNet builds them, names of
-//! parameters included. Images of one row are signals: their kernels are one pixel high.
+//! Convolutional networks: residual ones and their plain counterparts (He et al. 2016, arXiv 1512.03385), ConvNeXt (Liu
+//! et al. 2022, arXiv 2201.03545). Images of one row are signals: their kernels are one pixel high.
+//!
+//! **Receptive field.** Between an image and the mean over the last map a value sees a window of the image: with the
+//! small stem 3 pixels wide, and in the first stage 2 more with each 3x3 (a plain block has one, a bottleneck block
+//! one, a basic block two), 6 more with each ConvNeXt block; `model info` prints it. With `padding = "circular"` and one
+//! stage no value knows where it stands, so such a network is a bag of local features: exactly shift-invariant.
+
+mod convnext;
+mod resnet;
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
+use crate::model::convnet::convnext::ConvNext;
+use crate::model::convnet::resnet::Resnet;
+#[cfg(torch)]
+use crate::model::layout::Builder;
+#[cfg(torch)]
+use crate::model::network::Forward;
 use crate::model::tally::Tally;
+use crate::model::window::{Window, Windows, receptive_field};
 use crate::model::{Costs, Io};
 use crate::run::Settings;
 
@@ -18,15 +33,22 @@ pub struct Convnet {
     pub depths: Vec<u64>,
     pub block: BlockKind,
     pub stem: Stem,
+    /// What convolutions see beyond the border.
+    pub padding: Padding,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
 pub enum BlockKind {
+    /// A 3x3 convolution, batch norm and ReLU, without residual, as in VGG (Simonyan and Zisserman 2015) and the plain
+    /// networks of He et al. 2016: stages halve the map by a stride, not by pooling.
+    Plain,
     /// Two 3x3 convolutions.
     Basic,
     /// 1x1 down, 3x3, 1x1 up to four times the stage's width; the stride is in the 3x3.
     Bottleneck,
+    /// 7x7 on each channel by itself, layer norm, 1x1 up to four times the stage's width, GELU, 1x1 down, layer scale.
+    ConvNext,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -34,35 +56,51 @@ pub enum BlockKind {
 pub enum Stem {
     /// 3x3, stride 1, no pooling: for small images.
     Small,
-    /// 7x7, stride 2, then 3x3 max pooling, stride 2: for ImageNet's.
+    /// 7x7, stride 2, then 3x3 max pooling, stride 2; before ConvNeXt blocks 4x4, stride 4: for ImageNet's.
     Large,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Padding {
+    /// From zeros a network can tell how far the border is.
+    Zeros,
+    /// The opposite border, as if the image were tiled: there is no border to tell.
+    Circular,
 }
 
 impl Default for Convnet {
     fn default() -> Self {
-        Self { width: 64, depths: vec![2, 2, 2, 2], block: BlockKind::Basic, stem: Stem::Small }
+        let (block, stem, padding) = (BlockKind::Basic, Stem::Small, Padding::Zeros);
+        Self { width: 64, depths: vec![2, 2, 2, 2], block, stem, padding }
     }
 }
 
 impl Config for Convnet {
     const NAME: &'static str = "convnet";
-    const ABOUT: &'static str = "ResNet with basic or bottleneck blocks (He et al. 2016), as in torchvision";
+    const ABOUT: &'static str =
+        "ResNet, plain stack (He et al. 2016) or ConvNeXt (Liu et al. 2022), as in torchvision and timm";
     const SIZES: &'static [Size<Self>] = &[
-        Size {
-            name: "resnet-18",
-            source: "He et al. 2016, table 1; torchvision resnet18",
-            config: || published([2, 2, 2, 2], BlockKind::Basic),
-        },
-        Size {
-            name: "resnet-34",
-            source: "He et al. 2016, table 1; torchvision resnet34",
-            config: || published([3, 4, 6, 3], BlockKind::Basic),
-        },
-        Size {
-            name: "resnet-50",
-            source: "He et al. 2016, table 1, stride in the 3x3; torchvision resnet50",
-            config: || published([3, 4, 6, 3], BlockKind::Bottleneck),
-        },
+        size("resnet-18", "He et al. 2016, table 1; torchvision resnet18", || {
+            published(64, [2, 2, 2, 2], BlockKind::Basic)
+        }),
+        size("resnet-34", "He et al. 2016, table 1; torchvision resnet34", || {
+            published(64, [3, 4, 6, 3], BlockKind::Basic)
+        }),
+        size("resnet-50", "He et al. 2016, table 1, stride in the 3x3; torchvision resnet50", || {
+            published(64, [3, 4, 6, 3], BlockKind::Bottleneck)
+        }),
+        size("plain-18", "He et al. 2016, table 2", || published(64, [4, 4, 4, 4], BlockKind::Plain)),
+        size("plain-34", "He et al. 2016, figure 3 and table 2", || published(64, [6, 8, 12, 6], BlockKind::Plain)),
+        size("convnext-tiny", "Liu et al. 2022, section 3; timm convnext_tiny", || {
+            published(96, [3, 3, 9, 3], BlockKind::ConvNext)
+        }),
+        size("convnext-small", "Liu et al. 2022, section 3; timm convnext_small", || {
+            published(96, [3, 3, 27, 3], BlockKind::ConvNext)
+        }),
+        size("convnext-base", "Liu et al. 2022, section 3; timm convnext_base", || {
+            published(128, [3, 3, 27, 3], BlockKind::ConvNext)
+        }),
     ];
 
     fn check(&self) -> Result<()> {
@@ -74,28 +112,11 @@ impl Config for Convnet {
     }
 
     fn costs(&self, io: Io) -> Result<Costs> {
-        let mut tally = Tally::default();
-        let signal = Signal::of(io);
-        let mut side = [io.height, io.width];
-        if self.stem == Stem::Large {
-            side = signal.halved(side);
-        }
-        tally.conv(io.channels, self.width, signal.kernel(self.stem.kernel()), side);
-        tally.norm(self.width);
-        if self.stem == Stem::Large {
-            side = signal.halved(side);
-        }
-        let mut inputs = self.width;
-        for plan in self.blocks() {
-            let before = side;
-            if plan.stride == 2 {
-                side = signal.halved(side);
-            }
-            plan.costs(&mut tally, signal, before, side);
-            inputs = plan.outputs;
-        }
-        tally.linear(1, inputs, io.classes);
-        Ok(tally.costs())
+        Ok(self.body(io).tally([io.height, io.width])?.costs())
+    }
+
+    fn receptive_field(&self, io: Io) -> Option<[u64; 2]> {
+        Some(receptive_field(&self.body(io).windows()))
     }
 
     /// As many stages as bring the longest side to 8 or less (three for 32x32, as in He et al. 2016, section 4.2; two to
@@ -131,220 +152,66 @@ impl Config for Convnet {
         Self { width, ..self.clone() }
     }
 
-    /// Usual: 8 channels per block, so 64 for ResNet-18's eight; even depths; even widths.
+    /// Usual: 8 channels per residual block, 4 per plain one, 16/3 per ConvNeXt's, so 64 for the 8 of ResNet-18 and the
+    /// 16 of plain-18, 96 for the 18 of ConvNeXt-T; even depths; even widths.
     fn oddness(&self) -> f64 {
         let blocks: u64 = self.depths.iter().sum();
-        let slim = (self.width as f64 / (8 * blocks) as f64).ln().abs();
+        let slim = (self.width as f64 / (self.block.channels_per_block() * blocks as f64)).ln().abs();
         let uneven = if self.depths.iter().all(|depth| *depth == self.depths[0]) { 0.0 } else { 0.2 };
         slim + uneven + [0.0, 0.02, 0.05][2 - (self.width.trailing_zeros().min(2) as usize)]
     }
 }
 
-fn published(depths: [u64; 4], block: BlockKind) -> Convnet {
-    Convnet { width: 64, depths: depths.to_vec(), block, stem: Stem::Large }
+const fn size(name: &'static str, source: &'static str, config: fn() -> Convnet) -> Size<Convnet> {
+    Size { name, source, config }
+}
+
+fn published(width: u64, depths: [u64; 4], block: BlockKind) -> Convnet {
+    Convnet { width, depths: depths.to_vec(), block, stem: Stem::Large, ..Convnet::default() }
 }
 
 fn list(depths: &[u64]) -> String {
     depths.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
 }
 
-impl Stem {
-    fn kernel(self) -> u64 {
+impl BlockKind {
+    fn channels_per_block(self) -> f64 {
         match self {
-            Stem::Small => 3,
-            Stem::Large => 7,
+            BlockKind::Plain => 4.0,
+            BlockKind::Basic | BlockKind::Bottleneck => 8.0,
+            BlockKind::ConvNext => 16.0 / 3.0,
         }
     }
 }
 
-/// One-row images are signals: kernels and strides work along the row only.
-#[derive(Clone, Copy)]
-struct Signal {
-    flat: bool,
-}
+/// One way of stacking blocks, laid out for images of one shape.
+trait Body {
+    /// All windows between an image and the last map, in order.
+    fn windows(&self) -> Vec<Window>;
 
-impl Signal {
-    fn of(io: Io) -> Self {
-        Self { flat: io.height == 1 }
-    }
+    /// Refuses a window that does not fit its map.
+    fn tally(&self, image: [u64; 2]) -> Result<Tally>;
 
-    fn kernel(self, side: u64) -> [u64; 2] {
-        if self.flat { [1, side] } else { [side, side] }
-    }
-
-    fn stride(self, stride: u64) -> [i64; 2] {
-        if self.flat { [1, stride as i64] } else { [stride as i64, stride as i64] }
-    }
-
-    /// A side after a stride of 2 with half a kernel of padding.
-    fn halved(self, side: [u64; 2]) -> [u64; 2] {
-        side.map(|side| side.div_ceil(2))
-    }
-}
-
-/// One block of the network, as numbers.
-#[derive(Clone, Copy)]
-struct BlockPlan {
-    kind: BlockKind,
-    stage: usize,
-    index: u64,
-    inputs: u64,
-    inner: u64,
-    outputs: u64,
-    stride: u64,
+    #[cfg(torch)]
+    fn network(&self, b: &mut Builder) -> Box<dyn Forward>;
 }
 
 impl Convnet {
-    fn blocks(&self) -> Vec<BlockPlan> {
-        let mut inputs = self.width;
-        let mut plans = Vec::new();
-        for (stage, depth) in self.depths.iter().enumerate() {
-            let inner = self.width << stage;
-            let outputs = if self.block == BlockKind::Bottleneck { 4 * inner } else { inner };
-            for index in 0..*depth {
-                let stride = if stage > 0 && index == 0 { 2 } else { 1 };
-                plans.push(BlockPlan { kind: self.block, stage, index, inputs, inner, outputs, stride });
-                inputs = outputs;
-            }
-        }
-        plans
-    }
-}
-
-impl BlockPlan {
-    /// Whether the residual needs a 1x1 convolution to fit.
-    fn projects(&self) -> bool {
-        self.stride != 1 || self.inputs != self.outputs
-    }
-
-    /// The convolutions on the main path: (inputs, outputs, kernel, stride).
-    fn path(&self) -> Vec<(u64, u64, u64, u64)> {
-        match self.kind {
-            BlockKind::Basic => vec![(self.inputs, self.inner, 3, self.stride), (self.inner, self.outputs, 3, 1)],
-            BlockKind::Bottleneck => vec![
-                (self.inputs, self.inner, 1, 1),
-                (self.inner, self.inner, 3, self.stride),
-                (self.inner, self.outputs, 1, 1),
-            ],
+    fn body(&self, io: Io) -> Box<dyn Body> {
+        match self.block {
+            BlockKind::Plain => Box::new(Resnet::of(self, io, resnet::plain)),
+            BlockKind::Basic => Box::new(Resnet::of(self, io, resnet::basic)),
+            BlockKind::Bottleneck => Box::new(Resnet::of(self, io, resnet::bottleneck)),
+            BlockKind::ConvNext => Box::new(ConvNext::of(self, io)),
         }
     }
 
-    fn costs(&self, tally: &mut Tally, signal: Signal, before: [u64; 2], after: [u64; 2]) {
-        let mut strided = self.stride == 1;
-        for (inputs, outputs, kernel, stride) in self.path() {
-            strided |= stride == 2;
-            tally.conv(inputs, outputs, signal.kernel(kernel), if strided { after } else { before });
-            tally.norm(outputs);
-        }
-        if self.projects() {
-            tally.conv(self.inputs, self.outputs, [1, 1], after);
-            tally.norm(self.outputs);
-        }
-    }
-}
-
-#[cfg(torch)]
-pub use network::Net;
-
-#[cfg(torch)]
-mod network {
-    use super::*;
-    use crate::model::layers::{BatchNorm, Conv, Linear, channels_last};
-    use crate::model::layout::Builder;
-    use crate::model::network::Forward;
-    use crate::model::pass::Pass;
-    use tch::Tensor;
-
-    pub struct Net {
-        stem: ConvNorm,
-        pooled: Option<Signal>,
-        blocks: Vec<Block>,
-        head: Linear,
+    fn windows(&self, io: Io) -> Windows {
+        Windows { signal: io.height == 1, circular: self.padding == Padding::Circular }
     }
 
-    impl Net {
-        pub fn new(b: &mut Builder, config: &Convnet, io: Io) -> Self {
-            let signal = Signal::of(io);
-            let large = config.stem == Stem::Large;
-            let shape = (io.channels, config.width, config.stem.kernel(), if large { 2 } else { 1 });
-            let stem = ConvNorm::new(b, "conv1", "bn1", shape, signal);
-            let plans = config.blocks();
-            let width = plans.last().map_or(config.width, |plan| plan.outputs);
-            let blocks = plans.iter().map(|plan| Block::new(b, plan, signal)).collect();
-            let head = Linear::torch_default(b, "fc", width as i64, io.classes as i64);
-            Self { stem, pooled: large.then_some(signal), blocks, head }
-        }
-    }
-
-    impl Forward for Net {
-        fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
-            let size = images.size(); // [R, B, C, H, W]
-            let x = images.transpose(0, 1).reshape([size[1], -1, size[3], size[4]]); // [B, R*C, H, W]
-            let x = self.stem.conv.forward(pass, &channels_last(pass, &x));
-            // Again, for grey images: with one channel there is no telling.
-            let mut x = self.stem.norm.forward(pass, &channels_last(pass, &x)).relu();
-            if let Some(signal) = self.pooled {
-                let kernel = signal.kernel(3).map(|side| side as i64);
-                x = x.max_pool2d(kernel, signal.stride(2), kernel.map(|side| side / 2), [1, 1], false);
-            }
-            for block in &self.blocks {
-                x = block.forward(pass, &x);
-            }
-            let x = x.mean_dim([2, 3].as_slice(), false, None); // [B, R*C]
-            let x = x.view([size[1], size[0], -1]).transpose(0, 1); // [R, B, C]
-            self.head.forward(pass, &x) // [R, B, K]
-        }
-    }
-
-    struct ConvNorm {
-        conv: Conv,
-        norm: BatchNorm,
-    }
-
-    impl ConvNorm {
-        fn new(b: &mut Builder, conv: &str, norm: &str, shape: (u64, u64, u64, u64), signal: Signal) -> Self {
-            let (inputs, outputs, kernel, stride) = shape;
-            let kernel = signal.kernel(kernel).map(|side| side as i64);
-            Self {
-                conv: Conv::new(b, conv, inputs as i64, outputs as i64, kernel, signal.stride(stride)),
-                norm: BatchNorm::new(b, norm, outputs as i64),
-            }
-        }
-
-        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-            self.norm.forward(pass, &self.conv.forward(pass, x))
-        }
-    }
-
-    struct Block {
-        path: Vec<ConvNorm>,
-        projection: Option<ConvNorm>,
-    }
-
-    impl Block {
-        fn new(b: &mut Builder, plan: &BlockPlan, signal: Signal) -> Self {
-            let name = format!("layer{}.{}", plan.stage + 1, plan.index);
-            let path = plan.path().into_iter().enumerate().map(|(i, shape)| {
-                ConvNorm::new(b, &format!("{name}.conv{}", i + 1), &format!("{name}.bn{}", i + 1), shape, signal)
-            });
-            let path = path.collect();
-            let projection = plan.projects().then(|| {
-                let shape = (plan.inputs, plan.outputs, 1, plan.stride);
-                ConvNorm::new(b, &format!("{name}.downsample.0"), &format!("{name}.downsample.1"), shape, signal)
-            });
-            Self { path, projection }
-        }
-
-        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-            let shortcut = self.projection.as_ref().map_or_else(|| x.shallow_clone(), |p| p.forward(pass, x));
-            let mut y = x.shallow_clone();
-            for (i, layer) in self.path.iter().enumerate() {
-                y = layer.forward(pass, &y);
-                if i + 1 < self.path.len() {
-                    y = y.relu();
-                }
-            }
-            (y + shortcut).relu()
-        }
+    #[cfg(torch)]
+    pub fn network(&self, b: &mut Builder, io: Io) -> Box<dyn Forward> {
+        self.body(io).network(b)
     }
 }

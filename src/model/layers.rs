@@ -10,7 +10,7 @@ mod patches;
 
 pub use attention::Attention;
 pub use constant::Constant;
-pub use conv::{Conv, channels_last};
-pub use linear::{Linear, Mlp};
+pub use conv::{Conv, channels_last, max_pool};
+pub use linear::{Linear, Mlp, TokenMlp};
 pub use norm::{BatchNorm, LayerNorm};
-pub use patches::{PatchEmbed, sincos_2d};
+pub use patches::{PatchEmbed, neighbours, sincos_2d};

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::config::parse;
 use crate::model::layout::{Builder, Layout};
 use crate::model::pass::Pass;
-use crate::model::{Io, convnet, vit};
+use crate::model::{Io, convnet, recurrent, vit};
 use crate::run::Named;
 
 pub use crate::model::pass::Mode;
@@ -43,8 +43,9 @@ pub fn build(model: &Named, io: Io) -> Result<Network> {
     let mut b = Builder::default();
     let given = &model.settings;
     let forward: Box<dyn Forward> = match model.name.as_str() {
-        "convnet" => Box::new(convnet::Net::new(&mut b, &parse(given)?, io)),
+        "convnet" => parse::<convnet::Convnet>(given)?.network(&mut b, io),
         "vit" => Box::new(vit::Net::new(&mut b, &parse(given)?, io)?),
+        "recurrent" => Box::new(parse::<recurrent::Recurrent>(given)?.network(&mut b, io)?),
         name => return Err(Error::failed(format!("arch '{name}' has no network"))),
     };
     Ok(Network { layout: b.finish(), forward, io })

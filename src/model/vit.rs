@@ -3,8 +3,9 @@
 
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
+pub use crate::model::grid::Grid;
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -19,14 +20,25 @@ pub struct Vit {
     /// Attention heads; they divide the width.
     pub heads: u64,
     /// Patches are `patch x patch` pixels, cut to the image where it is smaller (1 x 40 images have 1 x `patch` ones);
-    /// they tile the image.
+    /// their last ones end at its border.
     pub patch: u64,
+    /// Pixels from one patch to the next: below `patch` they overlap; 0 is `patch`, they tile the image.
+    pub stride: u64,
     /// What the head reads: the class token, or the mean over tokens (then there is no class token).
     pub pool: Pool,
     /// What is added to tokens to tell where they are.
     pub position: Position,
     /// Hidden width of the MLPs, in widths.
     pub mlp_ratio: f64,
+    /// What attention compares.
+    pub qk: Qk,
+    /// How many rows and columns of tokens away attention reads; 0 is everywhere. A class token reads all tokens and is
+    /// read by none. It is a mask over full attention, and costs what that costs.
+    pub window: u64,
+    /// Whether attention and MLP are added to their input, or replace it.
+    pub residual: bool,
+    /// Whether attention, MLP and head have a layer norm before them.
+    pub norm: bool,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -45,10 +57,31 @@ pub enum Position {
     None,
 }
 
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Qk {
+    /// Linear maps of tokens.
+    Learned,
+    /// The tokens themselves: attention is by likeness.
+    Identity,
+}
+
 impl Default for Vit {
     fn default() -> Self {
-        let (pool, position) = (Pool::Cls, Position::Learned);
-        Self { width: 64, depth: 4, heads: 4, patch: 4, pool, position, mlp_ratio: 4.0 }
+        Self {
+            width: 64,
+            depth: 4,
+            heads: 4,
+            patch: 4,
+            stride: 0,
+            pool: Pool::Cls,
+            position: Position::Learned,
+            mlp_ratio: 4.0,
+            qk: Qk::Learned,
+            window: 0,
+            residual: true,
+            norm: true,
+        }
     }
 }
 
@@ -69,6 +102,8 @@ impl Config for Vit {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
         rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 4")?;
         rule(self.patch >= 1, "patch", self.patch, "must be at least 1", "patch = 4")?;
+        let stride = format!("must be at most patch = {}: pixels between patches are not seen", self.patch);
+        rule(self.stride <= self.patch, "stride", self.stride, &stride, &format!("stride = {}", self.patch))?;
         let divides = self.heads >= 1 && self.width.is_multiple_of(self.heads);
         let hint = format!("heads = {}", usual_heads(self.width));
         rule(divides, "heads", self.heads, &format!("must divide width = {}", self.width), &hint)?;
@@ -82,21 +117,7 @@ impl Config for Vit {
     /// timm: params p²cd + d + Td + d + L(12d² + 13d) + 2d + (d+1)K, MACs Np²cd + L(12Td² + 2T²d) + dK, with an MLP
     /// ratio of 4, a class token and a learned position code.
     fn costs(&self, io: Io) -> Result<Costs> {
-        let grid = self.grid(io)?;
-        let (d, n) = (self.width, grid.tokens());
-        let t = n + self.class_tokens();
-        let mut tally = Tally::default();
-        tally.linear(n, io.channels * grid.patch[0] * grid.patch[1], d);
-        tally.params(self.class_tokens() * d);
-        if self.position == Position::Learned {
-            tally.params(t * d);
-        }
-        for _ in 0..self.depth {
-            self.block_costs(&mut tally, t);
-        }
-        tally.norm(d);
-        tally.linear(1, d, io.classes);
-        Ok(tally.costs())
+        self.costs_with(io, &|tally, _, tokens| self.mlp_costs(tally, tokens))
     }
 
     /// Width and depth grow together: ViT-B is 12 deep at width 768, and small ones on small images are a few deep.
@@ -137,56 +158,62 @@ fn usual_heads(width: u64) -> u64 {
     divisors.min_by(|a, b| off(*a).total_cmp(&off(*b))).unwrap_or(1)
 }
 
-/// How an image is cut: patch and grid, `[height, width]`.
-#[derive(Clone, Copy, Debug)]
-pub struct Grid {
-    pub patch: [u64; 2],
-    pub cells: [u64; 2],
-}
-
-impl Grid {
-    pub fn tokens(self) -> u64 {
-        self.cells[0] * self.cells[1]
-    }
-}
-
 impl Vit {
     pub fn grid(&self, io: Io) -> Result<Grid> {
-        let image = [io.height, io.width];
-        let patch = image.map(|side| self.patch.min(side));
-        for (side, patch) in image.into_iter().zip(patch) {
-            if patch == 0 || side % patch != 0 {
-                let divisors: Vec<_> =
-                    (1..=side).filter(|p| image.iter().all(|s| s % (*p).min(*s) == 0)).map(|p| p.to_string()).collect();
-                let (height, width) = (io.height, io.width);
-                return Err(Error::bad_input(format!(
-                    "patch = {}: must divide the {height}x{width} image",
-                    self.patch
-                ))
-                .hint(format!("patch is one of {}", divisors.join(", "))));
-            }
+        match self.stride {
+            0 => Grid::tiling(self.patch, io),
+            stride => Grid::sliding(self.patch, stride, io),
         }
-        Ok(Grid { patch, cells: [image[0] / patch[0], image[1] / patch[1]] })
     }
 
     fn class_tokens(&self) -> u64 {
         u64::from(self.pool == Pool::Cls)
     }
 
-    fn hidden(&self) -> u64 {
+    pub(super) fn hidden(&self) -> u64 {
         (self.width as f64 * self.mlp_ratio) as u64
     }
 
-    fn block_costs(&self, tally: &mut Tally, tokens: u64) {
+    /// T, the class token among them.
+    pub(super) fn tokens(&self, io: Io) -> Result<u64> {
+        Ok(self.grid(io)?.tokens() + self.class_tokens())
+    }
+
+    /// The whole model's costs where `mlp` adds those of block i's MLP: (tally, i, tokens).
+    pub(super) fn costs_with(&self, io: Io, mlp: &dyn Fn(&mut Tally, u64, u64)) -> Result<Costs> {
+        let grid = self.grid(io)?;
+        let (d, n, t) = (self.width, grid.tokens(), self.tokens(io)?);
+        let mut tally = Tally::default();
+        tally.linear(n, io.channels * grid.patch[0] * grid.patch[1], d);
+        tally.params(self.class_tokens() * d);
+        if self.position == Position::Learned {
+            tally.params(t * d);
+        }
+        for block in 0..self.depth {
+            self.attention_costs(&mut tally, t);
+            mlp(&mut tally, block, t);
+        }
+        if self.norm {
+            tally.params((2 * self.depth + 1) * 2 * d);
+        }
+        tally.linear(1, d, io.classes);
+        Ok(tally.costs())
+    }
+
+    fn attention_costs(&self, tally: &mut Tally, tokens: u64) {
         let d = self.width;
-        tally.norm(d);
-        tally.linear(tokens, d, 3 * d);
+        match self.qk {
+            Qk::Learned => tally.linear(tokens, d, 3 * d),
+            Qk::Identity => tally.linear(tokens, d, d),
+        }
         tally.product(tokens, d, tokens); // q k'
         tally.product(tokens, tokens, d); // weights times v
         tally.linear(tokens, d, d);
-        tally.norm(d);
-        tally.linear(tokens, d, self.hidden());
-        tally.linear(tokens, self.hidden(), d);
+    }
+
+    pub(super) fn mlp_costs(&self, tally: &mut Tally, tokens: u64) {
+        tally.linear(tokens, self.width, self.hidden());
+        tally.linear(tokens, self.hidden(), self.width);
     }
 }
 
@@ -196,11 +223,16 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, sincos_2d};
+    use crate::model::layers::{
+        Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, TokenMlp, neighbours, sincos_2d,
+    };
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;
     use tch::Tensor;
+
+    /// Builds the MLP of a block: (builder, index of the block, name).
+    pub type BuildMlp<'a> = dyn Fn(&mut Builder, u64, &str) -> Box<dyn TokenMlp> + 'a;
 
     pub struct Net {
         embed: PatchEmbed,
@@ -208,33 +240,50 @@ mod network {
         learned: Option<Slot>,
         /// `[1, 1, T, D]`.
         fixed: Option<Constant>,
+        /// Which token reads which, `[T, T]`; none where all read all.
+        mask: Option<Constant>,
         blocks: Vec<Block>,
-        norm: LayerNorm,
+        /// How often a token goes through all blocks.
+        rounds: u64,
+        norm: Option<LayerNorm>,
         head: Linear,
         pool: Pool,
     }
 
     impl Net {
         pub fn new(b: &mut Builder, config: &Vit, io: Io) -> Result<Self> {
+            let (width, hidden) = (config.width as i64, config.hidden() as i64);
+            Self::with(b, config, io, &|b, _, name| Box::new(Mlp::new(b, name, width, hidden)))
+        }
+
+        /// The same network, its blocks gone through many times.
+        pub fn repeated(self, rounds: u64) -> Self {
+            Self { rounds, ..self }
+        }
+
+        /// With the MLP of block i as `mlp` builds it: (builder, i, name).
+        pub fn with(b: &mut Builder, config: &Vit, io: Io, mlp: &BuildMlp) -> Result<Self> {
             let grid = config.grid(io)?;
             let width = config.width as i64;
-            let tokens = (grid.tokens() + config.class_tokens()) as i64;
+            let ([height, columns], class_tokens) = (grid.cells.map(|side| side as i64), config.class_tokens() as i64);
+            let tokens = height * columns + class_tokens;
             let class = (config.pool == Pool::Cls)
                 .then(|| b.undecayed("cls_token", &[1, 1, width], Init::Normal { std: 1e-6 }));
             let learned = (config.position == Position::Learned)
                 .then(|| b.undecayed("pos_embed", &[1, tokens, width], Init::Normal { std: 0.02 }));
             let fixed = (config.position == Position::Sincos).then(|| {
-                let code = sincos_2d(grid.cells[0] as i64, grid.cells[1] as i64, width);
-                let code = code.constant_pad_nd([0, 0, config.class_tokens() as i64, 0]); // zeros for the class token
+                let code = sincos_2d(height, columns, width).constant_pad_nd([0, 0, class_tokens, 0]); // zeros for the class token
                 Constant::new(code.view([1, 1, tokens, width]))
             });
-            let patch = grid.patch.map(|side| side as i64);
-            let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, patch, width);
-            let blocks = (0..config.depth).map(|i| Block::new(b, &format!("blocks.{i}"), config)).collect();
+            let mask = (config.window > 0)
+                .then(|| Constant::new(neighbours(height, columns, config.window as i64, class_tokens)));
+            let [patch, stride] = [grid.patch, grid.stride].map(|sides| sides.map(|side| side as i64));
+            let embed = PatchEmbed::new(b, "patch_embed.proj", io.channels as i64, patch, stride, width);
+            let blocks = (0..config.depth).map(|i| Block::new(b, i, config, mlp)).collect();
             // timm's names: the norm after a mean is fc_norm.
-            let norm = LayerNorm::new(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" }, width);
+            let norm = config.norm_of(b, if config.pool == Pool::Cls { "norm" } else { "fc_norm" });
             let head = Linear::normal(b, "head", width, io.classes as i64);
-            Ok(Self { embed, class, learned, fixed, blocks, norm, head, pool: config.pool })
+            Ok(Self { embed, class, learned, fixed, mask, blocks, rounds: 1, norm, head, pool: config.pool })
         }
     }
 
@@ -252,39 +301,59 @@ mod network {
             if let Some(fixed) = &self.fixed {
                 x += fixed.like(&x);
             }
-            for block in &self.blocks {
-                x = block.forward(pass, &x);
+            let mask = self.mask.as_ref().map(|mask| mask.like(&x));
+            for block in (0..self.rounds).flat_map(|_| &self.blocks) {
+                x = block.forward(pass, &x, mask.as_ref());
             }
             let pooled = match self.pool {
                 Pool::Cls => x.select(2, 0),
                 Pool::Mean => x.mean_dim([2].as_slice(), false, None),
             }; // [R, B, D]
-            self.head.forward(pass, &self.norm.forward(pass, &pooled)) // [R, B, K]
+            self.head.forward(pass, &normal(pass, &self.norm, &pooled)) // [R, B, K]
         }
+    }
+
+    impl Vit {
+        fn norm_of(&self, b: &mut Builder, name: &str) -> Option<LayerNorm> {
+            self.norm.then(|| LayerNorm::new(b, name, self.width as i64))
+        }
+    }
+
+    /// As it is without a norm.
+    fn normal(pass: &Pass, norm: &Option<LayerNorm>, x: &Tensor) -> Tensor {
+        norm.as_ref().map_or_else(|| x.shallow_clone(), |norm| norm.forward(pass, x))
     }
 
     /// Pre-norm: attention, then MLP, each added to its input.
     struct Block {
-        norm1: LayerNorm,
+        norm1: Option<LayerNorm>,
         attention: Attention,
-        norm2: LayerNorm,
-        mlp: Mlp,
+        norm2: Option<LayerNorm>,
+        mlp: Box<dyn TokenMlp>,
+        residual: bool,
     }
 
     impl Block {
-        fn new(b: &mut Builder, name: &str, config: &Vit) -> Self {
-            let width = config.width as i64;
+        fn new(b: &mut Builder, index: u64, config: &Vit, mlp: &BuildMlp) -> Self {
+            let (name, width) = (format!("blocks.{index}"), config.width as i64);
+            let attention = match config.qk {
+                Qk::Learned => Attention::new,
+                Qk::Identity => Attention::identity,
+            };
             Self {
-                norm1: LayerNorm::new(b, &format!("{name}.norm1"), width),
-                attention: Attention::new(b, &format!("{name}.attn"), width, config.heads as i64),
-                norm2: LayerNorm::new(b, &format!("{name}.norm2"), width),
-                mlp: Mlp::new(b, &format!("{name}.mlp"), width, config.hidden() as i64),
+                norm1: config.norm_of(b, &format!("{name}.norm1")),
+                attention: attention(b, &format!("{name}.attn"), width, config.heads as i64),
+                norm2: config.norm_of(b, &format!("{name}.norm2")),
+                mlp: mlp(b, index, &format!("{name}.mlp")),
+                residual: config.residual,
             }
         }
 
-        fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-            let x = x + self.attention.forward(pass, &self.norm1.forward(pass, x));
-            &x + self.mlp.forward(pass, &self.norm2.forward(pass, &x))
+        fn forward(&self, pass: &mut Pass, x: &Tensor, mask: Option<&Tensor>) -> Tensor {
+            let add = |x: &Tensor, y: Tensor| if self.residual { x + y } else { y };
+            let x = add(x, self.attention.forward(pass, &normal(pass, &self.norm1, x), mask));
+            let y = normal(pass, &self.norm2, &x);
+            add(&x, self.mlp.forward(pass, &y))
         }
     }
 }

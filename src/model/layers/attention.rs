@@ -7,33 +7,49 @@ use crate::model::layout::Builder;
 use crate::model::pass::Pass;
 
 pub struct Attention {
-    qkv: Linear,
+    input: Input,
     proj: Linear,
     heads: i64,
 }
 
+enum Input {
+    /// Queries, keys and values through one linear map.
+    Learned { qkv: Linear },
+    /// Queries and keys are the tokens as they are.
+    Identity { v: Linear },
+}
+
 impl Attention {
     pub fn new(b: &mut Builder, name: &str, width: i64, heads: i64) -> Self {
-        Self {
-            qkv: Linear::normal(b, &format!("{name}.qkv"), width, 3 * width),
-            proj: Linear::normal(b, &format!("{name}.proj"), width, width),
-            heads,
-        }
+        let qkv = Linear::normal(b, &format!("{name}.qkv"), width, 3 * width);
+        Self { input: Input::Learned { qkv }, proj: Linear::normal(b, &format!("{name}.proj"), width, width), heads }
     }
 
-    /// `[R, B, T, D]` to `[R, B, T, D]`.
-    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+    /// With the tokens themselves for queries and keys.
+    pub fn identity(b: &mut Builder, name: &str, width: i64, heads: i64) -> Self {
+        let v = Linear::normal(b, &format!("{name}.v"), width, width);
+        Self { input: Input::Identity { v }, proj: Linear::normal(b, &format!("{name}.proj"), width, width), heads }
+    }
+
+    /// `[R, B, T, D]` to `[R, B, T, D]`; `mask` `[T, T]` is true where a token (row) reads another (column).
+    pub fn forward(&self, pass: &Pass, x: &Tensor, mask: Option<&Tensor>) -> Tensor {
         let size = x.size();
         let (tokens, width) = (size[2], size[3]);
-        let qkv = self.qkv.forward(pass, x).view([-1, tokens, 3, self.heads, width / self.heads]);
-        let qkv = qkv.permute([2, 0, 3, 1, 4]); // [3, R*B, heads, T, D/heads]
-        let [q, k, v] = [0, 1, 2].map(|part| qkv.select(0, part));
-        let mixed = attend(&q, &k, &v); // [R*B, heads, T, D/heads]
+        let split = |x: &Tensor| x.reshape([-1, tokens, self.heads, width / self.heads]).transpose(1, 2);
+        let [q, k, v] = match &self.input {
+            Input::Learned { qkv } => {
+                let qkv = qkv.forward(pass, x).view([-1, tokens, 3, self.heads, width / self.heads]);
+                let qkv = qkv.permute([2, 0, 3, 1, 4]); // [3, R*B, heads, T, D/heads]
+                [0, 1, 2].map(|part| qkv.select(0, part))
+            }
+            Input::Identity { v } => [split(x), split(x), split(&v.forward(pass, x))],
+        };
+        let mixed = attend(&q, &k, &v, mask); // [R*B, heads, T, D/heads]
         self.proj.forward(pass, &mixed.transpose(1, 2).reshape(size.as_slice()))
     }
 }
 
-/// softmax(q k' / sqrt(d)) v over `[…, T, d]`.
-pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor) -> Tensor {
-    Tensor::scaled_dot_product_attention(q, k, v, None::<&Tensor>, 0.0, false, None, false)
+/// softmax(q k' / sqrt(d)) v over `[…, T, d]`, where the mask is true.
+pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Tensor {
+    Tensor::scaled_dot_product_attention(q, k, v, mask, 0.0, false, None, false)
 }

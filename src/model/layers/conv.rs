@@ -4,31 +4,63 @@ use tch::Tensor;
 
 use crate::model::layout::{Builder, Init, Slot};
 use crate::model::pass::Pass;
+use crate::model::window::Window;
 
 pub struct Conv {
     weight: Slot,
     bias: Option<Slot>,
-    stride: [i64; 2],
-    padding: [i64; 2],
+    window: Window,
     groups: i64,
 }
 
 impl Conv {
-    /// Without bias, kernel and stride `[height, width]`, padded by half the kernel; kaiming normal over the fan-out
-    /// (He et al. 2015), as in torchvision's ResNet.
-    pub fn new(b: &mut Builder, name: &str, inputs: i64, outputs: i64, kernel: [i64; 2], stride: [i64; 2]) -> Self {
-        let std = (2.0 / (kernel[0] * kernel[1] * outputs) as f64).sqrt();
-        let shape = [outputs, inputs, kernel[0], kernel[1]];
-        let weight = b.decayed(format!("{name}.weight"), &shape, Init::Normal { std });
-        Self { weight, bias: None, stride, padding: kernel.map(|k| k / 2), groups: 1 }
+    /// Without bias; kaiming normal over the fan-out (He et al. 2015), as in torchvision's ResNet.
+    pub fn kaiming(b: &mut Builder, name: &str, inputs: i64, outputs: i64, window: Window) -> Self {
+        let [height, width] = window.kernel.map(|side| side as i64);
+        let std = (2.0 / (height * width * outputs) as f64).sqrt();
+        let weight = b.decayed(format!("{name}.weight"), &[outputs, inputs, height, width], Init::Normal { std });
+        Self { weight, bias: None, window, groups: 1 }
+    }
+
+    /// With a bias; normal of 0.02, bias zero, as in timm's ConvNeXt. With as many groups as channels it is depthwise.
+    pub fn normal(b: &mut Builder, name: &str, inputs: i64, outputs: i64, groups: i64, window: Window) -> Self {
+        let [height, width] = window.kernel.map(|side| side as i64);
+        let shape = [outputs, inputs / groups, height, width];
+        let weight = b.decayed(format!("{name}.weight"), &shape, Init::Normal { std: 0.02 });
+        let bias = Some(b.undecayed(format!("{name}.bias"), &[outputs], Init::Constant(0.0)));
+        Self { weight, bias, window, groups }
     }
 
     /// `[B, R*inputs, H, W]` to `[B, R*outputs, H', W']`.
     pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
         let weight = pass.folded(self.weight); // [R*outputs, inputs/groups, kh, kw]
         let bias = self.bias.map(|bias| pass.folded(bias));
-        x.conv2d(&weight, bias.as_ref(), self.stride, self.padding, [1, 1], pass.rows * self.groups)
+        let (x, padding) = padded(x, self.window);
+        let stride = self.window.stride.map(|step| step as i64);
+        x.conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], pass.rows * self.groups)
     }
+}
+
+/// `[…, H, W]` to `[…, H', W']`.
+pub fn max_pool(x: &Tensor, window: Window) -> Tensor {
+    let (x, padding) = padded(x, window);
+    let [kernel, stride] = [window.kernel, window.stride].map(|sides| sides.map(|side| side as i64));
+    x.max_pool2d(kernel, stride, padding, [1, 1], false)
+}
+
+/// The map, with a circular window's padding around it, and the padding that is left to do. By concatenation: it keeps
+/// channels innermost, torch's circular pad does not.
+fn padded(x: &Tensor, window: Window) -> (Tensor, [i64; 2]) {
+    let padding = window.padding.map(|side| side as i64);
+    if !window.circular {
+        return (x.shallow_clone(), padding);
+    }
+    let mut x = x.shallow_clone();
+    for (axis, pad) in [2, 3].into_iter().zip(padding).filter(|(_, pad)| *pad > 0) {
+        let (first, last) = (x.narrow(axis, 0, pad), x.narrow(axis, x.size()[axis as usize] - pad, pad));
+        x = Tensor::cat(&[&last, &x, &first], axis);
+    }
+    (x, [0, 0])
 }
 
 /// The same images `[B, C, H, W]` with channels innermost in memory, which layers after it keep: on a CPU a step of a

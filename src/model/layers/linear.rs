@@ -52,6 +52,13 @@ fn linear(pass: &Pass, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Te
     .view(shape.as_slice())
 }
 
+/// What stands between the residuals of a transformer block beside attention: an MLP, or many of which each token takes
+/// a few. It may report losses and metrics to the pass.
+pub trait TokenMlp {
+    /// `[R, B, T, D]` to `[R, B, T, D]`.
+    fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor;
+}
+
 /// fc1, GELU (exact: faster on CPU than its tanh form), fc2.
 pub struct Mlp {
     fc1: Linear,
@@ -65,9 +72,10 @@ impl Mlp {
             fc2: Linear::normal(b, &format!("{name}.fc2"), hidden, width),
         }
     }
+}
 
-    /// `[R, …, D]` to `[R, …, D]`.
-    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+impl TokenMlp for Mlp {
+    fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
         self.fc2.forward(pass, &self.fc1.forward(pass, x).gelu("none"))
     }
 }

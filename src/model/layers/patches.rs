@@ -1,6 +1,6 @@
 //! From images to tokens, and the fixed position code.
 
-use tch::{Device, Tensor};
+use tch::{Device, Kind, Tensor};
 
 use crate::model::layout::{Builder, Init, Slot};
 use crate::model::pass::Pass;
@@ -39,6 +39,20 @@ impl PatchEmbed {
         };
         embedded.view([pass.rows, batch, tokens, self.width])
     }
+}
+
+/// Which tokens of a `height x columns` grid attend to which (rows to columns): those at most `radius` rows and columns
+/// away, `[T, T]`. Class tokens come first, read all tokens and are read by none but themselves.
+pub fn neighbours(height: i64, columns: i64, radius: i64, class_tokens: i64) -> Tensor {
+    let side = |length: i64| {
+        let at = Tensor::arange(length, (Kind::Int64, Device::Cpu));
+        (at.unsqueeze(1) - at).abs().le(radius) // [length, length]
+    };
+    let near = side(height).view([height, 1, height, 1]).logical_and(&side(columns).view([1, columns, 1, columns]));
+    let near = near.reshape([height * columns, height * columns]); // [N, N]
+    let unread = near.constant_pad_nd([class_tokens, 0, 0, 0]); // [N, T]
+    let all = Tensor::ones([class_tokens, class_tokens + height * columns], (Kind::Bool, Device::Cpu));
+    Tensor::cat(&[all, unread], 0)
 }
 
 /// Sines and cosines of the row and the column at width / 4 frequencies from 1 to 1e-4 (MoCo v3; Beyer et al. 2022,

@@ -1,7 +1,7 @@
 //! Closed forms against the built models and against torch.
 
 use crossover_worker::model::network::build;
-use crossover_worker::model::{Costs, Io, costs, resolve};
+use crossover_worker::model::{Costs, Io, costs, receptive_field, resolve};
 use crossover_worker::run::Settings;
 
 use crate::{io, model, zoo};
@@ -16,6 +16,8 @@ fn parameters_are_those_of_the_built_network() {
 
 /// torch 2.11.0, torchvision 0.26.0, timm 1.0.31, with `costs` of scripts/model_fixtures.py on one 3x224x224 image:
 ///     costs(torchvision.models.resnet18(), torch.zeros(1, 3, 224, 224))
+///     costs(resnet(64, [4, 4, 4, 4], "plain", "large", classes=1000), torch.zeros(1, 3, 224, 224))
+///     costs(timm.create_model("convnext_tiny"), torch.zeros(1, 3, 224, 224))
 ///     costs(timm.create_model("vit_base_patch16_224"), torch.zeros(1, 3, 224, 224))
 #[test]
 fn published_models_cost_what_torch_counts() {
@@ -23,6 +25,11 @@ fn published_models_cost_what_torch_counts() {
         ("convnet", "resnet-18", 11_689_512, 3_628_146_688),
         ("convnet", "resnet-34", 21_797_672, 7_327_522_816),
         ("convnet", "resnet-50", 25_557_032, 8_178_368_512),
+        ("convnet", "plain-18", 11_515_688, 3_589_611_520),
+        ("convnet", "plain-34", 21_623_848, 7_288_987_648),
+        ("convnet", "convnext-tiny", 28_589_128, 8_911_062_528),
+        ("convnet", "convnext-small", 50_223_688, 17_367_424_512),
+        ("convnet", "convnext-base", 88_591_464, 30_709_458_944),
         ("vit", "ti16", 5_717_416, 2_507_366_400),
         ("vit", "s16", 22_050_664, 9_197_764_608),
         ("vit", "b16", 86_567_656, 35_127_656_448),
@@ -38,16 +45,48 @@ fn published_models_cost_what_torch_counts() {
 /// The same program: `costs(vit(32, width=48, depth=3, heads=4, patch=4), torch.zeros(1, 3, 32, 32))` and so on.
 #[test]
 fn small_models_cost_what_torch_counts() {
-    let small: [(&str, &str, Io, u64, u64); 4] = [
-        ("vit", r#"{"width": 48, "depth": 3, "heads": 4}"#, io(3, 32, 32, 10), 90_922, 13_512_192),
-        ("vit", r#"{"patch": 7, "pool": "mean"}"#, io(1, 28, 28, 10), 204_938, 6_655_232),
-        ("convnet", r#"{"width": 16}"#, io(3, 32, 32, 10), 701_466, 70_093_312),
+    let (grey, rgb) = (io(1, 28, 28, 10), io(3, 32, 32, 10));
+    let small: [(&str, &str, Io, u64, u64); 17] = [
+        ("vit", r#"{"width": 48, "depth": 3, "heads": 4}"#, rgb, 90_922, 13_512_192),
+        ("vit", r#"{"patch": 7, "pool": "mean"}"#, grey, 204_938, 6_655_232),
+        ("vit", r#"{"width": 32, "depth": 2, "heads": 2, "stride": 2}"#, grey, 31_818, 15_927_936),
+        (
+            "vit",
+            r#"{"width": 16, "depth": 2, "heads": 2, "patch": 1, "pool": "mean", "position": "sincos"}"#,
+            grey,
+            6_794,
+            88_335_168,
+        ),
+        ("vit", r#"{"qk": "identity"}"#, rgb, 174_794, 26_020_096),
+        ("vit", r#"{"pool": "mean", "window": 2}"#, rgb, 207_946, 29_754_624),
+        ("vit", r#"{"norm": false, "residual": false}"#, rgb, 206_922, 30_279_936),
+        ("recurrent", r#"{"depth": 1}"#, rgb, 58_122, 7_865_856),
+        ("recurrent", r#"{"depth": 6}"#, rgb, 58_122, 45_222_656),
+        (
+            "recurrent",
+            r#"{"width": 48, "heads": 3, "patch": 7, "pool": "mean", "position": "none"}"#,
+            grey,
+            31_258,
+            3_811_776,
+        ),
+        ("convnet", r#"{"width": 16}"#, rgb, 701_466, 70_093_312),
+        ("convnet", r#"{"width": 8, "depths": [1, 2, 1], "block": "bottleneck"}"#, grey, 37_634, 9_448_192),
+        ("convnet", r#"{"width": 16, "depths": [2, 2, 2], "block": "plain"}"#, rgb, 75_290, 24_478_976),
         (
             "convnet",
-            r#"{"width": 8, "depths": [1, 2, 1], "block": "bottleneck"}"#,
-            io(1, 28, 28, 10),
-            37_634,
-            9_448_192,
+            r#"{"width": 8, "depths": [1], "block": "plain", "padding": "circular"}"#,
+            io(1, 32, 32, 4),
+            716,
+            1_327_168,
+        ),
+        ("convnet", r#"{"width": 12, "depths": [1, 2, 1], "block": "convnext"}"#, rgb, 41_914, 13_990_848),
+        ("convnet", r#"{"width": 8, "depths": [2, 2], "block": "convnext"}"#, grey, 8_746, 5_369_152),
+        (
+            "convnet",
+            r#"{"width": 16, "depths": [1, 1, 1], "block": "convnext", "stem": "large"}"#,
+            io(3, 64, 64, 10),
+            61_530,
+            4_766_976,
         ),
     ];
     for (arch, keys, io, params, forward_flops) in small {
@@ -80,11 +119,33 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     let error = costs(&model("vit", r#"{"patch": 5}"#), io(3, 32, 32, 10)).unwrap_err();
     assert_eq!(error.message, "vit: patch = 5: must divide the 32x32 image");
     assert_eq!(error.hint.as_deref(), Some("patch is one of 1, 2, 4, 8, 16, 32"));
+    assert_eq!(
+        said("recurrent", r#"{"stride": 5}"#),
+        "recurrent: stride = 5: must be at most patch = 4: pixels between patches are not seen | stride = 4"
+    );
+    let error = costs(&model("vit", r#"{"stride": 3}"#), io(3, 32, 32, 10)).unwrap_err();
+    assert_eq!(error.message, "vit: stride = 3: patches of 4 must end at the border of the 32x32 image");
+    assert_eq!(error.hint.as_deref(), Some("stride is one of 1, 2, 4"));
+    let error = costs(&model("convnet", r#"{"block": "convnext"}"#), io(3, 4, 4, 10)).unwrap_err();
+    assert_eq!(error.message, "convnet: a 2x2 window does not fit a map of 1x1 that is left of the image");
+    assert_eq!(error.hint.as_deref(), Some("fewer stages halve it less often"));
 }
 
 #[test]
 fn a_single_value_is_a_list_of_one_and_all_defaults_are_written_out() {
     let model = model("convnet", r#"{"depths": 3}"#);
     let written = serde_json::to_string(&model.settings).unwrap();
-    assert_eq!(written, r#"{"block":"basic","depths":[3],"stem":"small","width":64}"#);
+    assert_eq!(written, r#"{"block":"basic","depths":[3],"padding":"zeros","stem":"small","width":64}"#);
+}
+
+/// By hand: 1 + (k - 1) x (product of the strides before) for each window, 435 for ResNet-18 (Araujo et al. 2019).
+#[test]
+fn receptive_fields_add_up() {
+    let field = |keys: &str, io: Io| receptive_field(&model("convnet", keys), io).unwrap();
+    let (rgb, signal) = (io(3, 32, 32, 10), io(1, 1, 40, 10));
+    assert_eq!(field(r#"{"stem": "large"}"#, rgb), Some([435, 435]));
+    assert_eq!(field(r#"{"block": "plain", "depths": [1]}"#, rgb), Some([5, 5]));
+    assert_eq!(field(r#"{"block": "bottleneck", "depths": [2]}"#, signal), Some([1, 7]));
+    assert_eq!(field(r#"{"block": "convnext", "depths": [1, 1]}"#, rgb), Some([22, 22]));
+    assert_eq!(receptive_field(&model("vit", "{}"), rgb).unwrap(), None);
 }

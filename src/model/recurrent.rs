@@ -1,0 +1,58 @@
+//! A vision transformer that is deep in time, not in weights: one block, applied `depth` times (Dehghani et al. 2019,
+//! Universal Transformers, arXiv 1807.03819, section 2.1, without its step codes and halting; weights shared as in Lan et
+//! al. 2020, ALBERT, arXiv 1909.11942). It has `vit`'s keys; its params count once, its FLOPs `depth` times.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::model::config::{Config, Size};
+#[cfg(torch)]
+use crate::model::layout::Builder;
+#[cfg(torch)]
+use crate::model::vit;
+use crate::model::vit::Vit;
+use crate::model::{Costs, Io};
+use crate::run::Settings;
+
+#[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
+#[serde(transparent)]
+pub struct Recurrent(Vit);
+
+impl Config for Recurrent {
+    const NAME: &'static str = "recurrent";
+    const ABOUT: &'static str = "vision transformer of one block applied many times (Dehghani et al. 2019)";
+    const SIZES: &'static [Size<Self>] = &[];
+
+    fn check(&self) -> Result<()> {
+        self.0.check()
+    }
+
+    fn costs(&self, io: Io) -> Result<Costs> {
+        let forward_flops = self.0.costs(io)?.forward_flops;
+        Ok(Costs { forward_flops, ..self.once().costs(io)? })
+    }
+
+    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self> {
+        self.0.shapes(held, io).into_iter().map(Self).collect()
+    }
+
+    fn widened(&self, width: u64, held: &Settings) -> Self {
+        Self(self.0.widened(width, held))
+    }
+
+    fn oddness(&self) -> f64 {
+        self.0.oddness()
+    }
+}
+
+impl Recurrent {
+    /// What has the weights: a ViT of one block.
+    fn once(&self) -> Vit {
+        Vit { depth: 1, ..self.0.clone() }
+    }
+
+    #[cfg(torch)]
+    pub fn network(&self, b: &mut Builder, io: Io) -> Result<vit::Net> {
+        Ok(vit::Net::new(b, &self.once(), io)?.repeated(self.0.depth))
+    }
+}
