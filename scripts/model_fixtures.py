@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Makes worker/tests/model/fixtures/: small models of timm and torchvision with random weights, what they answer, what they
-cost. Needs torch, torchvision, timm, safetensors and numpy; the tests need none of them.
+"""Makes worker/tests/model/fixtures/: small models of timm and torchvision (or of a few lines here, where these have none)
+with random weights, what they answer, what they cost. Needs torch, torchvision, timm, safetensors and numpy; the tests need none of them.
 
     python scripts/model_fixtures.py
 
@@ -12,6 +12,7 @@ of the updated running statistics.
 
 import functools
 import json
+import math
 import pathlib
 
 import numpy as np
@@ -170,12 +171,93 @@ def vit(size, width, depth, heads, patch, pool="cls", position="learned", mlp_ra
     return model
 
 
+def mixer(size, width, depth, patch, kind="mixer", channels=3, classes=10):
+    """timm's MlpMixer, of its own blocks or of ResMLP's."""
+    mlp_mixer = timm.models.mlp_mixer
+    res = dict(mlp_ratio=4, block_layer=mlp_mixer.ResBlock, norm_layer=mlp_mixer.Affine)
+    return mlp_mixer.MlpMixer(
+        img_size=size, patch_size=patch, in_chans=channels, num_classes=classes, embed_dim=width, num_blocks=depth,
+        **(res if kind == "resmlp" else {}),
+    )
+
+
+def mlp(inputs, width, depth, activation="relu", classes=10):
+    kind = {"relu": torch.nn.ReLU, "gelu": torch.nn.GELU}[activation]
+    model = torchvision.ops.MLP(inputs, [width] * depth + [classes], activation_layer=kind, inplace=None)
+    model.register_forward_pre_hook(lambda _, images: images[0].flatten(1))
+    return model
+
+
+class Attend(torch.nn.Module):
+    """Jaegle et al. 2021, appendix: layer norms, one-head or multi-head attention as wide as what is attended to, MLP."""
+
+    def __init__(self, width, heads, hidden, source=None):
+        super().__init__()
+        inner = source or width
+        self.heads = heads
+        self.norm1 = torch.nn.LayerNorm(width, eps=1e-6)
+        if source:
+            self.norm_tokens = torch.nn.LayerNorm(source, eps=1e-6)
+        self.q, self.kv = torch.nn.Linear(width, inner), torch.nn.Linear(inner, 2 * inner)
+        self.proj = torch.nn.Linear(inner, width)
+        self.norm2 = torch.nn.LayerNorm(width, eps=1e-6)
+        self.mlp = torch.nn.ModuleDict({"fc1": torch.nn.Linear(width, hidden), "fc2": torch.nn.Linear(hidden, width)})
+
+    def forward(self, x, tokens=None):
+        source = self.norm1(x) if tokens is None else self.norm_tokens(tokens)
+        k, v = self.kv(source).chunk(2, dim=-1)
+        q, k, v = [t.unflatten(-1, (self.heads, -1)).transpose(1, 2) for t in (self.q(self.norm1(x)), k, v)]
+        weights = (q @ k.transpose(-1, -2) / math.sqrt(q.shape[-1])).softmax(-1)
+        x = x + self.proj((weights @ v).transpose(1, 2).flatten(2))
+        return x + self.mlp["fc2"](torch.nn.functional.gelu(self.mlp["fc1"](self.norm2(x))))
+
+
+class Perceiver(torch.nn.Module):
+    def __init__(self, size, latents, width, heads, bands, blocks, layers_per_block, mlp_ratio=1.0, share=True,
+                 position="fourier", position_width=16, channels=3, classes=10):
+        super().__init__()
+        code = None
+        if position == "fourier":
+            axes = [torch.linspace(-1, 1, side, dtype=torch.float64) for side in size if side > 1]
+            at = torch.stack([t.flatten() for t in torch.meshgrid(*axes, indexing="ij")], -1)  # [M, axes]
+            steps = [torch.linspace(1, side / 2, bands, dtype=torch.float64) for side in size if side > 1]
+            angles = math.pi * torch.cat([at[:, i : i + 1] * f for i, f in enumerate(steps)], -1)
+            code = torch.cat([at, angles.sin(), angles.cos()], -1)[None].float()
+        if position == "learned":
+            code = torch.nn.Parameter(torch.zeros(1, math.prod(size), position_width))
+        self.pos_embed = code
+        source = channels + (0 if code is None else code.shape[-1])
+        hidden = int(width * mlp_ratio)
+        self.latents = torch.nn.Parameter(torch.zeros(1, latents, width))
+        self.cross = torch.nn.ModuleList(
+            Attend(width, 1, hidden, source) for _ in range(min(2, blocks) if share else blocks)
+        )
+        self.blocks = torch.nn.ModuleList(
+            torch.nn.ModuleList(Attend(width, heads, hidden) for _ in range(layers_per_block))
+            for _ in range(1 if share else blocks)
+        )
+        self.head = torch.nn.Linear(width, classes)
+        self.order = [(0, 0)] + [(1, 0) if share else (i, i) for i in range(1, blocks)]
+
+    def forward(self, images):
+        tokens = images.flatten(2).transpose(1, 2)
+        if self.pos_embed is not None:
+            tokens = torch.cat([tokens, self.pos_embed.expand(len(images), -1, -1)], -1)
+        x = self.latents.expand(len(images), -1, -1)
+        for cross, block in self.order:
+            x = self.cross[cross](x, tokens)
+            for layer in self.blocks[block]:
+                x = layer(x)
+        return self.head(x.mean(1))
+
+
 def case(name, arch, keys, io, model, batch=4):
     torch.manual_seed(sum(map(ord, name)))
     fixed = {n for n, p in model.named_parameters() if not p.requires_grad}
     for n, p in model.named_parameters():
         if n not in fixed:
-            torch.nn.init.normal_(p, 1.0 if p.dim() == 1 and "norm" in n or "bn" in n else 0.0, 0.1)
+            scale = p.dim() == 1 and "norm" in n or "bn" in n or n.endswith(("alpha", "ls1", "ls2"))
+            torch.nn.init.normal_(p, 1.0 if scale else 0.0, 0.1)
     for n, b in model.named_buffers():
         if "running" in n:
             b.uniform_(0.5, 1.5)
@@ -202,7 +284,7 @@ def case(name, arch, keys, io, model, batch=4):
 def costs(model, image):
     model.eval()
     counter = FlopCounterMode(display=False)
-    with counter, torch.no_grad():
+    with counter:
         model(image)
     params = sum(p.numel() for p in model.parameters() if p.requires_grad)
     return {"params": params, "forward_flops": counter.get_total_flops()}
@@ -259,6 +341,29 @@ def cases():
     keys = dict(width=8, depth=2, heads=2, patch=4, stride=2, pool="mean", position="none")
     model = vit((8, 6), **keys, channels=1, classes=5, recurrent=True)
     yield case("recurrent-mean", "recurrent", keys, (1, 8, 6, 5), model)
+    for kind in ["mixer", "resmlp"]:
+        keys = dict(width=12, depth=2, patch=4)
+        yield case(f"{kind}-rgb", kind, keys, (3, 8, 12, 10), mixer((8, 12), **keys, kind=kind))
+        keys = dict(width=9, depth=1, patch=3)
+        yield case(f"{kind}-grey", kind, keys, (1, 6, 6, 5), mixer(6, **keys, kind=kind, channels=1, classes=5))
+        keys = dict(width=8, depth=2, patch=8)
+        signal = mixer((1, 40), **{**keys, "patch": (1, 8)}, kind=kind, channels=1)
+        yield case(f"{kind}-signal", kind, keys, (1, 1, 40, 10), signal)
+    keys = dict(width=8, depth=1)
+    yield case("mlp-shallow", "mlp", keys, (3, 4, 5, 10), mlp(60, **keys))
+    keys = dict(width=6, depth=3, activation="gelu")
+    yield case("mlp-deep", "mlp", keys, (1, 6, 6, 5), mlp(36, **keys, classes=5))
+    keys = dict(width=12, depth=2)
+    yield case("mlp-signal", "mlp", keys, (1, 1, 40, 10), mlp(40, **keys))
+    keys = dict(latents=4, width=8, heads=2, bands=3, blocks=3, layers_per_block=2)
+    yield case("perceiver-shared", "perceiver", keys, (3, 5, 6, 10), Perceiver((5, 6), **keys))
+    keys = dict(latents=3, width=6, heads=3, bands=1, blocks=2, layers_per_block=1, mlp_ratio=2.5, share=False,
+                position="learned", position_width=4)
+    yield case("perceiver-learned", "perceiver", keys, (1, 4, 4, 5), Perceiver((4, 4), **keys, channels=1, classes=5))
+    keys = dict(latents=5, width=4, heads=1, bands=2, blocks=1, layers_per_block=3, position="none")
+    yield case("perceiver-unplaced", "perceiver", keys, (3, 6, 4, 5), Perceiver((6, 4), **keys, classes=5))
+    keys = dict(latents=4, width=8, heads=2, bands=4, blocks=2, layers_per_block=1)
+    yield case("perceiver-signal", "perceiver", keys, (1, 1, 40, 10), Perceiver((1, 40), **keys, channels=1))
 
 
 if __name__ == "__main__":

@@ -13,11 +13,15 @@ pub mod grid;
 pub mod layers;
 #[cfg(torch)]
 pub mod layout;
+pub mod mixer;
+pub mod mlp;
 #[cfg(torch)]
 pub mod network;
 #[cfg(torch)]
 pub mod pass;
+pub mod perceiver;
 pub mod recurrent;
+pub mod resmlp;
 mod scale;
 pub mod tally;
 pub mod vit;
@@ -33,7 +37,15 @@ use crate::run::{Named, Settings};
 
 /// The registry, in the order of the documentation. A new arch is its file, its `mod` line, a line here and a line in
 /// `network::build`.
-static ARCHS: [Arch; 3] = [Arch::of::<convnet::Convnet>(), Arch::of::<vit::Vit>(), Arch::of::<recurrent::Recurrent>()];
+static ARCHS: [Arch; 7] = [
+    Arch::of::<convnet::Convnet>(),
+    Arch::of::<vit::Vit>(),
+    Arch::of::<recurrent::Recurrent>(),
+    Arch::of::<mixer::Mixer>(),
+    Arch::of::<resmlp::Resmlp>(),
+    Arch::of::<perceiver::Perceiver>(),
+    Arch::of::<mlp::Mlp>(),
+];
 
 /// What a model sees: images of `channels x height x width`, and how many classes it tells apart.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]

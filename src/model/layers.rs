@@ -7,10 +7,12 @@ mod conv;
 mod linear;
 mod norm;
 mod patches;
+mod stack;
 
-pub use attention::Attention;
+pub use attention::{Attention, attend};
 pub use constant::Constant;
 pub use conv::{Conv, channels_last, max_pool};
 pub use linear::{Linear, Mlp, TokenMlp};
-pub use norm::{BatchNorm, LayerNorm};
-pub use patches::{PatchEmbed, neighbours, sincos_2d};
+pub use norm::{Affine, BatchNorm, LayerNorm};
+pub use patches::{PatchEmbed, fourier, neighbours, sincos_2d};
+pub use stack::{Layer, Stack};

@@ -28,6 +28,22 @@ impl Init {
         Init::Uniform { bound: 1.0 / (fan_in.max(1) as f64).sqrt() }
     }
 
+    /// LeCun et al. 1998: outputs as large as inputs. flax's and haiku's default for linear layers, but for their cut at
+    /// two standard deviations.
+    pub fn lecun(fan_in: i64) -> Self {
+        Init::Normal { std: 1.0 / (fan_in.max(1) as f64).sqrt() }
+    }
+
+    /// He et al. 2015: the same after a ReLU.
+    pub fn he(fan_in: i64) -> Self {
+        Init::Normal { std: (2.0 / fan_in.max(1) as f64).sqrt() }
+    }
+
+    /// Glorot and Bengio 2010: torch's xavier_uniform_.
+    pub fn xavier(inputs: i64, outputs: i64) -> Self {
+        Init::Uniform { bound: (6.0 / (inputs + outputs).max(1) as f64).sqrt() }
+    }
+
     fn fill(self, seed: u64, name: &str, row: &mut [f32]) {
         let mut random = stream(seed, &format!("init {name}"), 0);
         match self {

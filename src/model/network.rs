@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::config::parse;
 use crate::model::layout::{Builder, Layout};
 use crate::model::pass::Pass;
-use crate::model::{Io, convnet, recurrent, vit};
+use crate::model::{Io, convnet, mixer, mlp, perceiver, recurrent, resmlp, vit};
 use crate::run::Named;
 
 pub use crate::model::pass::Mode;
@@ -46,6 +46,10 @@ pub fn build(model: &Named, io: Io) -> Result<Network> {
         "convnet" => parse::<convnet::Convnet>(given)?.network(&mut b, io),
         "vit" => Box::new(vit::Net::new(&mut b, &parse(given)?, io)?),
         "recurrent" => Box::new(parse::<recurrent::Recurrent>(given)?.network(&mut b, io)?),
+        "mixer" => Box::new(mixer::net(&mut b, &parse(given)?, io)?),
+        "resmlp" => Box::new(resmlp::net(&mut b, &parse(given)?, io)?),
+        "perceiver" => Box::new(perceiver::Net::new(&mut b, &parse(given)?, io)),
+        "mlp" => Box::new(mlp::Net::new(&mut b, &parse(given)?, io)),
         name => return Err(Error::failed(format!("arch '{name}' has no network"))),
     };
     Ok(Network { layout: b.finish(), forward, io })

@@ -41,6 +41,11 @@ impl Target {
     }
 }
 
+/// Oddness of a width that is not a multiple of 8.
+pub fn unround(width: u64) -> f64 {
+    [0.0, 0.05, 0.1, 0.2][3 - width.trailing_zeros().min(3) as usize]
+}
+
 pub fn nearest_config<C: Config>(given: &Settings, target: Target, tolerance: f64, io: Io) -> Result<C> {
     let wanted = target.value();
     if !(wanted.is_finite() && wanted >= 1.0 && tolerance > 0.0) {

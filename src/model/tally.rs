@@ -27,6 +27,13 @@ impl Tally {
         self.macs = self.macs.saturating_add(rows.saturating_mul(inner).saturating_mul(columns));
     }
 
+    /// A part that runs `uses` times, with `copies` sets of weights.
+    pub fn part(&mut self, part: Tally, copies: u64, uses: u64) {
+        self.params(part.params.saturating_mul(copies));
+        self.inactive(part.inactive.saturating_mul(copies));
+        self.macs = self.macs.saturating_add(part.macs.saturating_mul(uses));
+    }
+
     /// A linear layer with bias over `tokens`.
     pub fn linear(&mut self, tokens: u64, inputs: u64, outputs: u64) {
         self.params(inputs.saturating_mul(outputs).saturating_add(outputs));

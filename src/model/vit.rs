@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
 pub use crate::model::grid::Grid;
+use crate::model::scale::unround;
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -138,7 +139,7 @@ impl Config for Vit {
         let width = self.width as f64;
         let deep = (self.depth as f64 / (width.sqrt() / 2.0)).ln().abs();
         let head = (width / self.heads as f64 / usual_head(self.width)).ln().abs();
-        deep + 0.3 * head + [0.0, 0.05, 0.1, 0.2][3 - (self.width.trailing_zeros().min(3) as usize)]
+        deep + 0.3 * head + unround(self.width)
     }
 }
 
@@ -152,7 +153,7 @@ fn usual_head(width: u64) -> f64 {
 }
 
 /// The divisor of the width that makes heads nearest to their usual width.
-fn usual_heads(width: u64) -> u64 {
+pub(super) fn usual_heads(width: u64) -> u64 {
     let off = |heads: u64| (width as f64 / heads as f64 / usual_head(width)).ln().abs();
     let divisors = (1..=width.min(512)).filter(|heads| width.is_multiple_of(*heads));
     divisors.min_by(|a, b| off(*a).total_cmp(&off(*b))).unwrap_or(1)

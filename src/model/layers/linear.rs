@@ -23,6 +23,16 @@ impl Linear {
         Self::new(b, name, inputs, outputs, Init::Normal { std: 0.02 }, Init::Constant(0.0))
     }
 
+    /// flax's and haiku's initialisation.
+    pub fn lecun(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
+        Self::new(b, name, inputs, outputs, Init::lecun(inputs), Init::Constant(0.0))
+    }
+
+    /// timm's initialisation of the MLPs of Mixer.
+    pub fn xavier(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
+        Self::new(b, name, inputs, outputs, Init::xavier(inputs, outputs), Init::Normal { std: 1e-6 })
+    }
+
     /// torch.nn.Linear's own initialisation.
     pub fn torch_default(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
         let init = Init::torch_default(inputs);
@@ -52,6 +62,9 @@ fn linear(pass: &Pass, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Te
     .view(shape.as_slice())
 }
 
+/// A constructor of linear layers: (builder, name, inputs, outputs).
+pub type MakeLinear = fn(&mut Builder, &str, i64, i64) -> Linear;
+
 /// What stands between the residuals of a transformer block beside attention: an MLP, or many of which each token takes
 /// a few. It may report losses and metrics to the pass.
 pub trait TokenMlp {
@@ -67,10 +80,13 @@ pub struct Mlp {
 
 impl Mlp {
     pub fn new(b: &mut Builder, name: &str, width: i64, hidden: i64) -> Self {
-        Self {
-            fc1: Linear::normal(b, &format!("{name}.fc1"), width, hidden),
-            fc2: Linear::normal(b, &format!("{name}.fc2"), hidden, width),
-        }
+        Self::of(Linear::normal, b, name, width, hidden)
+    }
+
+    /// Of linear layers that start in another way.
+    pub fn of(linear: MakeLinear, b: &mut Builder, name: &str, width: i64, hidden: i64) -> Self {
+        let fc1 = linear(b, &format!("{name}.fc1"), width, hidden);
+        Self { fc1, fc2: linear(b, &format!("{name}.fc2"), hidden, width) }
     }
 }
 

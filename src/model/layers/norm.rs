@@ -38,6 +38,24 @@ impl LayerNorm {
     }
 }
 
+/// Scale and shift, nothing measured: what stands for a norm in ResMLP (Touvron et al. 2021, equation 1).
+pub struct Affine {
+    alpha: Slot,
+    beta: Slot,
+}
+
+impl Affine {
+    pub fn new(b: &mut Builder, name: &str, width: i64) -> Self {
+        let alpha = b.undecayed(format!("{name}.alpha"), &[1, 1, width], Init::Constant(1.0));
+        Self { alpha, beta: b.undecayed(format!("{name}.beta"), &[1, 1, width], Init::Constant(0.0)) }
+    }
+
+    /// `[R, B, T, D]`.
+    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
+        pass.rows_of(self.beta).addcmul(&pass.rows_of(self.alpha), x) // parameters [R, 1, 1, D]
+    }
+}
+
 /// Over batch and positions, per row and channel; momentum 0.1, epsilon 1e-5 as in torch.
 pub struct BatchNorm {
     weight: Slot,

@@ -19,6 +19,10 @@ fn parameters_are_those_of_the_built_network() {
 ///     costs(resnet(64, [4, 4, 4, 4], "plain", "large", classes=1000), torch.zeros(1, 3, 224, 224))
 ///     costs(timm.create_model("convnext_tiny"), torch.zeros(1, 3, 224, 224))
 ///     costs(timm.create_model("vit_base_patch16_224"), torch.zeros(1, 3, 224, 224))
+///     costs(timm.create_model("mixer_b16_224"), torch.zeros(1, 3, 224, 224))
+///     costs(mixer(224, 1280, 32, 14, classes=1000), torch.zeros(1, 3, 224, 224))
+///     costs(timm.create_model("resmlp_12_224"), torch.zeros(1, 3, 224, 224))
+///     costs(Perceiver((224, 224), 512, 1024, 8, 64, 8, 6, classes=1000), torch.zeros(1, 3, 224, 224))
 #[test]
 fn published_models_cost_what_torch_counts() {
     for (arch, size, params, forward_flops) in [
@@ -33,6 +37,18 @@ fn published_models_cost_what_torch_counts() {
         ("vit", "ti16", 5_717_416, 2_507_366_400),
         ("vit", "s16", 22_050_664, 9_197_764_608),
         ("vit", "b16", 86_567_656, 35_127_656_448),
+        ("mixer", "s32", 19_104_624, 2_004_852_736),
+        ("mixer", "s16", 18_528_264, 7_553_916_928),
+        ("mixer", "b32", 60_293_428, 6_475_444_224),
+        ("mixer", "b16", 59_880_472, 25_203_535_872),
+        ("mixer", "l32", 206_939_264, 22_506_586_112),
+        ("mixer", "l16", 208_196_168, 89_095_356_416),
+        ("mixer", "h14", 432_350_952, 241_979_822_080),
+        ("resmlp", "12", 15_350_872, 6_019_479_552),
+        ("resmlp", "24", 30_020_680, 11_922_585_600),
+        ("resmlp", "36", 44_690_488, 17_825_691_648),
+        ("resmlp", "big-24", 129_138_280, 200_461_479_936),
+        ("perceiver", "imagenet", 44_912_254, 706_279_096_320),
     ] {
         let model = resolve(arch, Some(size), &Settings::new()).unwrap();
         let io = io(3, 224, 224, 1000);
@@ -42,11 +58,14 @@ fn published_models_cost_what_torch_counts() {
     }
 }
 
-/// The same program: `costs(vit(32, width=48, depth=3, heads=4, patch=4), torch.zeros(1, 3, 32, 32))` and so on.
+/// The same program: `costs(vit(32, width=48, depth=3, heads=4, patch=4), torch.zeros(1, 3, 32, 32))`,
+/// `costs(mixer(32, 48, 3, 4, kind="resmlp"), torch.zeros(1, 3, 32, 32))`,
+/// `costs(mlp(784, 64, 2), torch.zeros(1, 1, 28, 28))`,
+/// `costs(Perceiver((28, 28), 32, 64, 4, 4, 2, 2, channels=1), torch.zeros(1, 1, 28, 28))` and so on.
 #[test]
 fn small_models_cost_what_torch_counts() {
     let (grey, rgb) = (io(1, 28, 28, 10), io(3, 32, 32, 10));
-    let small: [(&str, &str, Io, u64, u64); 17] = [
+    let small: [(&str, &str, Io, u64, u64); 29] = [
         ("vit", r#"{"width": 48, "depth": 3, "heads": 4}"#, rgb, 90_922, 13_512_192),
         ("vit", r#"{"patch": 7, "pool": "mean"}"#, grey, 204_938, 6_655_232),
         ("vit", r#"{"width": 32, "depth": 2, "heads": 2, "stride": 2}"#, grey, 31_818, 15_927_936),
@@ -88,6 +107,30 @@ fn small_models_cost_what_torch_counts() {
             61_530,
             4_766_976,
         ),
+        ("mixer", r#"{"width": 48, "depth": 3}"#, io(3, 32, 32, 10), 69_010, 8_258_496),
+        ("mixer", r#"{"width": 33, "depth": 2, "patch": 7}"#, io(1, 28, 28, 10), 21_162, 677_556),
+        ("mixer", "{}", io(1, 1, 40, 10), 137_202, 2_955_520),
+        ("resmlp", r#"{"width": 48, "depth": 3}"#, io(3, 32, 32, 10), 72_298, 8_553_408),
+        ("resmlp", r#"{"width": 33, "depth": 2, "patch": 7}"#, io(1, 28, 28, 10), 20_750, 643_764),
+        ("resmlp", "{}", io(1, 1, 40, 10), 135_426, 2_679_040),
+        ("mlp", r#"{"width": 64, "depth": 2}"#, io(1, 28, 28, 10), 55_050, 109_824),
+        ("mlp", r#"{"width": 100, "depth": 3}"#, io(3, 32, 32, 10), 328_510, 656_400),
+        ("mlp", r#"{"width": 100, "depth": 1}"#, io(1, 1, 40, 10), 5_110, 10_000),
+        ("perceiver", "{}", io(1, 28, 28, 10), 76_908, 14_778_752),
+        (
+            "perceiver",
+            r#"{"latents": 8, "width": 24, "heads": 2, "bands": 2, "blocks": 3, "share": false, "mlp_ratio": 2.0}"#,
+            io(3, 32, 32, 10),
+            40_243,
+            3_974_880,
+        ),
+        (
+            "perceiver",
+            r#"{"latents": 16, "width": 32, "layers_per_block": 1, "position": "learned"}"#,
+            io(1, 1, 40, 10),
+            15_992,
+            839_616,
+        ),
     ];
     for (arch, keys, io, params, forward_flops) in small {
         let found = costs(&model(arch, keys), io).unwrap();
@@ -116,6 +159,14 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     );
     let error = resolve("vit", Some("b61"), &Settings::new()).unwrap_err();
     assert_eq!((error.message.as_str(), error.hint.as_deref()), ("vit has no size 'b61'", Some("did you mean 'b16'?")));
+    assert_eq!(said("mixer", r#"{"width": 1}"#), "mixer: width = 1: must be at least 2 | width = 64");
+    assert_eq!(said("perceiver", r#"{"heads": 5}"#), "perceiver: heads = 5: must divide width = 64 | heads = 4");
+    assert_eq!(said("perceiver", r#"{"bands": 0}"#), "perceiver: bands = 0: must be at least 1 | bands = 4");
+    let error = costs(&model("perceiver", r#"{"position": "none"}"#), io(1, 28, 28, 10)).unwrap_err();
+    assert_eq!(
+        error.message,
+        "perceiver: position = none: must add to a grey pixel's one channel, or its norm is zero"
+    );
     let error = costs(&model("vit", r#"{"patch": 5}"#), io(3, 32, 32, 10)).unwrap_err();
     assert_eq!(error.message, "vit: patch = 5: must divide the 32x32 image");
     assert_eq!(error.hint.as_deref(), Some("patch is one of 1, 2, 4, 8, 16, 32"));

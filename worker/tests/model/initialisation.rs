@@ -31,8 +31,9 @@ fn decayed_parameters_come_first_and_are_the_matrices() {
         for parameter in &layout.parameters {
             assert_eq!(parameter.offset, offset);
             assert_eq!(parameter.decayed, offset < layout.decayed, "{}", parameter.name);
-            let code = ["cls_token", "pos_embed"].contains(&parameter.name.as_str());
-            assert_eq!(parameter.decayed, parameter.shape.len() > 1 && !code, "{}", parameter.name);
+            let code = ["cls_token", "pos_embed", "latents"].contains(&parameter.name.as_str());
+            let matrix = parameter.shape.iter().filter(|side| **side > 1).count() > 1;
+            assert_eq!(parameter.decayed, matrix && !code, "{}", parameter.name);
             offset += parameter.len();
         }
         assert_eq!(offset, layout.params);
@@ -56,6 +57,55 @@ fn vit_starts_as_in_timm() {
     assert!(std("blocks.0.attn.qkv.bias") == 0.0 && std("cls_token") < 1e-5);
     let (norm, _) = of(network.layout(), &params, "blocks.0.norm1.weight");
     assert!(norm.mean(Kind::Double).double_value(&[]) == 1.0);
+}
+
+/// timm's _init_weights of mlp_mixer.py: xavier_uniform_ for MLPs, lecun_normal_ for the stem, zeros for the head.
+#[test]
+fn mixer_starts_as_in_timm() {
+    let network = build(&model("mixer", r#"{"width": 128, "depth": 1}"#), io(3, 32, 32, 10)).unwrap();
+    let (params, _) = network.init(&[1]);
+    let off = |name: &str, std: f64| of(network.layout(), &params, name).0.std(false).double_value(&[]) / std - 1.0;
+    for (name, inputs, outputs) in
+        [("mlp_tokens.fc1", 64, 64), ("mlp_tokens.fc2", 64, 64), ("mlp_channels.fc1", 128, 512)]
+    {
+        let off = off(&format!("blocks.0.{name}.weight"), (2.0 / (inputs + outputs) as f64).sqrt());
+        assert!(off.abs() < 0.03, "{name}: {off}");
+    }
+    assert!(off("stem.proj.weight", 1.0 / 48f64.sqrt()).abs() < 0.05);
+    let size = |name: &str| of(network.layout(), &params, name).0.abs().max().double_value(&[]);
+    assert!(size("head.weight") == 0.0 && size("stem.proj.bias") == 0.0);
+    assert!(size("blocks.0.mlp_channels.fc1.bias") < 1e-5);
+}
+
+/// deit's resmlp_models.py: normal of 0.02, and layer scales of 0.1 for 12 blocks, 1e-5 for 24, 1e-6 for 36.
+#[test]
+fn resmlp_starts_as_the_authors_do() {
+    for (depth, scale) in [(12, 0.1f32), (24, 1e-5), (36, 1e-6)] {
+        let network = build(&model("resmlp", &format!(r#"{{"depth": {depth}}}"#)), io(3, 32, 32, 10)).unwrap();
+        let (params, _) = network.init(&[1]);
+        let found = |name: &str| of(network.layout(), &params, name).0;
+        assert!(found("blocks.3.ls1").equal(&(Tensor::ones([64], (Kind::Float, tch::Device::Cpu)) * f64::from(scale))));
+        let std = found("blocks.0.linear_tokens.weight").std(false).double_value(&[]);
+        assert!((std / 0.02 - 1.0).abs() < 0.05, "{std}");
+    }
+}
+
+/// Perceiver IO's program: latents normal of 0.02, linear layers normal of 1 / sqrt(inputs).
+#[test]
+fn perceiver_starts_as_the_authors_do() {
+    let network = build(&model("perceiver", r#"{"latents": 64, "bands": 8}"#), io(3, 16, 16, 10)).unwrap();
+    let (params, _) = network.init(&[1]);
+    let tokens = 3.0 + 2.0 * 17.0;
+    for (name, std) in [
+        ("latents", 0.02),
+        ("cross.0.kv.weight", 1.0 / f64::sqrt(tokens)),
+        ("cross.1.proj.weight", 1.0 / f64::sqrt(tokens)),
+        ("blocks.0.1.q.weight", 0.125),
+        ("blocks.0.1.mlp.fc1.weight", 0.125),
+    ] {
+        let found = of(network.layout(), &params, name).0.std(false).double_value(&[]);
+        assert!((found / std - 1.0).abs() < 0.06, "{name}: {found}, not {std}");
+    }
 }
 
 /// torchvision: convolutions normal of sqrt(2 / fan-out), the classifier as torch.nn.Linear.

@@ -47,6 +47,15 @@ pub fn zoo() -> Vec<(Named, Io)> {
             model("vit", r#"{"width": 8, "depth": 1, "heads": 1, "pool": "mean", "position": "sincos"}"#),
             io(1, 1, 40, 5),
         ),
+        (model("mixer", r#"{"width": 8, "depth": 2}"#), rgb),
+        (model("mixer", r#"{"width": 6, "depth": 1}"#), io(1, 1, 40, 5)),
+        (model("resmlp", r#"{"width": 8, "depth": 2}"#), rgb),
+        (model("resmlp", r#"{"width": 6, "depth": 1}"#), io(1, 1, 40, 5)),
+        (model("mlp", r#"{"width": 8, "depth": 2}"#), rgb),
+        (model("mlp", r#"{"width": 8, "depth": 1, "activation": "gelu"}"#), io(1, 1, 40, 5)),
+        (model("perceiver", r#"{"latents": 4, "width": 8, "heads": 2, "bands": 2, "blocks": 3}"#), rgb),
+        (model("perceiver", r#"{"latents": 3, "width": 8, "position": "learned", "share": false}"#), io(1, 1, 40, 5)),
+        (model("perceiver", r#"{"latents": 3, "width": 4, "position": "none", "blocks": 1}"#), rgb),
     ]
 }
 

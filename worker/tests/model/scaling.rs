@@ -39,6 +39,11 @@ fn held_keys_are_held() {
     let targets = [1e6, 1e7, 1e8].map(Target::ForwardFlops);
     check("vit", &settings(r#"{"patch": 7, "pool": "mean"}"#), &targets, io);
     check("vit", &settings(r#"{"depth": 6, "heads": 2}"#), &[1e6, 1e7].map(Target::Params), io);
+    check("mixer", &settings(r#"{"patch": 7}"#), &targets, io);
+    check("resmlp", &settings(r#"{"patch": 2, "depth": 3}"#), &targets[1..], io);
+    check("mlp", &settings(r#"{"depth": 2, "activation": "gelu"}"#), &targets, io);
+    check("perceiver", &settings(r#"{"bands": 2, "blocks": 2}"#), &targets, io);
+    check("perceiver", &settings(r#"{"position": "learned", "share": false}"#), &targets, io);
     check("convnet", &settings(r#"{"depths": [1, 1, 1]}"#), &[1e6, 1e7].map(Target::Params), io);
     check("convnet", &settings(r#"{"block": "bottleneck"}"#), &targets[1..], io);
 }

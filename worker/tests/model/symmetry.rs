@@ -89,6 +89,27 @@ fn logits_of_spots(model: &Named, canvas: i64, spots: &[[i64; 2]]) -> Tensor {
 
 /// With one stage there is no stride, so a shift by one pixel is a shift inside.
 #[test]
+fn without_a_position_code_a_perceiver_does_not_mind_where_pixels_are() {
+    let io = io(3, 8, 8, 5);
+    for share in [true, false] {
+        for (position, matters) in [("none", false), ("learned", true), ("fourier", true)] {
+            let keys = format!(r#"{{"latents": 6, "width": 16, "position": "{position}", "share": {share}}}"#);
+            let moved = moved_by_permutation(&model("perceiver", &keys), io, 1);
+            assert_eq!(moved > 1e-4, matters, "{position}, share = {share}: {moved}");
+        }
+    }
+}
+
+/// Mixers and MLPs have weights for each place.
+#[test]
+fn mlps_over_tokens_or_pixels_mind_where_these_are() {
+    for (arch, patch) in [("mixer", 4), ("resmlp", 4), ("mlp", 1)] {
+        let moved = moved_by_permutation(&model(arch, r#"{"width": 16, "depth": 2}"#), io(3, 16, 16, 5), patch);
+        assert!(moved > 1e-4, "{arch}: {moved}");
+    }
+}
+
+#[test]
 fn a_convnet_does_not_mind_shifts_away_from_borders() {
     for block in ["plain", "basic", "bottleneck", "convnext"] {
         let model = model("convnet", &format!(r#"{{"width": 4, "depths": [1], "block": "{block}"}}"#));

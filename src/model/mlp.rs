@@ -1,0 +1,123 @@
+//! The multi-layer perceptron on flattened pixels: the baseline that knows nothing of images, as torchvision.ops.MLP
+//! builds it, names of parameters included.
+
+use serde::{Deserialize, Serialize};
+
+use crate::error::Result;
+use crate::model::config::{Config, Size, rule};
+use crate::model::scale::unround;
+use crate::model::tally::Tally;
+use crate::model::{Costs, Io};
+use crate::run::Settings;
+
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields, default)]
+pub struct Mlp {
+    /// Width of each hidden layer.
+    pub width: u64,
+    /// Hidden layers.
+    pub depth: u64,
+    pub activation: Activation,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Activation {
+    Relu,
+    /// Exact, not its tanh form.
+    Gelu,
+}
+
+impl Default for Mlp {
+    fn default() -> Self {
+        Self { width: 256, depth: 3, activation: Activation::Relu }
+    }
+}
+
+impl Config for Mlp {
+    const NAME: &'static str = "mlp";
+    const ABOUT: &'static str = "multi-layer perceptron on flattened pixels, as torchvision.ops.MLP: the baseline";
+    const SIZES: &'static [Size<Self>] = &[];
+
+    fn check(&self) -> Result<()> {
+        rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 256")?;
+        rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 3")
+    }
+
+    /// params (P+1)d + (L-1)(d+1)d + (d+1)K, MACs Pd + (L-1)d² + dK, with P = pixels x channels.
+    fn costs(&self, io: Io) -> Result<Costs> {
+        let (mut tally, mut hidden) = (Tally::default(), Tally::default());
+        hidden.linear(1, self.width, self.width);
+        tally.linear(1, io.channels * io.height * io.width, self.width);
+        tally.part(hidden, self.depth - 1, self.depth - 1);
+        tally.linear(1, self.width, io.classes);
+        Ok(tally.costs())
+    }
+
+    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
+        match held.contains_key("depth") {
+            true => vec![self.clone()],
+            false => (1..=8).map(|depth| Self { depth, ..self.clone() }).collect(),
+        }
+    }
+
+    fn widened(&self, width: u64, _: &Settings) -> Self {
+        Self { width, ..self.clone() }
+    }
+
+    /// Usual: three hidden layers; round widths.
+    fn oddness(&self) -> f64 {
+        (self.depth as f64 / 3.0).ln().abs() + unround(self.width)
+    }
+}
+
+#[cfg(torch)]
+pub use network::Net;
+
+#[cfg(torch)]
+mod network {
+    use super::*;
+    use crate::model::layers::Linear;
+    use crate::model::layout::{Builder, Init};
+    use crate::model::network::Forward;
+    use crate::model::pass::Pass;
+    use tch::Tensor;
+
+    pub struct Net {
+        hidden: Vec<Linear>,
+        head: Linear,
+        activation: Activation,
+    }
+
+    impl Net {
+        /// He et al. 2015 for hidden layers, without which deep ones hardly train; the head as torch.nn.Linear.
+        pub fn new(b: &mut Builder, config: &Mlp, io: Io) -> Self {
+            let mut inputs = (io.channels * io.height * io.width) as i64;
+            let width = config.width as i64;
+            // torchvision counts activation and dropout as layers.
+            let name = |layer: u64| (3 * layer).to_string();
+            let hidden = (0..config.depth).map(|layer| {
+                let linear = Linear::new(b, &name(layer), inputs, width, Init::he(inputs), Init::Constant(0.0));
+                inputs = width;
+                linear
+            });
+            let hidden = hidden.collect();
+            let head = Linear::torch_default(b, &name(config.depth), width, io.classes as i64);
+            Self { hidden, head, activation: config.activation }
+        }
+    }
+
+    impl Forward for Net {
+        fn forward(&self, pass: &mut Pass, images: &Tensor) -> Tensor {
+            let mut x = images.flatten(2, -1); // [R, B, C*H*W]
+            for layer in &self.hidden {
+                x = layer.forward(pass, &x); // [R, B, D]
+                x = match self.activation {
+                    Activation::Relu => x.relu(),
+                    Activation::Gelu => x.gelu("none"),
+                };
+            }
+            self.head.forward(pass, &x) // [R, B, K]
+        }
+    }
+}
