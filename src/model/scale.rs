@@ -2,7 +2,7 @@
 //! among the configs within tolerance the one of the most usual proportions is taken.
 
 use crate::error::{Error, Result};
-use crate::model::config::{Config, overlay};
+use crate::model::config::{Config, overlay, settings};
 use crate::model::{Costs, Io, Target};
 use crate::run::Settings;
 use crate::units::si;
@@ -108,6 +108,7 @@ fn candidates<C: Config>(
     Ok(())
 }
 
+/// The hint names the keys in which the nearest config differs from the defaults.
 fn unreachable_target<C: Config>(closest: Option<&Candidate<C>>, target: Target, tolerance: f64) -> Error {
     let wanted = si(target.value());
     let unit = target.unit();
@@ -115,8 +116,9 @@ fn unreachable_target<C: Config>(closest: Option<&Candidate<C>>, target: Target,
     let error = Error::bad_input(format!("{}: no config within {percent}% of {wanted} {unit}", C::NAME));
     match closest {
         Some(near) => {
-            let keys = crate::model::config::settings(&near.config).unwrap_or_default();
-            let keys: Vec<_> = keys.iter().map(|(key, value)| format!("{key}={value}")).collect();
+            let [defaults, keys] = [&C::default(), &near.config].map(|config| settings(config).unwrap_or_default());
+            let keys = keys.iter().filter(|(key, value)| defaults.get(*key) != Some(value));
+            let keys: Vec<_> = keys.map(|(key, value)| format!("{key}={value}")).collect();
             error.hint(format!("the nearest has {} {unit}: {}", si(near.cost), keys.join(" ")))
         }
         None => error.hint("the keys you hold leave the scaling rule no config at all: hold fewer"),
