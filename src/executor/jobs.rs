@@ -121,6 +121,7 @@ fn lanes(runs: &[Pending]) -> Vec<Vec<Pending>> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Schedule;
     use crate::store::sample;
 
     fn runs() -> Vec<Pending> {
@@ -147,6 +148,38 @@ mod tests {
         for job in jobs(runs(), true, 16, 1) {
             assert!(job.runs.iter().all(|run| run.label == job.runs[0].label));
         }
+    }
+
+    /// Three budgets for each seed.
+    fn budgets(seeds: &[u64]) -> Vec<Pending> {
+        let plan = sample::plan(&["vit"], &[100], &[1e-3], seeds);
+        let of = |run: Pending, steps: u64| {
+            let mut config = RunConfig { steps, ..run.config };
+            config.train.schedule = Schedule::Wsd { cooldown: 0.2 };
+            Pending { id: config.id(), train_flops: steps as f64, config, ..run }
+        };
+        let runs = pending(&plan, &Standing::new());
+        runs.into_iter().flat_map(|run| [50, 200, 100].map(|steps| of(run.clone(), steps))).collect()
+    }
+
+    #[test]
+    fn runs_of_one_trunk_are_one_job_and_count_once() {
+        let shape = |jobs: &[PlannedJob]| -> Vec<Vec<(u64, u64)>> {
+            let job = |job: &PlannedJob| job.runs.iter().map(|run| (run.config.steps, run.shared_steps)).collect();
+            jobs.iter().map(job).collect()
+        };
+        let lane = [(200, 0), (100, 80), (50, 40)];
+        let alone = jobs(budgets(&[0, 1]), true, 1, 2);
+        assert_eq!(shape(&alone), [lane, lane]);
+        assert_eq!((alone[0].train_flops(), alone[0].parts(), alone[0].leaders().count()), (200.0 + 20.0 + 10.0, 3, 1));
+        let packed = jobs(budgets(&[0, 1]), true, 16, 1);
+        assert_eq!(shape(&packed), [[lane, lane].concat()]);
+        assert_eq!((packed[0].parts(), packed[0].leaders().count()), (3, 2));
+        assert_eq!(shape(&jobs(budgets(&[0]), false, 1, 2)), [[(200, 0)], [(100, 0)], [(50, 0)]]);
+        // A run that has left the trunk is a job of its own, also when the rest is tried again.
+        let mut runs = budgets(&[0]);
+        (runs[2].step, runs[2].shared_steps) = (80, 80);
+        assert_eq!(shape(&jobs(runs, true, 1, 1)), [vec![(200, 0), (50, 40)], vec![(100, 80)]]);
     }
 
     #[test]

@@ -3,5 +3,6 @@
 mod bad_sweeps;
 mod interrupted;
 mod plan;
+mod trunks;
 mod without_libtorch;
 mod workdir;
