@@ -5,6 +5,9 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Error, Result};
 use crate::units::Flops;
 
+/// Share of a budget of FLOPs that whole steps may leave over; twice it is what isoFLOP fits take for one budget.
+const LEFT_OVER: f64 = 0.05;
+
 /// How long to train, in the unit that the sweep names.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
@@ -38,7 +41,8 @@ impl Budget {
     }
 
     /// Optimizer steps: epochs and examples are rounded up so that what was asked for is seen, FLOPs down so that the
-    /// budget is kept. Refuses a budget that buys no step.
+    /// budget is kept. Refuses a budget that buys no step, and FLOPs of which whole steps leave more than a few percent:
+    /// runs of one isoFLOP line would not have cost the same.
     pub fn steps(self, examples: u64, batch: u64, forward_flops: u64) -> Result<u64> {
         let batch_size = batch as f64;
         let step_flops = (Flops(forward_flops.into()) * 3 * batch).as_f64();
@@ -50,6 +54,13 @@ impl Budget {
         };
         if steps < 1.0 {
             return Err(Error::bad_input(format!("{self} buys no step: one step is {step_flops:.3e} FLOPs")));
+        }
+        if let Budget::Flops(flops) = self
+            && steps * step_flops < (1.0 - LEFT_OVER) * flops
+        {
+            let left = 100.0 * (1.0 - steps * step_flops / flops);
+            let message = format!("{self} leave {left:.0}% over after {steps} whole steps of {step_flops:.3e} FLOPs");
+            return Err(Error::bad_input(message));
         }
         if steps > 1e12 {
             return Err(Error::bad_input(format!("{self} is {steps:.1e} steps; at most 1e12 can be run")));
@@ -90,6 +101,10 @@ mod tests {
             assert!(Budget::new(unit, amount).is_err(), "{unit} {amount}");
         }
         assert!(Budget::Flops(1e6).steps(1000, 64, 1_000_000).is_err());
+        // 3.7 steps: 19% of the budget would not be used. 20 steps or more always fit.
+        let error = Budget::Flops(7.1e8).steps(1000, 64, 1_000_000).unwrap_err();
+        assert!(error.message.contains("19% over after 3 whole steps"), "{}", error.message);
+        assert!((20..60).all(|steps| Budget::Flops(1.92e8 * (steps as f64 + 0.99)).steps(1000, 64, 1_000_000).is_ok()));
         assert!(Budget::Epochs(1e30).steps(1000, 64, 1).is_err());
     }
 }

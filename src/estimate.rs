@@ -13,6 +13,7 @@ use crate::cache;
 use crate::error::{Context, Error, Result};
 use crate::plan::{Plan, Planned};
 use crate::task;
+use crate::trunk;
 use crate::worker::{self, Shape};
 
 /// Larger steps are measured on fewer examples and scaled up, so that measuring stays short.
@@ -29,7 +30,7 @@ pub struct Estimate {
     pub disk_bytes: u64,
 }
 
-/// Seconds of each run of the plan on one slot, in the order of its runs.
+/// Seconds of each run of the plan on one slot, in the order of its runs; of one that branches off a trunk, without it.
 pub fn seconds_per_run(plan: &Plan) -> Result<Vec<f64>> {
     let mut timings = Timings::load()?;
     let anchors = anchors(plan);
@@ -49,13 +50,14 @@ pub fn estimate(plan: &Plan, seconds: &[f64], slots: usize) -> Estimate {
     }
 }
 
-/// Checkpoints of the runs under way (parameters and two moments, once more while one is replaced), the final weights
-/// and about 4 kB of config and metrics of each run.
+/// Checkpoints of the runs under way (parameters and two moments, of each run of a trunk, once more while one is
+/// replaced), the final weights and about 4 kB of config and metrics of each run.
 pub fn disk_bytes(plan: &Plan, slots: usize) -> u64 {
-    let mut largest: Vec<u64> = plan.runs.iter().map(|run| run.costs.params).collect();
+    let at_start: Vec<_> = plan.runs.iter().map(|run| (&run.config, 0)).collect();
+    let of_trunk = |group: &Vec<usize>| (group.len() as u64 + 1) * 3 * 4 * plan.runs[group[0]].costs.params;
+    let mut largest: Vec<u64> = trunk::groups(&at_start).iter().map(of_trunk).collect();
     largest.sort_unstable_by(|a, b| b.cmp(a));
-    let checkpoints: u64 = largest.iter().take(slots).map(|params| 2 * 3 * 4 * params).sum();
-    checkpoints + plan.runs.iter().map(|run| 4096 + 4 * run.costs.params).sum::<u64>()
+    largest.iter().take(slots).sum::<u64>() + plan.runs.iter().map(|run| 4096 + 4 * run.costs.params).sum::<u64>()
 }
 
 /// Per label and batch, the smallest and the largest model: others lie between.
@@ -101,7 +103,7 @@ fn run_seconds(run: &Planned, anchors: &BTreeMap<(&str, u64), Vec<&Planned>>, ti
     let splits = task::splits(&run.config.task)?;
     // Evaluation is a forward pass, a third of a training step.
     let evaluated = (splits.validation + splits.test) * run.config.train.evals.min(run.config.steps);
-    let trained = run.config.train.batch * run.config.steps;
+    let trained = run.config.train.batch * (run.config.steps - run.shared_steps);
     Ok(per_example * (trained as f64 + evaluated as f64 / 3.0))
 }
 

@@ -33,6 +33,9 @@ pub struct Options {
     /// Runs of one shape trained together as one batched model [default: 1 on CPU, 16 on a GPU]
     #[arg(long, value_name = "R", value_parser = clap::value_parser!(u32).range(1..=4096))]
     pub pack: Option<u32>,
+    /// Train every run from its beginning to its end, also where runs that differ in their budget alone could share
+    #[arg(long)]
+    pub no_trunks: bool,
     /// Tries again after a failed attempt; a diverged run is final
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub retries: u32,
@@ -53,6 +56,8 @@ pub struct Decision {
     pub jobs: Vec<PlannedJob>,
     #[serde(skip)]
     pub retries: u32,
+    /// Whether runs of one trunk train it once.
+    pub trunks: bool,
     /// What a person should know about the choice of devices.
     pub notes: Vec<String>,
 }
@@ -101,6 +106,7 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
         slots: Vec::new(),
         jobs: Vec::new(),
         retries: options.retries,
+        trunks: !options.no_trunks,
         notes: Vec::new(),
     };
     if pending.is_empty() {
@@ -108,9 +114,9 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
     }
     let layout = devices::layout(options, &Machine::look(options)?)?;
     let pack = options.pack.unwrap_or(if layout.slots.iter().any(Slot::is_gpu) { 16 } else { 1 });
-    decision.jobs = jobs::jobs(pending, pack as usize, layout.slots.len());
+    decision.jobs = jobs::jobs(pending, decision.trunks, pack as usize, layout.slots.len());
     decision.slots = layout.slots;
-    decision.slots.truncate(decision.jobs.len());
+    decision.slots.truncate(decision.jobs.iter().map(PlannedJob::parts).sum());
     decision.notes = layout.notes;
     Ok(decision)
 }

@@ -35,5 +35,6 @@ pub mod store;
 pub mod task;
 #[cfg(torch)]
 pub mod train;
+pub mod trunk;
 pub mod units;
 pub mod worker;

@@ -9,9 +9,10 @@ use sha2::{Digest, Sha256};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
-use crate::run::{Named, RunConfig};
+use crate::run::{Named, Recipe, RunConfig};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task;
+use crate::trunk;
 use crate::units::{Flops, si};
 
 /// A sweep, expanded.
@@ -38,8 +39,10 @@ pub struct Planned {
     pub config: RunConfig,
     pub io: Io,
     pub costs: Costs,
-    /// 3 x forward x batch x steps.
+    /// Of this run trained alone.
     pub train_flops: Flops,
+    /// Steps that a longer run of the plan does for this one too, on a shared trunk.
+    pub shared_steps: u64,
 }
 
 /// A cell of the grid that makes no sense.
@@ -50,9 +53,21 @@ pub struct Dropped {
 }
 
 impl Plan {
+    /// Of all runs, each trained alone.
     pub fn train_flops(&self) -> Flops {
         self.runs.iter().map(|run| run.train_flops).sum()
     }
+
+    /// Of all runs, what they share done once.
+    pub fn shared_flops(&self) -> Flops {
+        let own = |run: &Planned| train_flops(&run.costs, &run.config.train, run.config.steps - run.shared_steps);
+        self.runs.iter().map(own).sum()
+    }
+}
+
+/// 3 x forward x batch x steps.
+fn train_flops(costs: &Costs, recipe: &Recipe, steps: u64) -> Flops {
+    Flops(costs.forward_flops.into()) * 3 * recipe.batch * steps
 }
 
 /// Expands every axis. Cells that make no sense are listed in `dropped`; a sweep without any run is refused.
@@ -87,6 +102,8 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
         let reasons: Vec<String> = plan.dropped.iter().map(|d| format!("{}: {}", d.what, d.reason)).collect();
         return Err(Error::bad_input(format!("{} has no run that makes sense\n{}", sweep.name, reasons.join("\n"))));
     }
+    let shared = trunk::shared_steps(&plan.runs.iter().map(|run| (&run.config, 0)).collect::<Vec<_>>());
+    plan.runs.iter_mut().zip(shared).for_each(|(run, shared)| run.shared_steps = shared);
     Ok(plan)
 }
 
@@ -183,8 +200,9 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
         for (axis, value) in &tuned {
             draft.set(&axis.key, value)?;
         }
-        let steps = match steps(cell, draft.batch()) {
-            Ok(steps) => steps,
+        let resolved = steps(cell, draft.batch()).and_then(|steps| Ok((steps, draft.resolve(steps)?)));
+        let (steps, train) = match resolved {
+            Ok(resolved) => resolved,
             Err(error) => {
                 let what = format!("{}, {} examples, {}", cell.label, cell.examples, cell.budget);
                 let dropped = Dropped { what, reason: error.message };
@@ -200,7 +218,7 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
                 task: cell.task.clone(),
                 examples: cell.examples,
                 steps,
-                train: draft.resolve(steps),
+                train: train.clone(),
                 seed,
             };
             push(cell, config, plan, seen);
@@ -232,7 +250,8 @@ fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut HashMap<
         label: cell.label.to_owned(),
         io: cell.io,
         costs: *costs,
-        train_flops: Flops(costs.forward_flops.into()) * 3 * config.train.batch * config.steps,
+        train_flops: train_flops(costs, &config.train, config.steps),
+        shared_steps: 0,
         config,
         id,
     });

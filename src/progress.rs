@@ -27,8 +27,16 @@ pub struct Running {
     /// Where it starts: more than 0 when it is resumed.
     pub step: u64,
     pub steps: u64,
-    /// Of the whole run, in FLOPs.
+    /// Steps before this one are another run's work.
+    pub from: u64,
+    /// Of the run from there on, in FLOPs.
     pub work: f64,
+}
+
+impl Running {
+    fn work_of(&self, steps: u64) -> f64 {
+        self.work * steps as f64 / self.steps.saturating_sub(self.from).max(1) as f64
+    }
 }
 
 /// Not shared between threads: the orchestrator's loop owns it.
@@ -173,13 +181,13 @@ impl Progress {
     fn advance(&mut self, slot: usize, step: u64) {
         if let Some(Slot { run, .. }) = self.slots.get_mut(&slot) {
             let step = step.min(run.steps);
-            self.gained += run.work * step.saturating_sub(run.step) as f64 / run.steps.max(1) as f64;
+            self.gained += run.work_of(step.saturating_sub(run.step));
             run.step = run.step.max(step);
         }
     }
 
     fn done_work(&self) -> f64 {
-        let part = |slot: &Slot| slot.run.work * slot.run.step as f64 / slot.run.steps.max(1) as f64;
+        let part = |slot: &Slot| slot.run.work_of(slot.run.step.saturating_sub(slot.run.from));
         self.done.work + self.slots.values().map(part).sum::<f64>()
     }
 
@@ -294,7 +302,7 @@ mod tests {
     }
 
     fn run(label: &str, step: u64, work: f64) -> Running {
-        Running { label: label.into(), step, steps: 1000, work }
+        Running { label: label.into(), step, from: 0, steps: 1000, work }
     }
 
     /// Drawing is limited to so many a second; the loop that owns the bars ticks on.
@@ -396,7 +404,7 @@ mod tests {
         let mut progress =
             Progress::with("empty", none, none, View::Lines { due: LINE_EVERY }, Box::new(sink.clone()), clock);
         progress.slot_progress(7, 3, f64::NAN, f64::INFINITY);
-        progress.slot_started(0, Running { label: "nothing".into(), step: 9, steps: 0, work: 0.0 });
+        progress.slot_started(0, Running { label: "nothing".into(), step: 9, from: 0, steps: 0, work: 0.0 });
         progress.slot_progress(0, 12, f64::NAN, 0.0);
         *now.lock().unwrap() = Duration::from_secs(60);
         progress.tick();

@@ -33,9 +33,8 @@ pub struct RunConfig {
     pub seed: u64,
 }
 
-/// How a run is trained.
+/// How a run is trained. (Unknown fields cannot be denied beside a flattened one.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
 pub struct Recipe {
     /// Examples per step.
     pub batch: u64,
@@ -50,20 +49,54 @@ pub struct Recipe {
     pub clip: Option<f64>,
     /// Linear warmup, in steps.
     pub warmup: u64,
+    #[serde(flatten)]
     pub schedule: Schedule,
     /// Evaluations at log-spaced steps, the last one at the end.
     pub evals: u64,
 }
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(rename_all = "kebab-case")]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(tag = "schedule", rename_all = "kebab-case")]
 pub enum Schedule {
     /// Half a cosine from the peak to zero; its horizon is the budget.
     Cosine,
     Constant,
+    /// Warmup, stable, decay: the peak, then down to zero over the last `cooldown` of the budget, a share above 0.
+    Wsd {
+        cooldown: f64,
+    },
+}
+
+impl Schedule {
+    /// The first of `steps` updates, which would be the same in a longer run: budgets share them (D10).
+    pub fn trunk_steps(self, steps: u64) -> u64 {
+        match self {
+            Schedule::Cosine => 0,
+            Schedule::Constant => steps,
+            Schedule::Wsd { cooldown } => steps.saturating_sub(((cooldown * steps as f64).round() as u64).max(1)),
+        }
+    }
 }
 
 impl RunConfig {
+    /// See [`Schedule::trunk_steps`].
+    pub fn trunk_steps(&self) -> u64 {
+        self.train.schedule.trunk_steps(self.steps)
+    }
+
+    /// Equal for runs that differ in nothing but steps.
+    pub fn trunk_id(&self) -> String {
+        RunConfig { steps: 0, ..self.clone() }.id()
+    }
+
+    /// Equal for runs that can be rows of one pack if they are as long: all but learning rate, weight decay, examples,
+    /// seed and steps is the same.
+    pub fn shape_id(&self) -> String {
+        let mut shape = self.clone();
+        (shape.train.lr, shape.train.weight_decay, shape.examples, shape.seed, shape.steps) = (0.0, 0.0, 0, 0, 0);
+        shape.id()
+    }
+
     /// 16 hexadecimal digits of SHA-256 over the canonical JSON of the config.
     pub fn id(&self) -> String {
         let text = serde_json::to_string(self).expect("a config has string keys and finite numbers only");

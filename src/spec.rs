@@ -126,6 +126,7 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
     for entry in raw.train.entries() {
         set(&mut train, &entry, &entry.value)?;
     }
+    recipe::check_together(&|key| [&raw.train, &raw.axes, &raw.tuned].into_iter().find_map(|table| table.get(key)))?;
     let (mut examples, mut seeds, mut axes) = (None, vec![0], Vec::new());
     for entry in raw.axes.entries() {
         match entry.key.as_str() {

@@ -20,8 +20,8 @@ use tch::Device;
 
 use crate::error::{Context, Error, Result};
 use crate::model::network;
-use crate::run::RunConfig;
 use crate::task::data::Loaded;
+use crate::trunk;
 use crate::worker::{Assignment, Job, Progress, Trainer};
 use checkpoint::Checkpoint;
 use pack::Pack;
@@ -58,15 +58,11 @@ impl Trainer for Libtorch {
     }
 }
 
-/// Runs that can be rows of one pack: equal but for learning rate, weight decay, examples and seed.
+/// Runs of one shape.
 fn alike(runs: &[Assignment]) -> Vec<Vec<&Assignment>> {
-    let mut packs = BTreeMap::<String, Vec<&Assignment>>::new();
-    for run in runs {
-        let mut shape: RunConfig = run.config.clone();
-        (shape.train.lr, shape.train.weight_decay, shape.examples, shape.seed) = (0.0, 0.0, 0, 0);
-        packs.entry(shape.id()).or_default().push(run);
-    }
-    packs.into_values().collect()
+    let mut shapes = BTreeMap::<String, Vec<&Assignment>>::new();
+    runs.iter().for_each(|run| shapes.entry(run.config.shape_id()).or_default().push(run));
+    shapes.into_values().collect()
 }
 
 fn train_alike(
@@ -77,19 +73,33 @@ fn train_alike(
 ) -> Result<()> {
     let config = &runs[0].config;
     let network = network::build(&config.model, runs[0].io)?;
-    // Rows that stand at different steps are different packs.
-    let mut groups = BTreeMap::<u64, (Vec<Row>, Vec<Checkpoint>)>::new();
+    let (mut rows, mut steps) = (Vec::new(), Vec::new());
     for &run in runs {
-        let Some(row) = Row::open(run)? else { continue };
-        let saved = Checkpoint::read(&run.folder, network.layout())?;
-        let (rows, checkpoints) = groups.entry(saved.as_ref().map_or(0, |saved| saved.step)).or_default();
-        rows.push(row);
-        checkpoints.extend(saved);
+        let Some(mut row) = Row::open(run)? else { continue };
+        let saved = Checkpoint::read(&run.folder, network.layout())?.filter(|saved| saved.step > 0);
+        if let Some(saved) = &saved {
+            (row.loss_sum, row.loss_count) = (saved.loss_sum, saved.loss_count);
+        }
+        steps.push((&run.config, saved.as_ref().map_or(0, |saved| saved.step)));
+        rows.push(Some((row, saved)));
     }
-    for (_, (rows, saved)) in groups {
-        let most = rows.iter().map(|row| row.run.config.examples).max().unwrap_or(0);
+    // Lanes that stand at different steps, or have different budgets, are different packs.
+    let mut packs = BTreeMap::<(u64, u64), (Vec<Vec<Row>>, Vec<Checkpoint>)>::new();
+    for lane in trunk::groups(&steps) {
+        let (config, step) = steps[lane[0]];
+        let (lanes, checkpoints) = packs.entry((step, config.steps)).or_default();
+        let mut of_lane = Vec::new();
+        for (mut row, saved) in lane.into_iter().filter_map(|index| rows[index].take()) {
+            row.lane = lanes.len();
+            checkpoints.extend(saved.filter(|_| of_lane.is_empty()));
+            of_lane.push(row);
+        }
+        lanes.push(of_lane);
+    }
+    for (lanes, saved) in packs.into_values() {
+        let most = lanes.iter().map(|rows| rows[0].run.config.examples).max().unwrap_or(0);
         let data = loaded.get(&config.task, most)?;
-        train_pack(Pack::new(&network, data, rows, saved)?, &device_name(loaded.device()), stop, report)?;
+        train_pack(Pack::new(&network, data, lanes, saved)?, &device_name(loaded.device()), stop, report)?;
     }
     Ok(())
 }
@@ -102,7 +112,6 @@ fn train_pack(
     report: &mut dyn FnMut(Progress),
 ) -> Result<()> {
     let checkpoint_every = process::checkpoint_every()?;
-    let evaluations = schedule::eval_steps(pack.recipe().evals, pack.steps);
     let from_step = pack.step;
     pack.rows.iter_mut().try_for_each(|row| row.log_start(device, from_step))?;
     let (mut reported, mut saved) = (Instant::now(), Instant::now());
@@ -111,9 +120,8 @@ fn train_pack(
             return pack.stop();
         }
         pack.train_step()?;
-        if evaluations.binary_search(&pack.step).is_ok() {
-            pack.evaluate()?;
-        }
+        pack.evaluate()?;
+        pack.branch()?;
         let report_due = reported.elapsed() >= REPORT_EVERY;
         if report_due || pack.unread() >= READ_AFTER {
             pack.settle()?;

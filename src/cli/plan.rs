@@ -37,7 +37,11 @@ pub struct Args {
 struct Report<'a> {
     #[serde(flatten)]
     plan: &'a Plan,
+    /// Of all runs, each trained alone.
     train_flops: Flops,
+    /// What it costs when runs of one trunk train it once, and the difference.
+    shared_flops: Flops,
+    saved_flops: Flops,
     /// Seconds of each run on one slot; none with --no-time.
     run_seconds: Option<&'a [f64]>,
     estimate: Option<Estimate>,
@@ -55,6 +59,8 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return print_json(&Report {
             train_flops: plan.train_flops(),
+            shared_flops: plan.shared_flops(),
+            saved_flops: Flops(plan.train_flops().0 - plan.shared_flops().0),
             run_seconds: seconds.as_deref(),
             estimate,
             disk_bytes: estimate::disk_bytes(&plan, slots),
@@ -69,6 +75,10 @@ pub fn run(args: &Args) -> Result<()> {
         plan.train_flops(),
         bytes(estimate::disk_bytes(&plan, slots))
     );
+    let (alone, shared) = (plan.train_flops().as_f64(), plan.shared_flops().as_f64());
+    if shared < alone {
+        println!("{} training FLOPs with shared trunks, {:.0}% of that", si(shared), 100.0 * shared / alone);
+    }
     if let Some(estimate) = estimate {
         println!("about {} on {} slots of this machine", duration(estimate.seconds), estimate.slots);
     }
@@ -80,6 +90,8 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) {
     let mut header =
         vec![if all { "run" } else { "runs" }, "model", "params", "FLOPs/example", "examples", "steps", "FLOPs/run"];
     header.extend(if all { &["lr", "seed"][..] } else { &[] });
+    let trunks = plan.runs.iter().any(|run| run.shared_steps > 0);
+    header.extend(trunks.then_some("shared steps"));
     header.extend(seconds.map(|_| "time/run"));
     let mut counts = HashMap::new();
     for run in &plan.runs {
@@ -101,6 +113,7 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) {
         if all {
             row.extend([run.config.train.lr.to_string(), run.config.seed.to_string()]);
         }
+        row.extend(trunks.then(|| run.shared_steps.to_string()));
         row.extend(seconds.map(|seconds| duration(seconds[index])));
         rows.push(row);
     }

@@ -153,8 +153,12 @@ fn print_decision(decision: &Decision) {
         println!("job {number}: {} training FLOPs", si(job.train_flops()));
         for run in &job.runs {
             let config = &run.config;
+            let branch = match run.shared_steps {
+                0 => String::new(),
+                steps => format!(", branches off after {steps}"),
+            };
             println!(
-                "  {} {}, {} examples, {} steps, lr {}, seed {}, attempt {}",
+                "  {} {}, {} examples, {} steps{branch}, lr {}, seed {}, attempt {}",
                 run.id, run.label, config.examples, config.steps, config.train.lr, config.seed, run.attempt
             );
         }

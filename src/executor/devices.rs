@@ -222,7 +222,7 @@ mod tests {
     const LISTING: &str = "0, GPU-aaaa-1, 4, 143771\n1, GPU-bbbb-2, 81920, 143771\n2, GPU-cccc-3, [N/A], [N/A]\n";
 
     fn options(devices: &str, slots: Option<u32>, threads: Option<u32>) -> Options {
-        Options { devices: devices.parse().unwrap(), slots, threads, pack: None, retries: 1 }
+        Options { devices: devices.parse().unwrap(), slots, threads, pack: None, no_trunks: false, retries: 1 }
     }
 
     fn machine(chosen: Option<&str>) -> Machine {

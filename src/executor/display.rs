@@ -37,7 +37,9 @@ impl Observer for Display {
         let (Some(progress), [first, others @ ..]) = (&mut self.progress, job.runs.as_slice()) else { return };
         let pack = if others.is_empty() { String::new() } else { format!(" and {} more", others.len()) };
         let label = format!("{}{pack}", name(first));
-        progress.slot_started(slot, Running { label, step: 0, steps: first.config.steps, work: job.train_flops() });
+        let work = job.leaders().map(Pending::own_flops).sum();
+        let (step, steps) = (first.step.min(first.shared_steps), first.config.steps);
+        progress.slot_started(slot, Running { label, step, from: step, steps, work });
     }
 
     fn progress(&mut self, slot: usize, now: &worker::Progress) {
@@ -60,9 +62,9 @@ impl Observer for Display {
         }
         let Some(progress) = &mut self.progress else { return };
         match outcome {
-            Outcome::Done => progress.run_finished(slot, &name(run), run.train_flops),
-            Outcome::Diverged { .. } => progress.run_lost(slot, run.train_flops),
-            Outcome::Failed { .. } if !retry => progress.run_lost(slot, run.train_flops),
+            Outcome::Done => progress.run_finished(slot, &name(run), run.own_flops()),
+            Outcome::Diverged { .. } => progress.run_lost(slot, run.own_flops()),
+            Outcome::Failed { .. } if !retry => progress.run_lost(slot, run.own_flops()),
             Outcome::Failed { .. } | Outcome::Stopped { .. } => {}
         }
     }

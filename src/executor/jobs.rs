@@ -1,6 +1,6 @@
 //! Which runs are trained when and with whom: pure, so that a dry run is exact.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
@@ -8,6 +8,7 @@ use crate::model::Io;
 use crate::plan::Plan;
 use crate::run::RunConfig;
 use crate::store::State;
+use crate::trunk;
 
 /// A run that is not done yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -16,9 +17,21 @@ pub struct Pending {
     pub label: String,
     /// Of the next attempt, counted from 1.
     pub attempt: u32,
+    /// Of the whole run.
     pub train_flops: f64,
+    /// Steps done, as far as its log says.
+    pub step: u64,
+    /// Steps that a longer run of its job does for it too. After them it is a job of its own, which any slot may take.
+    pub shared_steps: u64,
     pub io: Io,
     pub config: RunConfig,
+}
+
+impl Pending {
+    /// Without the steps that it shares.
+    pub fn own_flops(&self) -> f64 {
+        self.train_flops * (1.0 - self.shared_steps as f64 / self.config.steps as f64)
+    }
 }
 
 /// Runs that one worker trains together.
@@ -29,7 +42,18 @@ pub struct PlannedJob {
 
 impl PlannedJob {
     pub fn train_flops(&self) -> f64 {
-        self.runs.iter().map(|run| run.train_flops).sum()
+        self.runs.iter().map(Pending::own_flops).sum()
+    }
+
+    /// The runs that it trains to the end, a model each; the others share theirs and branch off.
+    pub fn leaders(&self) -> impl Iterator<Item = &Pending> {
+        let first = self.runs.first().map(|run| run.shared_steps);
+        self.runs.iter().filter(move |run| Some(run.shared_steps) == first)
+    }
+
+    /// Jobs that come of it: itself, and one wherever runs branch off.
+    pub fn parts(&self) -> usize {
+        self.runs.iter().map(|run| run.shared_steps).collect::<BTreeSet<_>>().len()
     }
 }
 
@@ -45,6 +69,8 @@ pub(super) fn pending(plan: &Plan, standing: &Standing) -> Vec<Pending> {
             label: run.label.clone(),
             attempt: attempts + 1,
             train_flops: run.train_flops.as_f64(),
+            step: state.map_or(0, State::step),
+            shared_steps: 0,
             io: run.io,
             config: run.config.clone(),
         })
@@ -52,20 +78,26 @@ pub(super) fn pending(plan: &Plan, standing: &Standing) -> Vec<Pending> {
     left.collect()
 }
 
-/// Groups runs of one shape into packs of at most `pack`, no fewer packs than keep `slots` busy, and puts the longest
-/// first so that the last slots finish together. The same runs always give the same jobs.
-pub(super) fn jobs(runs: Vec<Pending>, pack: usize, slots: usize) -> Vec<PlannedJob> {
-    let pack = pack.min(runs.len().div_ceil(slots.max(1))).max(1);
+/// Groups runs of one trunk into lanes (none where `trunks` is false), lanes of one shape and length into packs of at
+/// most `pack`, no fewer packs than keep `slots` busy, and puts the longest first so that the last slots finish
+/// together. The same runs always give the same jobs.
+pub(super) fn jobs(runs: Vec<Pending>, trunks: bool, pack: usize, slots: usize) -> Vec<PlannedJob> {
+    let lanes = if trunks { lanes(&runs) } else { runs.into_iter().map(|run| vec![run]).collect() };
+    let pack = pack.min(lanes.len().div_ceil(slots.max(1))).max(1);
     let mut jobs: Vec<PlannedJob> = Vec::new();
-    // The last job of each shape that still takes runs.
-    let mut open: HashMap<String, usize> = HashMap::new();
-    for run in runs {
-        let key = if pack == 1 { run.id.clone() } else { shape(&run.config) };
-        match open.get(&key) {
-            Some(&at) if jobs[at].runs.len() < pack => jobs[at].runs.push(run),
+    // The last job of each shape that still takes lanes, and how many it has.
+    let mut open: HashMap<(String, u64), (usize, usize)> = HashMap::new();
+    for lane in lanes {
+        let shape = if pack == 1 { lane[0].id.clone() } else { lane[0].config.shape_id() };
+        let key = (shape, lane[0].config.steps);
+        match open.get_mut(&key) {
+            Some((at, lanes)) if *lanes < pack => {
+                *lanes += 1;
+                jobs[*at].runs.extend(lane);
+            }
             _ => {
-                open.insert(key, jobs.len());
-                jobs.push(PlannedJob { runs: vec![run] });
+                open.insert(key, (jobs.len(), 1));
+                jobs.push(PlannedJob { runs: lane });
             }
         }
     }
@@ -73,16 +105,23 @@ pub(super) fn jobs(runs: Vec<Pending>, pack: usize, slots: usize) -> Vec<Planned
     jobs
 }
 
-/// What runs of one pack share: all but learning rate, weight decay, examples and seed.
-fn shape(config: &RunConfig) -> String {
-    let mut shape = config.clone();
-    (shape.train.lr, shape.train.weight_decay, shape.examples, shape.seed) = (0.0, 0.0, 0, 0);
-    shape.id()
+/// Runs of one trunk together, the longest first.
+fn lanes(runs: &[Pending]) -> Vec<Vec<Pending>> {
+    let standing: Vec<_> = runs.iter().map(|run| (&run.config, run.step)).collect();
+    let lane = |group: Vec<usize>| {
+        let mut lane: Vec<Pending> = group.into_iter().map(|index| runs[index].clone()).collect();
+        for (place, run) in lane.iter_mut().enumerate().filter(|(_, run)| run.step < run.config.trunk_steps()) {
+            run.shared_steps = if place == 0 { 0 } else { run.config.trunk_steps() };
+        }
+        lane
+    };
+    trunk::groups(&standing).into_iter().map(lane).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Schedule;
     use crate::store::sample;
 
     fn runs() -> Vec<Pending> {
@@ -95,20 +134,52 @@ mod tests {
         let mut runs = runs();
         let expected: Vec<String> = [5, 0, 1].map(|at| runs[at].id.clone()).into();
         runs[5].train_flops *= 2.0;
-        let first: Vec<String> = jobs(runs, 1, 2).into_iter().take(3).map(|job| job.runs[0].id.clone()).collect();
+        let first: Vec<String> = jobs(runs, true, 1, 2).into_iter().take(3).map(|job| job.runs[0].id.clone()).collect();
         assert_eq!(first, expected);
     }
 
     #[test]
     fn packs_hold_one_shape_and_leave_no_slot_idle() {
-        let sizes = |pack, slots| jobs(runs(), pack, slots).iter().map(|job| job.runs.len()).collect::<Vec<_>>();
+        let sizes = |pack, slots| jobs(runs(), true, pack, slots).iter().map(|job| job.runs.len()).collect::<Vec<_>>();
         assert_eq!(sizes(16, 1), [8, 8]);
         assert_eq!(sizes(6, 1), [6, 6, 2, 2]);
         assert_eq!(sizes(16, 4), [4, 4, 4, 4]);
         assert_eq!(sizes(1, 2), [1; 16]);
-        for job in jobs(runs(), 16, 1) {
+        for job in jobs(runs(), true, 16, 1) {
             assert!(job.runs.iter().all(|run| run.label == job.runs[0].label));
         }
+    }
+
+    /// Three budgets for each seed.
+    fn budgets(seeds: &[u64]) -> Vec<Pending> {
+        let plan = sample::plan(&["vit"], &[100], &[1e-3], seeds);
+        let of = |run: Pending, steps: u64| {
+            let mut config = RunConfig { steps, ..run.config };
+            config.train.schedule = Schedule::Wsd { cooldown: 0.2 };
+            Pending { id: config.id(), train_flops: steps as f64, config, ..run }
+        };
+        let runs = pending(&plan, &Standing::new());
+        runs.into_iter().flat_map(|run| [50, 200, 100].map(|steps| of(run.clone(), steps))).collect()
+    }
+
+    #[test]
+    fn runs_of_one_trunk_are_one_job_and_count_once() {
+        let shape = |jobs: &[PlannedJob]| -> Vec<Vec<(u64, u64)>> {
+            let job = |job: &PlannedJob| job.runs.iter().map(|run| (run.config.steps, run.shared_steps)).collect();
+            jobs.iter().map(job).collect()
+        };
+        let lane = [(200, 0), (100, 80), (50, 40)];
+        let alone = jobs(budgets(&[0, 1]), true, 1, 2);
+        assert_eq!(shape(&alone), [lane, lane]);
+        assert_eq!((alone[0].train_flops(), alone[0].parts(), alone[0].leaders().count()), (200.0 + 20.0 + 10.0, 3, 1));
+        let packed = jobs(budgets(&[0, 1]), true, 16, 1);
+        assert_eq!(shape(&packed), [[lane, lane].concat()]);
+        assert_eq!((packed[0].parts(), packed[0].leaders().count()), (3, 2));
+        assert_eq!(shape(&jobs(budgets(&[0]), false, 1, 2)), [[(200, 0)], [(100, 0)], [(50, 0)]]);
+        // A run that has left the trunk is a job of its own, also when the rest is tried again.
+        let mut runs = budgets(&[0]);
+        (runs[2].step, runs[2].shared_steps) = (80, 80);
+        assert_eq!(shape(&jobs(runs, true, 1, 1)), [vec![(200, 0), (50, 40)], vec![(100, 80)]]);
     }
 
     #[test]

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
 use signal_hook::iterator::{Handle, Signals};
 
-use super::jobs::{Pending, PlannedJob};
+use super::jobs::{self, Pending, PlannedJob};
 use super::process::{FromWorker, WorkerProcess};
 use super::{Decision, Observer, Tally, tail};
 use crate::error::{Context, Error, Result};
@@ -225,9 +225,10 @@ impl Local<'_> {
     }
 
     /// What became of a job, by its runs' logs: they are the truth, also about a worker that died.
-    fn settle(&mut self, slot: usize, job: PlannedJob, reason: &str, log: &str) -> Result<()> {
+    fn settle(&mut self, slot: usize, mut job: PlannedJob, reason: &str, log: &str) -> Result<()> {
         self.ingest(job.runs.iter().map(|run| run.id.as_str()))?;
-        let together = job.runs.len();
+        self.branch_off(&mut job)?;
+        let (together, lanes) = (job.runs.len(), job.leaders().count());
         let mut again = Vec::new();
         for mut run in job.runs {
             let Some(outcome) = self.outcome(&run, reason)? else { continue };
@@ -240,11 +241,38 @@ impl Local<'_> {
             }
         }
         // A pack may be too large for the memory there is: its halves may not be.
-        let half = if again.len() == together { together.div_ceil(2) } else { again.len() };
-        for runs in again.chunks(half.max(1)) {
-            self.queue.push_back(PlannedJob { runs: runs.to_vec() });
+        let pack = if again.len() == together { lanes.div_ceil(2) } else { lanes };
+        self.queue.extend(jobs::jobs(again, self.decision.trunks, pack, 1));
+        Ok(())
+    }
+
+    /// Runs that have left their job where their trunk ends are a job of their own, and the next: their checkpoints
+    /// do not pile up.
+    fn branch_off(&mut self, job: &mut PlannedJob) -> Result<()> {
+        let mut branched = Vec::new();
+        for mut run in std::mem::take(&mut job.runs) {
+            let end = Some(Outcome::Stopped { step: run.config.trunk_steps() });
+            if run.shared_steps > run.step && self.attempt_outcome(&run)? == end {
+                (run.step, run.attempt) = (run.config.trunk_steps(), run.attempt + 1);
+                branched.push(run);
+            } else {
+                job.runs.push(run);
+            }
+        }
+        // Runs that branch off at different steps are different jobs; those of one pack stay one.
+        while let Some(first) = branched.first() {
+            let steps = first.config.steps;
+            let (runs, others) = branched.into_iter().partition(|run| run.config.steps == steps);
+            self.queue.push_front(PlannedJob { runs });
+            branched = others;
         }
         Ok(())
+    }
+
+    /// How this attempt ended, as far as its log says.
+    fn attempt_outcome(&self, run: &Pending) -> Result<Option<Outcome>> {
+        let attempts = self.store.reader().attempts(&run.id)?;
+        Ok(attempts.into_iter().find(|attempt| attempt.attempt == run.attempt).and_then(|found| found.outcome))
     }
 
     /// How this attempt ended; none if it was cut off by a stop, to be gone on with.
@@ -255,8 +283,7 @@ impl Local<'_> {
             Some(State::Diverged { step }) => return Ok(Some(Outcome::Diverged { step: *step })),
             _ => {}
         }
-        let attempts = self.store.reader().attempts(&run.id)?;
-        let ended = attempts.into_iter().find(|attempt| attempt.attempt == run.attempt).and_then(|found| found.outcome);
+        let ended = self.attempt_outcome(run)?;
         if ended.is_some() || self.stopping.is_some() {
             return Ok(ended);
         }
@@ -303,7 +330,15 @@ impl Local<'_> {
     fn ingest_running(&mut self) -> Result<()> {
         let busy = self.workers.iter().flatten().filter_map(|worker| worker.job.as_ref());
         let ids: Vec<String> = busy.flat_map(|job| job.runs.iter().map(|run| run.id.clone())).collect();
-        self.ingest(ids.iter().map(String::as_str))
+        self.ingest(ids.iter().map(String::as_str))?;
+        for slot in 0..self.workers.len() {
+            let Some(mut job) = self.workers[slot].as_mut().and_then(|worker| worker.job.take()) else { continue };
+            self.branch_off(&mut job)?;
+            if let Some(worker) = &mut self.workers[slot] {
+                worker.job = Some(job);
+            }
+        }
+        Ok(())
     }
 
     fn ingest<'r>(&mut self, ids: impl IntoIterator<Item = &'r str>) -> Result<()> {

@@ -49,6 +49,7 @@ impl Run {
         let of_run = || match key {
             "examples" => Some(self.config.examples.into()),
             "steps" => Some(self.config.steps.into()),
+            "warmup_steps" => Some(self.config.train.warmup.into()),
             _ => None,
         };
         let model = || self.config.model.settings.get(key).cloned();

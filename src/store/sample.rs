@@ -52,5 +52,6 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         io: Io { channels: 1, height: 1, width: 40, classes: 10 },
         costs: Costs { params: 100, active_params: 100, forward_flops: 200 },
         train_flops: Flops(3 * 200 * 16 * 20),
+        shared_steps: 0,
     }
 }

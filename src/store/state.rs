@@ -26,6 +26,14 @@ pub enum State {
 }
 
 impl State {
+    /// Steps done, as far as the log says.
+    pub fn step(&self) -> u64 {
+        match self {
+            State::Stopped { step } | State::Diverged { step } => *step,
+            _ => 0,
+        }
+    }
+
     /// Nothing is left to do.
     pub fn is_final(&self) -> bool {
         matches!(self, State::Done | State::Diverged { .. })

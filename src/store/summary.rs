@@ -8,6 +8,7 @@ use super::Reader;
 use super::query::Run;
 use super::state::State;
 use crate::error::Result;
+use crate::trunk;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Counts {
@@ -123,9 +124,12 @@ fn outlook(runs: &[Run], speeds: &HashMap<String, f64>, slots: usize) -> (Option
         return (None, if left.is_empty() { Some(0.0) } else { None });
     }
     let mean = speeds.values().sum::<f64>() / speeds.len() as f64;
-    let seconds: f64 =
-        left.iter().map(|run| run.train_flops / speeds.get(&run.config.model.name).unwrap_or(&mean)).sum();
-    let flops: f64 = left.iter().map(|run| run.train_flops).sum();
+    let standing: Vec<_> = left.iter().map(|run| (&run.config, run.state.step())).collect();
+    let own = left.iter().zip(trunk::shared_steps(&standing)).map(|(run, shared)| {
+        let share = 1.0 - shared as f64 / run.config.steps as f64;
+        (run.train_flops * share, *speeds.get(&run.config.model.name).unwrap_or(&mean))
+    });
+    let (flops, seconds) = own.fold((0.0, 0.0), |(flops, seconds), (own, speed)| (flops + own, seconds + own / speed));
     let seconds = seconds / slots as f64;
     (Some(flops / seconds), Some(seconds))
 }

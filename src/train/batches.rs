@@ -1,6 +1,7 @@
 //! Which examples are in which batch: a pure function of (seed, step, examples, batch), so that a resumed run sees what
 //! it would have seen (D5).
 
+use crate::error::{Error, Result};
 use crate::random::stream;
 use crate::task::order::permutation;
 
@@ -15,8 +16,10 @@ pub struct Batches {
 }
 
 impl Batches {
-    pub fn new(seed: u64, examples: u32) -> Self {
-        Self { seed, examples, laid_out: None }
+    pub fn new(seed: u64, examples: u64) -> Result<Self> {
+        let examples =
+            u32::try_from(examples).map_err(|_| Error::bad_input(format!("{examples} examples are more than 2^32")))?;
+        Ok(Self { seed, examples, laid_out: None })
     }
 
     /// Appends the indices of batch number `step` (from 0) to `indices`.
@@ -52,24 +55,24 @@ mod tests {
 
     #[test]
     fn every_epoch_has_every_example_once() {
-        let all = take(&mut Batches::new(7, 10), 0..10, 4);
+        let all = take(&mut Batches::new(7, 10).unwrap(), 0..10, 4);
         for epoch in all.chunks(10) {
             let mut sorted = epoch.to_vec();
             sorted.sort();
             assert_eq!(sorted, (0..10).collect::<Vec<_>>());
         }
         assert_ne!(all[..10], all[10..20]);
-        assert_ne!(all, take(&mut Batches::new(8, 10), 0..10, 4));
+        assert_ne!(all, take(&mut Batches::new(8, 10).unwrap(), 0..10, 4));
     }
 
     #[test]
     fn any_step_can_be_asked_for_alone() {
-        let all = take(&mut Batches::new(7, 10), 0..10, 4);
+        let all = take(&mut Batches::new(7, 10).unwrap(), 0..10, 4);
         for step in (0..10).rev() {
-            assert_eq!(take(&mut Batches::new(7, 10), step..step + 1, 4), all[step as usize * 4..][..4]);
+            assert_eq!(take(&mut Batches::new(7, 10).unwrap(), step..step + 1, 4), all[step as usize * 4..][..4]);
         }
         // Fewer examples than a batch: it takes several epochs.
-        let small = take(&mut Batches::new(7, 3), 0..1, 8);
+        let small = take(&mut Batches::new(7, 3).unwrap(), 0..1, 8);
         assert_eq!(small.len(), 8);
         assert!((0..3).all(|index| small.iter().filter(|&&i| i == index).count() >= 2));
     }

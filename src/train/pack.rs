@@ -1,5 +1,6 @@
-//! A pack under way: runs of one shape, trained together as rows of one batched model (D6). Nothing mixes rows, so a
-//! loss that is not finite stays in its row.
+//! A pack under way: models of one shape, trained together as lanes of one batched model (D6). Nothing mixes lanes, so
+//! a loss that is not finite stays in its own. A lane serves one run, or on a trunk several that differ in their budget:
+//! each has its own log and evaluations, and the shorter ones branch off with a checkpoint, to be trained on alone (D10).
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};
@@ -11,19 +12,23 @@ use crate::event::{Event, Outcome};
 use crate::model::network::{Mode, Network};
 use crate::run::Recipe;
 use crate::task::data::{Data, Normal};
+use crate::train::batches::Batches;
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::evaluation::{cross_entropy, evaluate};
 use crate::train::optimizer::AdamW;
 use crate::train::row::Row;
 use crate::train::schedule;
 
-/// In shape comments: R rows, B batch, P parameters, S running statistics.
+/// In shape comments: R lanes, B batch, P parameters, S running statistics.
 pub struct Pack<'a> {
     pub rows: Vec<Row<'a>>,
-    /// Steps done.
+    /// Steps done, and those of the longest run of each lane.
     pub step: u64,
     pub steps: u64,
     recipe: &'a Recipe,
+    /// Of each lane.
+    seeds: Vec<u64>,
+    batches: Vec<Batches>,
     network: &'a Network,
     data: Rc<Data>,
     normal: Normal,
@@ -40,20 +45,21 @@ pub struct Pack<'a> {
 }
 
 impl<'a> Pack<'a> {
-    /// Rows that stand at the same step, where `saved` has their checkpoints, or at the start, where it has none.
-    pub fn new(network: &'a Network, data: Rc<Data>, mut rows: Vec<Row<'a>>, saved: Vec<Checkpoint>) -> Result<Self> {
-        for (row, saved) in rows.iter_mut().zip(&saved) {
-            (row.loss_sum, row.loss_count) = (saved.loss_sum, saved.loss_count);
-        }
+    /// Lanes that stand at the same step, where `saved` has a checkpoint of each, or at the start, where it has none.
+    /// The runs of a lane come longest first; the first ones are of one length.
+    pub fn new(network: &'a Network, data: Rc<Data>, lanes: Vec<Vec<Row<'a>>>, saved: Vec<Checkpoint>) -> Result<Self> {
         let device = data.train.labels.device();
-        let configs: Vec<_> = rows.iter().map(|row| &row.run.config).collect();
+        let configs: Vec<_> = lanes.iter().map(|rows| &rows[0].run.config).collect();
         let recipes: Vec<_> = configs.iter().map(|config| &config.train).collect();
-        let normal = data.normal(&configs.iter().map(|config| config.examples).collect::<Vec<_>>())?;
+        let seeds: Vec<_> = configs.iter().map(|config| config.seed).collect();
+        let examples: Vec<_> = configs.iter().map(|config| config.examples).collect();
+        let batches = configs.iter().map(|config| Batches::new(config.seed, config.examples)).collect::<Result<_>>()?;
+        let normal = data.normal(&examples)?;
         let layout = network.layout();
         let mut optimizer = AdamW::new(&recipes, layout.params, layout.decayed, device);
         let step = saved.first().map_or(0, |saved| saved.step);
         let (params, stats) = if saved.is_empty() {
-            network.init(&configs.iter().map(|config| config.seed).collect::<Vec<_>>())
+            network.init(&seeds)
         } else {
             let stack = |of: fn(&Checkpoint) -> &Tensor| Tensor::stack(&saved.iter().map(of).collect::<Vec<_>>(), 0);
             optimizer.first = stack(|saved| &saved.first).to_device(device);
@@ -64,6 +70,8 @@ impl<'a> Pack<'a> {
             step,
             steps: configs[0].steps,
             recipe: recipes[0],
+            seeds,
+            batches,
             network,
             normal,
             params: params.to_device(device).set_requires_grad(true),
@@ -74,20 +82,19 @@ impl<'a> Pack<'a> {
             started: Instant::now(),
             evaluating: Duration::ZERO,
             data,
-            rows,
+            rows: lanes.into_iter().flatten().collect(),
         })
     }
 
-    /// One update of every row.
+    /// One update of every lane.
     pub fn train_step(&mut self) -> Result<()> {
         let batch = self.recipe.batch;
-        let mut indices = Vec::with_capacity(self.rows.len() * batch as usize);
-        self.rows.iter_mut().for_each(|row| row.batches.append(self.step, batch, &mut indices));
+        let mut indices = Vec::with_capacity(self.batches.len() * batch as usize);
+        self.batches.iter_mut().for_each(|batches| batches.append(self.step, batch, &mut indices));
         let indices = Tensor::from_slice(&indices).view([-1, batch as i64]).to_device(self.device()); // [R, B]
-        let seeds: Vec<u64> = self.rows.iter().map(|row| row.run.config.seed).collect();
-        let (images, labels) = self.data.batch(&indices, &seeds, self.step, &self.normal);
+        let (images, labels) = self.data.batch(&indices, &self.seeds, self.step, &self.normal);
         // Training in bfloat16 would cast here, once a step: the parameters and the images.
-        let mode = Mode::Train { seeds: &seeds, step: self.step };
+        let mode = Mode::Train { seeds: &self.seeds, step: self.step };
         let output = self.network.forward(&self.params, &self.stats, &images, mode);
         let loss = cross_entropy(&output.logits, &labels).mean_dim([1i64].as_slice(), false, None); // [R]
         let total = output.losses.values().fold(loss.shallow_clone(), |total, auxiliary| total + auxiliary);
@@ -118,26 +125,25 @@ impl<'a> Pack<'a> {
         self.unread.clear();
         let losses = Vec::<Vec<f32>>::try_from(losses).context(|| "cannot read the losses")?;
         for (step, losses) in (first_step..).zip(losses) {
-            for (row, loss) in self.rows.iter_mut().zip(losses) {
-                row.read_loss(step, loss.into());
-            }
+            self.rows.iter_mut().for_each(|row| row.read_loss(step, losses[row.lane].into()));
         }
         self.write_ends()
     }
 
     /// Measures what is measured at this step, unless an earlier attempt has logged it.
     pub fn evaluate(&mut self) -> Result<()> {
+        if !self.rows.iter().any(|row| row.is_due(self.step)) {
+            return Ok(());
+        }
         self.settle()?;
         let begun = Instant::now();
         if self.rows.iter().any(|row| row.wants_metrics(self.step)) {
             let on = |set| evaluate(self.network, &self.params, &self.stats, set, &self.normal);
             let (validation, test) = (on(&self.data.validation)?, on(&self.data.test)?);
-            for (index, row) in self.rows.iter_mut().enumerate() {
-                row.log_metrics(self.step, index, &validation, &test)?;
-            }
+            self.rows.iter_mut().try_for_each(|row| row.log_metrics(self.step, &validation, &test))?;
             self.write_ends()?;
         }
-        self.rows.iter_mut().for_each(Row::forget_losses);
+        self.rows.iter_mut().filter(|row| row.is_due(self.step)).for_each(Row::forget_losses);
         self.evaluating += begun.elapsed();
         Ok(())
     }
@@ -153,29 +159,46 @@ impl<'a> Pack<'a> {
         losses.iter().sum::<f64>() / losses.len().max(1) as f64
     }
 
-    /// Of this attempt, evaluations left out; of all rows together.
+    /// Of this attempt, evaluations left out; of all lanes together.
     pub fn examples_per_second(&self) -> f64 {
-        let examples = (self.step - self.from_step) * self.recipe.batch * self.rows.len() as u64;
+        let examples = (self.step - self.from_step) * self.recipe.batch * self.seeds.len() as u64;
         examples as f64 / self.seconds().max(1e-9)
     }
 
-    /// Writes the checkpoints of the rows still being trained, the log before the checkpoint that stands on it.
+    /// Writes the checkpoints of the rows still being trained.
     pub fn checkpoint(&mut self) -> Result<()> {
         self.settle()?;
-        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.outcome.is_none()) {
-            row.log.sync()?;
-            let at = |tensor: &Tensor| tensor.get(index as i64);
-            let checkpoint = Checkpoint {
-                step: self.step,
-                params: at(&self.params),
-                first: at(&self.optimizer.first),
-                second: at(&self.optimizer.second),
-                stats: at(&self.stats),
-                loss_sum: row.loss_sum,
-                loss_count: row.loss_count,
-            };
-            checkpoint.write(&row.run.folder)?;
+        self.rows.iter().filter(|row| row.outcome.is_none()).try_for_each(|row| self.save(row))
+    }
+
+    /// The log before the checkpoint that stands on it.
+    fn save(&self, row: &Row) -> Result<()> {
+        row.log.sync()?;
+        let at = |tensor: &Tensor| tensor.get(row.lane as i64);
+        let checkpoint = Checkpoint {
+            step: self.step,
+            params: at(&self.params),
+            first: at(&self.optimizer.first),
+            second: at(&self.optimizer.second),
+            stats: at(&self.stats),
+            loss_sum: row.loss_sum,
+            loss_count: row.loss_count,
+        };
+        checkpoint.write(&row.run.folder)
+    }
+
+    /// Lets the runs go whose trunk ends here: they stop, each with a checkpoint, and their folders are free.
+    pub fn branch(&mut self) -> Result<()> {
+        if !self.rows.iter().any(|row| row.branches(self.step, self.steps)) {
+            return Ok(());
         }
+        self.settle()?;
+        self.rows.iter().filter(|row| row.branches(self.step, self.steps)).try_for_each(|row| self.save(row))?;
+        for row in self.rows.iter_mut().filter(|row| row.branches(self.step, self.steps)) {
+            row.outcome = Some(Outcome::Stopped { step: self.step });
+        }
+        self.write_ends()?;
+        self.rows.retain(|row| !matches!(row.outcome, Some(Outcome::Stopped { .. })));
         Ok(())
     }
 
@@ -187,8 +210,8 @@ impl<'a> Pack<'a> {
 
     /// Ends the rows that got to the end of their budget; their weights stay.
     pub fn finish(&mut self) -> Result<()> {
-        for (index, row) in self.rows.iter().enumerate().filter(|(_, row)| row.outcome.is_none()) {
-            let (params, stats) = (self.params.get(index as i64), self.stats.get(index as i64));
+        for row in self.rows.iter().filter(|row| row.outcome.is_none()) {
+            let (params, stats) = (self.params.get(row.lane as i64), self.stats.get(row.lane as i64));
             checkpoint::write_weights(&row.run.folder, self.network.layout(), &params, &stats)?;
         }
         self.end_with(&Outcome::Done)
@@ -203,7 +226,7 @@ impl<'a> Pack<'a> {
 
     /// Logs the end of each row that has one since the last call; only a stopped one keeps its checkpoint.
     fn write_ends(&mut self) -> Result<()> {
-        let (seconds, speed) = (self.seconds(), self.examples_per_second() / self.rows.len() as f64);
+        let (seconds, speed) = (self.seconds(), self.examples_per_second() / self.seeds.len() as f64);
         for row in self.rows.iter_mut().filter(|row| !row.end_logged) {
             let Some(outcome) = row.outcome.clone() else { continue };
             let kept = matches!(outcome, Outcome::Stopped { .. });

@@ -1,19 +1,22 @@
-//! One run of a pack: its place in the data, its log, and how it ends.
+//! One run of a pack: its log, its evaluations, and how it ends.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::path::Path;
 use std::time::SystemTime;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::event::{Event, EventLog, Outcome};
-use crate::train::batches::Batches;
 use crate::train::evaluation::Evaluated;
+use crate::train::schedule;
 use crate::worker::Assignment;
 
 pub struct Row<'a> {
     pub run: &'a Assignment,
+    /// Which of the pack's models is this run's.
+    pub lane: usize,
     pub log: EventLog,
-    pub batches: Batches,
+    /// Steps after which it is evaluated.
+    evaluations: Vec<u64>,
     /// How this attempt ended; none while it is under way.
     pub outcome: Option<Outcome>,
     pub end_logged: bool,
@@ -33,12 +36,11 @@ impl<'a> Row<'a> {
         if over {
             return Ok(None);
         }
-        let examples = u32::try_from(run.config.examples)
-            .map_err(|_| Error::bad_input(format!("{} examples are more than 2^32", run.config.examples)))?;
         Ok(Some(Self {
             run,
+            lane: 0,
             log,
-            batches: Batches::new(run.config.seed, examples),
+            evaluations: schedule::eval_steps(run.config.train.evals, run.config.steps),
             outcome: None,
             end_logged: false,
             loss_sum: 0.0,
@@ -71,15 +73,27 @@ impl<'a> Row<'a> {
         (self.loss_sum, self.loss_count) = (0.0, 0);
     }
 
-    pub fn wants_metrics(&self, step: u64) -> bool {
-        self.outcome.is_none() && !self.logged.contains(&step)
+    /// Whether it is evaluated after this step.
+    pub fn is_due(&self, step: u64) -> bool {
+        self.outcome.is_none() && self.evaluations.binary_search(&step).is_ok()
     }
 
-    /// Logs what row `index` of the pack measured. A loss that is not finite ends the run instead.
-    pub fn log_metrics(&mut self, step: u64, index: usize, validation: &Evaluated, test: &Evaluated) -> Result<()> {
+    /// Whether it is, and no earlier attempt has logged it.
+    pub fn wants_metrics(&self, step: u64) -> bool {
+        self.is_due(step) && !self.logged.contains(&step)
+    }
+
+    /// Whether a longer run of the pack's goes on from this step without it.
+    pub fn branches(&self, step: u64, steps: u64) -> bool {
+        self.outcome.is_none() && self.run.config.steps < steps && self.run.config.trunk_steps() == step
+    }
+
+    /// Logs what its lane measured. A loss that is not finite ends the run instead.
+    pub fn log_metrics(&mut self, step: u64, validation: &Evaluated, test: &Evaluated) -> Result<()> {
         if !self.wants_metrics(step) {
             return Ok(());
         }
+        let index = self.lane;
         let mut values = BTreeMap::from([
             ("val_loss".to_owned(), validation.loss[index]),
             ("val_error".to_owned(), validation.error[index]),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{Event, EventLog, Outcome};
-use crate::run::{Recipe, Schedule, Settings};
+use crate::run::{Recipe, RunConfig, Schedule, Settings};
 use crate::{model, task};
 use tch::{Kind, Tensor};
 
@@ -159,6 +159,78 @@ fn rows_get_what_they_get_alone() {
         for (name, value) in alone {
             assert!((value - packed[name]).abs() < 1e-3, "{name} after {step} steps: {value} and {}", packed[name]);
         }
+    }
+}
+
+/// Budgets of one trunk, and a folder for each.
+fn family(arch: &str, schedule: Schedule, seed: u64) -> Vec<(RunConfig, tempfile::TempDir)> {
+    let member = |steps| {
+        let mut config = config(arch, seed);
+        (config.steps, config.train.schedule) = (steps, schedule);
+        (config, tempfile::tempdir().unwrap())
+    };
+    [12, 30, 20].map(member).into()
+}
+
+fn assignments(family: &[(RunConfig, tempfile::TempDir)], attempt: u32) -> Vec<Assignment> {
+    family.iter().map(|(config, folder)| assignment(config, folder.path(), attempt)).collect()
+}
+
+/// One job trains the trunk and the longest run, a second one what branched off; stopped in between wherever, torn.
+#[test]
+fn runs_that_share_a_trunk_are_those_trained_alone() {
+    for (arch, schedule) in [("convnet", Schedule::Wsd { cooldown: 0.4 }), ("vit", Schedule::Constant)] {
+        let (alone, shared, stopped) =
+            (family(arch, schedule, 1), family(arch, schedule, 1), family(arch, schedule, 1));
+        assignments(&alone, 1).iter().for_each(|run| train(std::slice::from_ref(run), &|_| false));
+        train(&assignments(&shared, 1), &|_| false);
+        assert_eq!(outcome(shared[1].1.path()), Outcome::Done);
+        for (config, folder) in [&shared[0], &shared[2]] {
+            assert_eq!(outcome(folder.path()), Outcome::Stopped { step: config.trunk_steps() });
+        }
+        train(&assignments(&shared, 2), &|_| false);
+        for (attempt, at) in [(1, 5), (2, 9), (3, 14), (4, 19), (5, 25)] {
+            train(&assignments(&stopped, attempt), &|step| step == at);
+            // As if it had been killed right after a checkpoint: the log has no end.
+            for (_, folder) in &stopped {
+                let text = std::fs::read_to_string(folder.path().join(EventLog::FILE)).unwrap();
+                let ends = |line: &&str| !line.contains("\"stopped\"");
+                let torn: Vec<&str> = text.lines().filter(ends).chain(["{\"event\":\"metr"]).collect();
+                std::fs::write(folder.path().join(EventLog::FILE), torn.join("\n")).unwrap();
+            }
+        }
+        train(&assignments(&stopped, 6), &|_| false);
+        train(&assignments(&stopped, 7), &|_| false);
+        for ((alone, shared), stopped) in alone.iter().zip(&shared).zip(&stopped) {
+            for other in [shared, stopped] {
+                let what = format!("{arch} {schedule:?}, {} steps", alone.0.steps);
+                assert_eq!(outcome(other.1.path()), Outcome::Done, "{what}");
+                assert_eq!(metrics(alone.1.path()), metrics(other.1.path()), "{what}");
+                assert_eq!(weights(alone.1.path()), weights(other.1.path()), "{what}");
+            }
+        }
+    }
+}
+
+/// A trunk that diverges takes all of its runs with it, at the step at which each would alone, and no other lane.
+#[test]
+fn a_diverging_trunk_is_every_runs_and_no_neighbours() {
+    let wsd = Schedule::Wsd { cooldown: 0.2 };
+    let wild = |seed| {
+        let mut family = family("convnet", wsd, seed);
+        family.iter_mut().for_each(|(config, _)| config.train.lr = 1e30);
+        family
+    };
+    let (alone, calm, together) = (wild(1), family("convnet", wsd, 2), wild(1));
+    assignments(&alone, 1).iter().for_each(|run| train(std::slice::from_ref(run), &|_| false));
+    let job = |attempt| [assignments(&together, attempt), assignments(&calm, attempt)].concat();
+    train(&job(1), &|_| false);
+    train(&job(2), &|_| false);
+    for ((alone, together), calm) in alone.iter().zip(&together).zip(&calm) {
+        assert!(matches!(outcome(alone.1.path()), Outcome::Diverged { .. }));
+        assert_eq!(outcome(alone.1.path()), outcome(together.1.path()));
+        assert_eq!(metrics(alone.1.path()), metrics(together.1.path()));
+        assert_eq!(outcome(calm.1.path()), Outcome::Done);
     }
 }
 

@@ -4,5 +4,6 @@ mod bad_sweeps;
 mod interrupted;
 mod plan;
 mod run;
+mod trunks;
 mod without_libtorch;
 mod workdir;

@@ -60,6 +60,35 @@ params = [1e4, 3]
     assert!(dropped.iter().any(|reason| reason.contains("buys no step")), "{dropped:?}");
 }
 
+/// Sizes x FLOPs: every cell spends its budget, or is dropped with the reason.
+#[test]
+fn an_isoflop_grid_keeps_the_cells_that_spend_their_budget() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "isoflop"
+task = { name = "mnist1d" }
+[axes]
+examples = [2500]
+[budget]
+flops = [1e10, 1e11, 1e12]
+[[model]]
+arch = "vit"
+patch = 5
+params = [1e4, 1e5, 1e6]
+"#;
+    let plan = dir.write("isoflop.toml", sweep).json(&["plan", "isoflop.toml", "--no-time", "--json"]);
+    let runs = plan["runs"].as_array().expect("runs");
+    for run in runs {
+        let flops = run["train_flops"].as_f64().expect("FLOPs");
+        assert!([1e10, 1e11, 1e12].iter().any(|budget| (0.95 * budget..=*budget).contains(&flops)), "{flops}");
+    }
+    let dropped = plan["dropped"].as_array().expect("dropped");
+    assert_eq!(runs.len() + dropped.len(), 9, "{dropped:?}");
+    let reasons: Vec<_> = dropped.iter().map(|d| d["reason"].as_str().expect("a reason")).collect();
+    assert!(reasons.iter().any(|reason| reason.contains("sees 1792 of the 2500 examples")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("over after")), "{reasons:?}");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let stderr = Workdir::new().stderr(&["plan", "nowhere.toml"], 2);
