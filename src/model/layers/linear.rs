@@ -33,6 +33,11 @@ impl Linear {
         Self::new(b, name, inputs, outputs, Init::xavier(inputs, outputs), Init::Normal { std: 1e-6 })
     }
 
+    /// Without a bias.
+    pub fn unbiased(b: &mut Builder, name: &str, inputs: i64, outputs: i64, weight: Init) -> Self {
+        Self { weight: b.decayed(format!("{name}.weight"), &[outputs, inputs], weight), bias: None }
+    }
+
     /// torch.nn.Linear's own initialisation.
     pub fn torch_default(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
         let init = Init::torch_default(inputs);
