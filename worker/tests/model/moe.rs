@@ -2,8 +2,8 @@
 //! `reference`.
 
 use crossover_worker::model::layers::sparse::noise;
-use crossover_worker::model::network::Mode;
-use crossover_worker::model::resolve;
+use crossover_worker::model::network::{Mode, build};
+use crossover_worker::model::{Costs, costs, resolve};
 use tch::{Kind, Tensor, no_grad};
 
 use crate::reference::fixtures;
@@ -42,6 +42,32 @@ fn noise_is_keyed_and_normal() {
     assert!((one.std(true).double_value(&[]) - 1.0).abs() < 0.03);
     for other in [of(2, 2, "blocks.1.mlp"), of(1, 3, "blocks.1.mlp"), of(1, 2, "blocks.3.mlp")] {
         assert!((&one * &other).mean(Kind::Double).double_value(&[]).abs() < 0.04);
+    }
+}
+
+/// Params and FLOPs of scripts/model_fixtures.py, with torch 2.11.0 and weights of any kind:
+///     costs(moe(224, range(1, 8, 2), dict(experts=32), dict(width=512, depth=8, heads=8, patch=32), classes=1000), image)
+///     costs(moe(32, [1, 3], dict(experts=8, slots=8), dict(width=64, depth=4, heads=4, patch=4), soft=True), image)
+/// and so on; active params by hand: those but for E - k of E experts, 2 d h + h + d each.
+#[test]
+fn costs_are_those_that_torch_counts() {
+    let (grey, rgb, signal, large) = (io(1, 28, 28, 10), io(3, 32, 32, 10), io(1, 1, 40, 10), io(3, 224, 224, 1000));
+    let of = |size: Option<&str>, keys: &str| resolve("moe", size, &settings(keys)).unwrap();
+    let every_16 = r#"{"width": 48, "depth": 6, "pool": "mean", "position": "sincos", "last": 2, "experts": 16,
+        "top_k": 1, "capacity": 1.25}"#;
+    let small_soft = r#"{"width": 32, "depth": 2, "heads": 2, "mlp_ratio": 2.0, "every": 1, "experts": 4, "slots": 3,
+        "router": "soft"}"#;
+    for (model, io, params, inactive, forward_flops) in [
+        (of(Some("s32"), "{}"), large, 287_762_408, 4 * 30 * 2_099_712, 4_027_883_520),
+        (of(Some("b32"), "{}"), large, 966_744_040, 6 * 30 * 4_722_432, 13_249_720_320),
+        (of(None, r#"{"patch": 7}"#), grey, 669_322, 2 * 6 * 33_088, 10_131_712),
+        (of(None, every_16), rgb, 734_266, 2 * 15 * 18_672, 27_624_384),
+        (of(None, r#"{"router": "soft"}"#), rgb, 679_500, 0, 33_343_744),
+        (of(None, small_soft), signal, 43_948, 0, 461_696),
+    ] {
+        let active_params = params - inactive;
+        assert_eq!(costs(&model, io).unwrap(), Costs { params, active_params, forward_flops }, "{model:?}");
+        assert_eq!(build(&model, io).unwrap().layout().params as u64, params, "{model:?}");
     }
 }
 
