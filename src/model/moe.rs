@@ -1,12 +1,22 @@
 //! Vision transformers with many MLPs of which each token takes a few: the sparse experts of V-MoE (Riquelme et al. 2021,
 //! arXiv 2106.05974) or the soft ones of Soft MoE (Puigcerver et al. 2023, arXiv 2308.00951), in place of the MLPs of some
-//! blocks of `vit`.
+//! blocks of `vit`, whose keys it has.
+//!
+//! Evaluations log, as means over the images of the validation split, for each block i with experts: of its tokens' choices
+//! the share that expert e got, `moe_load.i.e`, and the share that found no room, `moe_dropped.i`; of its tokens the share
+//! that no expert took, `moe_skipped.i`. Soft experts have only loads: the share of the tokens' weights on the expert.
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Size, refusal, rule};
+#[cfg(torch)]
+use crate::model::layers::{Mlp, Routing, SoftExperts, SparseExperts, TokenMlp};
+#[cfg(torch)]
+use crate::model::layout::Builder;
 use crate::model::tally::Tally;
+#[cfg(torch)]
+use crate::model::vit;
 use crate::model::vit::Vit;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -26,7 +36,7 @@ pub struct Moe {
     /// Of router = top_k: k, the experts that a token asks for.
     pub top_k: Option<u64>,
     /// Of router = top_k: an expert has room for ceil(capacity * k * T / E) of an image's T tokens, and never for more than
-    /// T; others are dropped, that is, the residual is all they have of it.
+    /// T; to tokens beyond that it adds nothing.
     pub capacity: Option<f64>,
     /// Of router = top_k: who is served first where room is short.
     pub priority: Option<Priority>,
@@ -258,20 +268,21 @@ impl Moe {
 }
 
 #[cfg(torch)]
-pub fn net(b: &mut crate::model::layout::Builder, config: &Moe, io: Io) -> Result<crate::model::vit::Net> {
-    use crate::model::layers::{Mlp, Routing, SoftExperts, SparseExperts, TokenMlp};
-    let (place, router, vit) = (config.place()?, config.router()?, &config.vit);
-    let (width, hidden, experts) = (vit.width as i64, vit.hidden() as i64, config.experts as i64);
-    let slots = config.slots(router, vit.tokens(io)?) as i64;
-    crate::model::vit::Net::with(b, vit, io, &|b, block, name| -> Box<dyn TokenMlp> {
-        match router {
-            _ if !place.has(block, vit.depth) => Box::new(Mlp::new(b, name, width, hidden)),
-            Router::Soft { .. } => Box::new(SoftExperts::new(b, name, block, width, hidden, experts, slots)),
-            Router::TopK { top_k, priority, balance, .. } => {
-                let (top_k, by_score) = (top_k as i64, priority == Priority::Score);
-                let routing = Routing { experts, top_k, room: slots, by_score, balance };
-                Box::new(SparseExperts::new(b, name, block, width, hidden, routing))
+impl Moe {
+    pub fn network(&self, b: &mut Builder, io: Io) -> Result<vit::Net> {
+        let (place, router, vit) = (self.place()?, self.router()?, &self.vit);
+        let (width, hidden, experts) = (vit.width as i64, vit.hidden() as i64, self.experts as i64);
+        let slots = self.slots(router, vit.tokens(io)?) as i64;
+        vit::Net::with(b, vit, io, &|b, block, name| -> Box<dyn TokenMlp> {
+            match router {
+                _ if !place.has(block, vit.depth) => Box::new(Mlp::new(b, name, width, hidden)),
+                Router::Soft { .. } => Box::new(SoftExperts::new(b, name, block, width, hidden, experts, slots)),
+                Router::TopK { top_k, priority, balance, .. } => {
+                    let (top_k, by_score) = (top_k as i64, priority == Priority::Score);
+                    let routing = Routing { experts, top_k, room: slots, by_score, balance };
+                    Box::new(SparseExperts::new(b, name, block, width, hidden, routing))
+                }
             }
-        }
-    })
+        })
+    }
 }

@@ -50,7 +50,7 @@ pub fn build(model: &Named, io: Io) -> Result<Network> {
         "resmlp" => Box::new(resmlp::net(&mut b, &parse(given)?, io)?),
         "perceiver" => Box::new(perceiver::Net::new(&mut b, &parse(given)?, io)),
         "mlp" => Box::new(mlp::Net::new(&mut b, &parse(given)?, io)),
-        "moe" => Box::new(moe::net(&mut b, &parse(given)?, io)?),
+        "moe" => Box::new(parse::<moe::Moe>(given)?.network(&mut b, io)?),
         name => return Err(Error::failed(format!("arch '{name}' has no network"))),
     };
     Ok(Network { layout: b.finish(), forward, io })
