@@ -15,7 +15,7 @@ mod stack;
 pub use attention::{Attention, attend};
 pub use constant::Constant;
 pub use conv::{Conv, channels_last, max_pool};
-pub use linear::{Linear, Mlp, TokenMlp};
+pub use linear::{Linear, Mlp};
 pub use norm::{Affine, BatchNorm, LayerNorm};
 pub use patches::{PatchEmbed, fourier, neighbours, sincos_2d};
 pub use soft::SoftExperts;

@@ -11,7 +11,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Size, refusal, rule};
 #[cfg(torch)]
-use crate::model::layers::{Mlp, Routing, SoftExperts, SparseExperts, TokenMlp};
+use crate::model::layers::{Layer, Mlp, Routing, SoftExperts, SparseExperts};
 #[cfg(torch)]
 use crate::model::layout::Builder;
 use crate::model::tally::Tally;
@@ -273,7 +273,7 @@ impl Moe {
         let (place, router, vit) = (self.place()?, self.router()?, &self.vit);
         let (width, hidden, experts) = (vit.width as i64, vit.hidden() as i64, self.experts as i64);
         let slots = self.slots(router, vit.tokens(io)?) as i64;
-        vit::Net::with(b, vit, io, &|b, block, name| -> Box<dyn TokenMlp> {
+        vit::Net::with(b, vit, io, &|b, block, name| -> Box<dyn Layer> {
             match router {
                 _ if !place.has(block, vit.depth) => Box::new(Mlp::new(b, name, width, hidden)),
                 Router::Soft { .. } => Box::new(SoftExperts::new(b, name, block, width, hidden, experts, slots)),

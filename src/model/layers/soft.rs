@@ -4,8 +4,8 @@
 
 use tch::{Kind, Tensor};
 
+use crate::model::layers::Layer;
 use crate::model::layers::experts::Experts;
-use crate::model::layers::linear::TokenMlp;
 use crate::model::layout::{Builder, Init, Slot};
 use crate::model::pass::Pass;
 
@@ -21,11 +21,10 @@ pub struct SoftExperts {
 }
 
 impl SoftExperts {
-    /// `count` experts of `slots` slots each; `block` is the block that they are in. Slots start as flax's lecun_normal,
+    /// `count` experts of `slots` slots each; `block` is the block that they are in. Slots start as flax's do,
     /// of which only the direction counts; the scale starts at 1.
     pub fn new(b: &mut Builder, name: &str, block: u64, width: i64, hidden: i64, count: i64, slots: i64) -> Self {
-        let std = 1.0 / (width as f64).sqrt();
-        let mu = b.decayed(format!("{name}.mu"), &[width, count, slots], Init::Normal { std });
+        let mu = b.decayed(format!("{name}.mu"), &[width, count, slots], Init::lecun(width));
         let scale = b.undecayed(format!("{name}.scale"), &[1], Init::Constant(1.0));
         Self { block, count, slots, mu, scale, experts: Experts::new(b, name, count, width, hidden) }
     }
@@ -39,7 +38,7 @@ impl SoftExperts {
     }
 }
 
-impl TokenMlp for SoftExperts {
+impl Layer for SoftExperts {
     fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
         let [rows, batch, tokens, width] = x.size()[..] else { unreachable!("tokens are [R, B, T, D]") };
         let (count, slots) = (self.count, self.slots);

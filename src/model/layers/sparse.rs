@@ -11,7 +11,7 @@ use rand_distr::{Distribution, StandardNormal};
 use tch::{Kind, Tensor};
 
 use crate::model::layers::experts::Experts;
-use crate::model::layers::linear::{Linear, TokenMlp};
+use crate::model::layers::{Layer, Linear};
 use crate::model::layout::{Builder, Init};
 use crate::model::pass::{Mode, Pass};
 use crate::random::stream;
@@ -43,8 +43,7 @@ pub struct SparseExperts {
 impl SparseExperts {
     /// `block` is the block that they are in.
     pub fn new(b: &mut Builder, name: &str, block: u64, width: i64, hidden: i64, routing: Routing) -> Self {
-        let std = 1.0 / (width as f64).sqrt(); // flax's lecun_normal
-        let router = Linear::unbiased(b, &format!("{name}.router"), width, routing.experts, Init::Normal { std });
+        let router = Linear::unbiased(b, &format!("{name}.router"), width, routing.experts, Init::lecun(width));
         let experts = Experts::new(b, name, routing.experts, width, hidden);
         Self { name: name.to_string(), block, routing, router, experts }
     }
@@ -114,7 +113,7 @@ impl SparseExperts {
     }
 }
 
-impl TokenMlp for SparseExperts {
+impl Layer for SparseExperts {
     fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
         let [rows, batch, tokens, width] = x.size()[..] else { unreachable!("tokens are [R, B, T, D]") };
         let Routing { experts, top_k, room, balance, .. } = self.routing;
