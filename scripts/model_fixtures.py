@@ -251,12 +251,113 @@ class Perceiver(torch.nn.Module):
         return self.head(x.mean(1))
 
 
+class Experts(torch.nn.Module):
+    """MLPs side by side; the weights of all experts in one tensor."""
+
+    def __init__(self, experts, width, hidden):
+        super().__init__()
+        for name, inputs, outputs in [("fc1", width, hidden), ("fc2", hidden, width)]:
+            bank = torch.nn.Module()
+            bank.weight = torch.nn.Parameter(torch.empty(experts, outputs, inputs))
+            bank.bias = torch.nn.Parameter(torch.empty(experts, outputs))
+            setattr(self, name, bank)
+
+    def expert(self, e, x):
+        hidden = torch.nn.functional.linear(x, self.fc1.weight[e], self.fc1.bias[e])
+        return torch.nn.functional.linear(torch.nn.functional.gelu(hidden), self.fc2.weight[e], self.fc2.bias[e])
+
+
+class SparseExperts(Experts):
+    """Riquelme et al. 2021, section 2 and appendix A.2, token by token; each image is a group of its own."""
+
+    def __init__(self, width, hidden, experts, top_k=2, capacity=1.05, priority="order", balance=0.01, noise=None):
+        super().__init__(experts, width, hidden)
+        self.router = torch.nn.Linear(width, experts, bias=False)
+        self.experts, self.k, self.capacity, self.priority, self.balance = experts, top_k, capacity, priority, balance
+        self.noise = noise
+
+    def forward(self, x):
+        batch, tokens, width = x.shape
+        logits = self.router(x)
+        noisy = logits
+        if self.training:
+            noisy = logits + torch.tensor(np.load(self.noise)).view_as(logits) / self.experts
+            self.loss = self.balance * (self.importance(logits) + self.load(logits, noisy)) / 2
+        gates = noisy.softmax(-1)
+        room = min(tokens, math.ceil(tokens * self.k * self.capacity / self.experts))
+        buffers, counts = x.new_zeros(self.experts, batch, room, width), torch.zeros(self.experts, dtype=torch.int64)
+        served, skipped = [], 0
+        for image in range(batch):
+            filled, best = [0] * self.experts, gates[image].sort(-1, descending=True).indices.tolist()
+            order = list(range(tokens))
+            if self.priority == "score":
+                order.sort(key=lambda token: -gates[image].max(-1).values[token].item())
+            for choice in range(self.k):
+                for token in order:
+                    e = best[token][choice]
+                    counts[e] += 1
+                    if filled[e] < room:
+                        buffers[e, image, filled[e]] = x[image, token]
+                        served.append((image, token, e, filled[e]))
+                        filled[e] += 1
+            skipped += tokens - len({token for at, token, _, _ in served if at == image})
+        done = [self.expert(e, buffers[e].view(-1, width)).view(batch, room, width) for e in range(self.experts)]
+        out = torch.zeros_like(x)
+        for image, token, e, slot in served:
+            out[image, token] += gates[image, token, e] * done[e][image, slot]
+        choices = batch * tokens * self.k
+        self.metrics = {"moe_dropped.{}": 1 - len(served) / choices, "moe_skipped.{}": skipped / (batch * tokens)}
+        self.metrics |= {"moe_load.{}.%d" % e: count.item() / choices for e, count in enumerate(counts)}
+        return out
+
+    def importance(self, logits):
+        return unevenness(logits.softmax(-1).sum(1)).mean()
+
+    def load(self, logits, noisy):
+        threshold = noisy.sort(-1, descending=True).values[..., self.k - 1 : self.k]
+        beaten = torch.distributions.Normal(0.0, 1.0 / self.experts).cdf(threshold - logits)
+        return unevenness((1 - beaten).sum(1)).mean()
+
+
+def unevenness(loads):
+    return (loads.std(-1, unbiased=False) / loads.mean(-1)) ** 2
+
+
+class SoftExperts(Experts):
+    """Puigcerver et al. 2023, algorithm 1, with the logits of section 2.3."""
+
+    def __init__(self, width, hidden, experts, slots):
+        super().__init__(experts, width, hidden)
+        self.mu = torch.nn.Parameter(torch.empty(width, experts, slots))
+        self.scale = torch.nn.Parameter(torch.empty(1))
+
+    def forward(self, x):
+        unit = lambda t, dim: t / (t.square().sum(dim, keepdim=True) + 1e-6).sqrt()
+        logits = torch.einsum("bmd,dnp->bmnp", unit(x, 2), self.scale * unit(self.mu, 0))
+        dispatch, combine = logits.softmax(1), logits.flatten(2).softmax(2).view_as(logits)
+        read = torch.einsum("bmd,bmnp->bnpd", x, dispatch)
+        done = torch.stack([self.expert(e, read[:, e]) for e in range(read.shape[1])], 1)
+        self.metrics = {"moe_load.{}.%d" % e: combine[:, :, e].sum(-1).mean().item() for e in range(read.shape[1])}
+        return torch.einsum("bnpd,bmnp->bmd", done, combine)
+
+
+def moe(size, blocks, experts, keys, soft=False, name=None, channels=3, classes=10):
+    """The ViT of `keys` with experts in `blocks`; NAME.noise.BLOCK.npy has what the router adds in training."""
+    model = vit(size, **keys, channels=channels, classes=classes)
+    hidden = int(keys["width"] * keys.get("mlp_ratio", 4.0))
+    for block in blocks:
+        more = {} if soft else {"noise": OUT / f"{name}.noise.{block}.npy"}
+        kind = SoftExperts if soft else SparseExperts
+        model.blocks[block].mlp = kind(keys["width"], hidden, **experts, **more)
+    return model
+
+
 def case(name, arch, keys, io, model, batch=4):
     torch.manual_seed(sum(map(ord, name)))
     fixed = {n for n, p in model.named_parameters() if not p.requires_grad}
     for n, p in model.named_parameters():
         if n not in fixed:
-            scale = p.dim() == 1 and "norm" in n or "bn" in n or n.endswith(("alpha", "ls1", "ls2"))
+            scale = p.dim() == 1 and "norm" in n or "bn" in n or n.endswith(("alpha", "ls1", "ls2", "scale"))
             torch.nn.init.normal_(p, 1.0 if scale else 0.0, 0.1)
     for n, b in model.named_buffers():
         if "running" in n:
@@ -270,9 +371,13 @@ def case(name, arch, keys, io, model, batch=4):
     with torch.no_grad():
         np.save(OUT / f"{name}.logits.npy", model(images).numpy())
     line = {"name": name, "arch": arch, "keys": keys, "input": [channels, height, width], "classes": classes}
+    metrics = {n.split(".")[1]: m.metrics for n, m in model.named_modules() if isinstance(m, Experts)}
+    if metrics:
+        line["metrics"] = {n.format(block): value for block, found in metrics.items() for n, value in found.items()}
     line |= costs(model, images[:1])
     model.train()
     loss = torch.nn.functional.cross_entropy(model(images), torch.arange(batch) % classes)
+    loss = loss + sum(m.loss for m in model.modules() if isinstance(m, SparseExperts))
     loss.backward()
     grads = [p.grad.double().square().sum() for p in model.parameters() if p.grad is not None]
     line["loss"] = loss.item()
@@ -364,6 +469,27 @@ def cases():
     yield case("perceiver-unplaced", "perceiver", keys, (3, 6, 4, 5), Perceiver((6, 4), **keys, classes=5))
     keys = dict(latents=4, width=8, heads=2, bands=4, blocks=2, layers_per_block=1)
     yield case("perceiver-signal", "perceiver", keys, (1, 1, 40, 10), Perceiver((1, 40), **keys, channels=1))
+    keys = dict(width=8, depth=2, heads=2, patch=2)
+    experts = dict(experts=3)
+    model = moe((6, 4), [1], experts, keys, name="moe-sparse", channels=1, classes=5)
+    yield case("moe-sparse", "moe", keys | experts, (1, 6, 4, 5), model)
+    keys = dict(width=8, depth=3, heads=2, patch=4, pool="mean", mlp_ratio=1.5)
+    experts = dict(experts=4, top_k=1, capacity=0.7, priority="score", balance=0.5)
+    model = moe(16, [1, 2], experts, keys, name="moe-score")
+    yield case("moe-score", "moe", keys | experts | dict(last=2), (3, 16, 16, 10), model, batch=3)
+    keys = dict(width=12, depth=2, heads=1, patch=4, position="sincos", pool="mean")
+    experts = dict(experts=5, top_k=3, capacity=2.0)
+    model = moe((1, 40), [0, 1], experts, keys | {"patch": (1, 4)}, name="moe-signal", channels=1)
+    yield case("moe-signal", "moe", keys | experts | dict(every=1), (1, 1, 40, 10), model)
+    keys = dict(width=8, depth=2, heads=2, patch=4)
+    yield case("moe-soft", "moe", keys | dict(router="soft", experts=3, slots=2), (3, 8, 12, 10),
+               moe((8, 12), [1], dict(experts=3, slots=2), keys, soft=True))
+    keys = dict(width=8, depth=2, heads=2, patch=2, pool="mean", position="none", mlp_ratio=2.0)
+    yield case("moe-soft-last", "moe", keys | dict(router="soft", experts=4, last=2), (1, 6, 6, 5),
+               moe(6, [0, 1], dict(experts=4, slots=2), keys, soft=True, channels=1, classes=5))
+    keys = dict(width=8, depth=1, heads=2, patch=5)
+    yield case("moe-soft-signal", "moe", keys | dict(router="soft", experts=2, slots=1, every=1), (1, 1, 40, 10),
+               moe((1, 40), [0], dict(experts=2, slots=1), keys | {"patch": (1, 5)}, soft=True, channels=1))
 
 
 if __name__ == "__main__":

@@ -15,6 +15,7 @@ pub mod layers;
 pub mod layout;
 pub mod mixer;
 pub mod mlp;
+pub mod moe;
 #[cfg(torch)]
 pub mod network;
 #[cfg(torch)]
@@ -37,10 +38,11 @@ use crate::run::{Named, Settings};
 
 /// The registry, in the order of the documentation. A new arch is its file, its `mod` line, a line here and a line in
 /// `network::build`.
-static ARCHS: [Arch; 7] = [
+static ARCHS: [Arch; 8] = [
     Arch::of::<convnet::Convnet>(),
     Arch::of::<vit::Vit>(),
     Arch::of::<recurrent::Recurrent>(),
+    Arch::of::<moe::Moe>(),
     Arch::of::<mixer::Mixer>(),
     Arch::of::<resmlp::Resmlp>(),
     Arch::of::<perceiver::Perceiver>(),
@@ -60,7 +62,7 @@ pub struct Io {
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
     pub params: u64,
-    /// Parameters that one example passes through; equal to `params` but for sparse models.
+    /// Parameters that one token passes through; equal to `params` but for sparse experts.
     pub active_params: u64,
     /// FLOPs of the forward pass of one example.
     pub forward_flops: u64,

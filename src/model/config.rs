@@ -35,6 +35,11 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
     /// The scaling rule, second half: this shape at a width, with all that follows from the width. Costs grow with it.
     fn widened(&self, width: u64, held: &Settings) -> Self;
 
+    /// What this base leaves to put the `given` keys on: where keys exclude each other, those given take back what it chose.
+    fn giving_way(self, _given: &Settings) -> Self {
+        self
+    }
+
     /// How far this config is from the family's usual proportions; 0 is usual, 1 is a factor of e off.
     fn oddness(&self) -> f64;
 }
@@ -104,7 +109,7 @@ fn base<C: Config>(size: Option<&str>) -> Result<C> {
 
 /// `given` keys on top of `base`, not yet checked. A single value stands for a list of one.
 pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
-    let whole = settings(&base)?;
+    let whole = settings(&base.giving_way(given))?;
     if let Some(key) = given.keys().find(|key| !whole.contains_key(*key)) {
         return Err(unknown_key(C::NAME, key, &whole));
     }
@@ -151,8 +156,10 @@ pub(super) fn settings<C: Config>(config: &C) -> Result<Settings> {
 
 /// Refuses a value that breaks its rule: `KEY = VALUE: RULE`.
 pub(super) fn rule(holds: bool, key: &str, value: impl std::fmt::Display, rule: &str, hint: &str) -> Result<()> {
-    match holds {
-        true => Ok(()),
-        false => Err(Error::bad_input(format!("{key} = {value}: {rule}")).hint(hint)),
-    }
+    if holds { Ok(()) } else { Err(refusal(key, value, rule, hint)) }
+}
+
+/// That a value breaks its rule.
+pub(super) fn refusal(key: &str, value: impl std::fmt::Display, rule: &str, hint: &str) -> Error {
+    Error::bad_input(format!("{key} = {value}: {rule}")).hint(hint)
 }

@@ -93,7 +93,7 @@ pub use network::net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Layer, LayerNorm, Linear, Mlp, PatchEmbed, Stack, TokenMlp};
+    use crate::model::layers::{Layer, LayerNorm, Linear, Mlp, PatchEmbed, Stack};
     use crate::model::layout::{Builder, Init};
     use crate::model::pass::Pass;
     use tch::Tensor;

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::config::parse;
 use crate::model::layout::{Builder, Layout};
 use crate::model::pass::Pass;
-use crate::model::{Io, convnet, mixer, mlp, perceiver, recurrent, resmlp, vit};
+use crate::model::{Io, convnet, mixer, mlp, moe, perceiver, recurrent, resmlp, vit};
 use crate::run::Named;
 
 pub use crate::model::pass::Mode;
@@ -50,6 +50,7 @@ pub fn build(model: &Named, io: Io) -> Result<Network> {
         "resmlp" => Box::new(resmlp::net(&mut b, &parse(given)?, io)?),
         "perceiver" => Box::new(perceiver::Net::new(&mut b, &parse(given)?, io)),
         "mlp" => Box::new(mlp::Net::new(&mut b, &parse(given)?, io)),
+        "moe" => Box::new(parse::<moe::Moe>(given)?.network(&mut b, io)?),
         name => return Err(Error::failed(format!("arch '{name}' has no network"))),
     };
     Ok(Network { layout: b.finish(), forward, io })

@@ -52,6 +52,19 @@ impl<'a> Pass<'a> {
         matches!(self.mode, Mode::Train { .. })
     }
 
+    /// Adds to the auxiliary loss of this name, over the layers that have one.
+    pub fn add_loss(&mut self, name: &str, loss: Tensor) {
+        let sum = self.losses.remove(name).map_or(loss.shallow_clone(), |sum| sum + &loss);
+        self.losses.insert(name.to_string(), sum);
+    }
+
+    /// Logs each expert's share `[R, E]` of a block's tokens as `moe_load.BLOCK.EXPERT`.
+    pub fn report_loads(&mut self, block: u64, shares: &Tensor) {
+        for (expert, share) in shares.unbind(1).into_iter().enumerate() {
+            self.metrics.insert(format!("moe_load.{block}.{expert}"), share);
+        }
+    }
+
     /// A parameter as `[R, shape…]`.
     pub fn rows_of(&self, slot: Slot) -> Tensor {
         let place = self.layout.place(slot);

@@ -215,7 +215,7 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Constant, LayerNorm, Linear, Mlp, TokenMlp, attend, fourier};
+    use crate::model::layers::{Constant, LayerNorm, Linear, Mlp, attend, fourier};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;

@@ -106,7 +106,7 @@ pub use network::net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Affine, Layer, Linear, Mlp, PatchEmbed, Stack, TokenMlp};
+    use crate::model::layers::{Affine, Layer, Linear, Mlp, PatchEmbed, Stack};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::pass::Pass;
     use tch::Tensor;

@@ -17,7 +17,7 @@ impl Tally {
         self.params = self.params.saturating_add(count);
     }
 
-    /// Parameters already counted that one example does not pass through: the experts not chosen.
+    /// Parameters already counted that one token does not pass through: the experts not chosen.
     pub fn inactive(&mut self, count: u64) {
         self.inactive = self.inactive.saturating_add(count);
     }

@@ -224,16 +224,14 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{
-        Attention, Constant, LayerNorm, Linear, Mlp, PatchEmbed, TokenMlp, neighbours, sincos_2d,
-    };
+    use crate::model::layers::{Attention, Constant, Layer, LayerNorm, Linear, Mlp, PatchEmbed, neighbours, sincos_2d};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;
     use tch::Tensor;
 
     /// Builds the MLP of a block: (builder, index of the block, name).
-    pub type BuildMlp<'a> = dyn Fn(&mut Builder, u64, &str) -> Box<dyn TokenMlp> + 'a;
+    pub type BuildMlp<'a> = dyn Fn(&mut Builder, u64, &str) -> Box<dyn Layer> + 'a;
 
     pub struct Net {
         embed: PatchEmbed,
@@ -330,7 +328,7 @@ mod network {
         norm1: Option<LayerNorm>,
         attention: Attention,
         norm2: Option<LayerNorm>,
-        mlp: Box<dyn TokenMlp>,
+        mlp: Box<dyn Layer>,
         residual: bool,
     }
 

@@ -77,7 +77,7 @@ fn weights(folder: &Path) -> Vec<u8> {
 
 #[test]
 fn a_stopped_run_goes_on_bit_for_bit() {
-    for arch in ["convnet", "vit"] {
+    for arch in ["convnet", "vit", "moe"] {
         let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
         let config = config(arch, 1);
         train(&[assignment(&config, straight.path(), 1)], &|_| false);
@@ -99,6 +99,18 @@ fn a_stopped_run_goes_on_bit_for_bit() {
         let before = events(stopped.path());
         train(&[assignment(&config, stopped.path(), 4)], &|_| false);
         assert_eq!(events(stopped.path()), before);
+    }
+}
+
+#[test]
+fn what_a_model_reports_is_logged_with_its_metrics() {
+    let folder = tempfile::tempdir().unwrap();
+    train(&[assignment(&config("moe", 1), folder.path(), 1)], &|_| false);
+    for event in metrics(folder.path()) {
+        let Event::Metrics { values, .. } = event else { panic!("these are metrics") };
+        let loads: f64 = (0..8).map(|expert| values[&format!("moe_load.1.{expert}")]).sum();
+        assert!((loads - 1.0).abs() < 1e-6, "{values:?}");
+        assert!((0.0..0.9).contains(&values["moe_dropped.1"]), "{values:?}");
     }
 }
 

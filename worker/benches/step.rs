@@ -23,10 +23,12 @@ const fn case(what: &'static str, arch: &'static str, keys: &'static str, io: Io
 
 const GREY: Io = Io { channels: 1, height: 28, width: 28, classes: 10 };
 const RGB: Io = Io { channels: 3, height: 32, width: 32, classes: 10 };
-const CASES: [Case; 6] = [
+const CASES: [Case; 8] = [
     case("vit d64 L4 h4 p4, 1x28x28", "vit", "{}", GREY),
     case("vit d64 L4 h4 p7, 1x28x28", "vit", r#"{"patch": 7}"#, GREY),
     case("vit d192 L6 h3 p4, 3x32x32", "vit", r#"{"width": 192, "depth": 6, "heads": 3}"#, RGB),
+    case("moe d64 L4 h4 p7 E8 k2, 1x28x28", "moe", r#"{"patch": 7}"#, GREY),
+    case("moe d64 L4 h4 p7 E8 soft, 1x28x28", "moe", r#"{"patch": 7, "router": "soft"}"#, GREY),
     case("resnet w8 1,1,1, 1x28x28", "convnet", r#"{"width": 8, "depths": [1, 1, 1]}"#, GREY),
     case("convnext w16 1,1,1, 1x28x28", "convnet", r#"{"width": 16, "depths": [1, 1, 1], "block": "convnext"}"#, GREY),
     case("resnet-18 w16, 3x32x32", "convnet", r#"{"width": 16}"#, RGB),
@@ -40,7 +42,7 @@ fn main() {
     let filter = args.iter().skip(1).find(|arg| !arg.starts_with("--") && *arg != "cuda");
     for case in CASES.iter().filter(|case| filter.is_none_or(|filter| case.what.contains(filter.as_str()))) {
         for &rows in packs {
-            println!("{:32} R={rows:<3} {:8.2} ms", case.what, step_ms(case, rows, device));
+            println!("{:34} R={rows:<3} {:8.2} ms", case.what, step_ms(case, rows, device));
         }
     }
 }
@@ -74,6 +76,7 @@ fn step_ms(case: &Case, rows: u64, device: Device) -> f64 {
         let start = now();
         let output = network.forward(&params, &stats, &images, Mode::Train { seeds: &seeds, step });
         let loss = output.logits.view([-1, classes as i64]).cross_entropy_for_logits(&labels) * rows as f64;
+        let loss = output.losses.values().fold(loss, |sum, auxiliary| sum + auxiliary.sum(Kind::Float));
         loss.backward();
         let mut gradient = params.grad();
         no_grad(|| {

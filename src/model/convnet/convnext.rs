@@ -88,7 +88,7 @@ impl Body for ConvNext {
 #[cfg(torch)]
 mod network {
     use super::{ConvNext, MLP_RATIO, Stage};
-    use crate::model::layers::{Conv, LayerNorm, Linear, Mlp, TokenMlp, channels_last};
+    use crate::model::layers::{Conv, LayerNorm, Linear, Mlp, channels_last};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;

@@ -33,6 +33,11 @@ impl Linear {
         Self::new(b, name, inputs, outputs, Init::xavier(inputs, outputs), Init::Normal { std: 1e-6 })
     }
 
+    /// Without a bias.
+    pub fn unbiased(b: &mut Builder, name: &str, inputs: i64, outputs: i64, weight: Init) -> Self {
+        Self { weight: b.decayed(format!("{name}.weight"), &[outputs, inputs], weight), bias: None }
+    }
+
     /// torch.nn.Linear's own initialisation.
     pub fn torch_default(b: &mut Builder, name: &str, inputs: i64, outputs: i64) -> Self {
         let init = Init::torch_default(inputs);
@@ -65,13 +70,6 @@ fn linear(pass: &Pass, x: &Tensor, weight: &Tensor, bias: Option<&Tensor>) -> Te
 /// A constructor of linear layers: (builder, name, inputs, outputs).
 pub type MakeLinear = fn(&mut Builder, &str, i64, i64) -> Linear;
 
-/// What stands between the residuals of a transformer block beside attention: an MLP, or many of which each token takes
-/// a few. It may report losses and metrics to the pass.
-pub trait TokenMlp {
-    /// `[R, B, T, D]` to `[R, B, T, D]`.
-    fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor;
-}
-
 /// fc1, GELU (exact: faster on CPU than its tanh form), fc2.
 pub struct Mlp {
     fc1: Linear,
@@ -88,10 +86,9 @@ impl Mlp {
         let fc1 = linear(b, &format!("{name}.fc1"), width, hidden);
         Self { fc1, fc2: linear(b, &format!("{name}.fc2"), hidden, width) }
     }
-}
 
-impl TokenMlp for Mlp {
-    fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
+    /// `[R, …, D]` to `[R, …, D]`.
+    pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
         self.fc2.forward(pass, &self.fc1.forward(pass, x).gelu("none"))
     }
 }

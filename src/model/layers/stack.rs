@@ -2,11 +2,11 @@
 
 use tch::Tensor;
 
-use crate::model::layers::{Affine, LayerNorm, Linear, PatchEmbed};
+use crate::model::layers::{Affine, LayerNorm, Linear, Mlp, PatchEmbed};
 use crate::model::network::Forward;
 use crate::model::pass::Pass;
 
-/// Tokens to tokens, `[R, B, T, D]` both.
+/// Tokens to tokens, `[R, B, T, D]` both. It may leave losses and metrics with the pass.
 pub trait Layer {
     fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor;
 }
@@ -14,6 +14,12 @@ pub trait Layer {
 impl Layer for LayerNorm {
     fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
         LayerNorm::forward(self, pass, x)
+    }
+}
+
+impl Layer for Mlp {
+    fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
+        Mlp::forward(self, pass, x)
     }
 }
 

@@ -41,12 +41,14 @@ fn a_row_does_not_touch_its_neighbours() {
         let size = |row: i64| gradient.get(row).abs().max().double_value(&[]);
         assert!(size(0) == 0.0 && size(2) == 0.0 && size(1) > 0.0, "{model:?}");
         // Not even when it is broken.
-        let broken = params.copy();
-        let _ = broken.get(0).fill_(f64::NAN);
+        let broken_params = params.copy();
+        let _ = broken_params.get(0).fill_(f64::NAN);
         let logits = |params: &Tensor| no_grad(|| network.forward(params, &stats, &images, Mode::Eval).logits);
-        let (whole, broken) = (logits(&params), logits(&broken));
+        let (whole, broken) = (logits(&params), logits(&broken_params));
         assert!(broken.get(0).isnan().any().double_value(&[]) == 1.0, "{model:?}");
         assert!(gap(&whole.narrow(0, 1, 2), &broken.narrow(0, 1, 2)) == 0.0, "{model:?}");
+        let gradients = |params| trained(&network, params, &stats, &images, &[7, 8, 9], &[1.0; 3]).1.narrow(0, 1, 2);
+        assert!(gap(&gradients(&params), &gradients(&broken_params)) == 0.0, "{model:?}");
     }
 }
 

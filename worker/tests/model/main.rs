@@ -3,6 +3,7 @@
 mod costs;
 mod independence;
 mod initialisation;
+mod moe;
 mod reference;
 mod scaling;
 mod symmetry;
@@ -56,6 +57,12 @@ pub fn zoo() -> Vec<(Named, Io)> {
         (model("perceiver", r#"{"latents": 4, "width": 8, "heads": 2, "bands": 2, "blocks": 3}"#), rgb),
         (model("perceiver", r#"{"latents": 3, "width": 8, "position": "learned", "share": false}"#), io(1, 1, 40, 5)),
         (model("perceiver", r#"{"latents": 3, "width": 4, "position": "none", "blocks": 1}"#), rgb),
+        (model("moe", r#"{"width": 8, "depth": 2, "heads": 2, "experts": 3}"#), rgb),
+        (
+            model("moe", r#"{"width": 8, "depth": 2, "heads": 2, "top_k": 1, "last": 2, "priority": "score"}"#),
+            io(1, 1, 40, 5),
+        ),
+        (model("moe", r#"{"width": 8, "depth": 2, "heads": 2, "patch": 2, "router": "soft", "experts": 3}"#), rgb),
     ]
 }
 

@@ -1,10 +1,11 @@
 //! Logits, loss, gradient and running statistics equal to those of timm's and torchvision's models with the same
 //! weights. The fixtures and their numbers are made by scripts/model_fixtures.py.
 
+use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use crossover_worker::model::forward::{ForwardArgs, run};
-use crossover_worker::model::network::build;
+use crossover_worker::model::network::{Mode, build};
 use crossover_worker::model::{Io, choice::ModelChoice, costs, resolve, weights};
 use crossover_worker::run::Settings;
 use serde::Deserialize;
@@ -24,6 +25,8 @@ struct Case {
     loss: f64,
     gradient_norm: f64,
     running_sum: f64,
+    #[serde(default)]
+    metrics: BTreeMap<String, f64>,
 }
 
 impl Case {
@@ -41,7 +44,7 @@ impl Case {
     }
 }
 
-fn fixtures() -> PathBuf {
+pub fn fixtures() -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/model/fixtures")
 }
 
@@ -92,6 +95,22 @@ fn a_training_step_is_that_of_the_reference() {
             ("running statistics", running, case.running_sum),
         ] {
             assert!((ours - theirs).abs() <= 1e-4 * theirs.abs(), "{}: {what} {ours}, not {theirs}", case.name);
+        }
+    }
+}
+
+#[test]
+fn metrics_are_those_of_the_reference() {
+    for case in Case::all() {
+        let network = build(&resolve(&case.arch, None, &case.keys).unwrap(), case.io()).unwrap();
+        let (params, stats) = weights::load(network.layout(), &case.file("safetensors")).unwrap();
+        let images = Tensor::read_npy(case.file("images.npy")).unwrap().unsqueeze(0);
+        let metrics = tch::no_grad(|| network.forward(&params, &stats, &images, Mode::Eval).metrics);
+        let names = |of: &mut dyn Iterator<Item = &String>| of.cloned().collect::<Vec<_>>();
+        assert_eq!(names(&mut metrics.keys()), names(&mut case.metrics.keys()), "{}", case.name);
+        for (name, theirs) in &case.metrics {
+            let ours = metrics[name].double_value(&[0]);
+            assert!((ours - theirs).abs() < 1e-5, "{}: {name} is {ours}, not {theirs}", case.name);
         }
     }
 }

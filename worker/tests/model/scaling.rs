@@ -44,6 +44,8 @@ fn held_keys_are_held() {
     check("mlp", &settings(r#"{"depth": 2, "activation": "gelu"}"#), &targets, io);
     check("perceiver", &settings(r#"{"bands": 2, "blocks": 2}"#), &targets, io);
     check("perceiver", &settings(r#"{"position": "learned", "share": false}"#), &targets, io);
+    check("moe", &settings(r#"{"last": 2, "experts": 16, "top_k": 1, "patch": 7}"#), &targets, io);
+    check("moe", &settings(r#"{"router": "soft", "experts": 4, "every": 1}"#), &targets, io);
     check("convnet", &settings(r#"{"depths": [1, 1, 1]}"#), &[1e6, 1e7].map(Target::Params), io);
     for keys in [
         r#"{"block": "bottleneck"}"#,
