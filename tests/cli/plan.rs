@@ -94,3 +94,24 @@ fn a_missing_file_is_named() {
     let stderr = Workdir::new().stderr(&["plan", "nowhere.toml"], 2);
     assert!(stderr.contains("nowhere.toml") && stderr.contains("hint:"), "{stderr}");
 }
+
+#[test]
+fn every_family_is_found_at_matched_cost() {
+    let dir = Workdir::new();
+    let ladder = concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps/ladder.toml");
+    let plan = dir.json(&["plan", ladder, "--no-time", "--json"]);
+    let runs = plan["runs"].as_array().expect("runs");
+    let near = |cost: &serde_json::Value, target: f64| (cost.as_f64().expect("a cost") / target - 1.0).abs() <= 0.05;
+    for run in runs {
+        let (label, costs) = (run["label"].as_str().expect("a label"), &run["costs"]);
+        match label.ends_with("params") {
+            true => assert!(near(&costs["params"], 1e5), "{label}: {costs}"),
+            false => assert!(near(&costs["forward_flops"], 1e6), "{label}: {costs}"),
+        }
+    }
+    let archs = dir.json(&["model", "list", "--json"]);
+    for arch in archs.as_array().expect("archs") {
+        let of_arch = runs.iter().filter(|run| run["config"]["model"]["name"] == arch["arch"]).count();
+        assert!(of_arch >= 2, "{} is missing at one of the costs: {}", arch["arch"], plan["dropped"]);
+    }
+}
