@@ -6,8 +6,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
-
 use crate::error::{Context, Error, Result};
 use crate::task::archive;
 use crate::task::config::Entry;
@@ -21,12 +19,13 @@ const STALLED: Duration = Duration::from_secs(60);
 /// Makes all files of a task be there, whole and as published. `say` gets a line for each step.
 pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
     if entry.files.is_empty() {
-        say(format!("{} is made on the spot: there is nothing to fetch", entry.name));
+        let why = if entry.own { "reads files of your own" } else { "is made on the spot" };
+        say(format!("{} {why}: there is nothing to fetch", entry.name));
         return Ok(());
     }
     let folder = data.join(entry.name);
     fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
-    let _lock = lock(&folder, say)?;
+    let _lock = files::lock(&folder, say)?;
     let mut missing = Vec::new();
     for file in entry.files {
         match files::find(data, entry.name, file) {
@@ -58,20 +57,6 @@ pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<
                 fs::rename(part, &path).context(|| format!("cannot write {}", path.display()))
             })
         }),
-    }
-}
-
-/// Two at once would write into each other's file.
-fn lock(folder: &Path, say: &mut dyn FnMut(String)) -> Result<Flock<fs::File>> {
-    let path = folder.join(".lock");
-    let failed = || format!("cannot lock {}", path.display());
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path).context(failed);
-    match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err(_) => {
-            say(format!("another fetch holds {}; waiting for it", path.display()));
-            Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
-        }
     }
 }
 

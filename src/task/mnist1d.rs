@@ -20,7 +20,13 @@ use crate::task::config::{Entry, Source};
 use crate::task::examples::{Examples, Images, Split};
 use crate::task::order::{below, unit};
 
-pub const ENTRY: Entry = Entry::procedural::<Mnist1d>("mnist1d", "procedural 1-D curves in ten classes, 1x40");
+pub const ENTRY: Entry = Entry::procedural::<Mnist1d>("mnist1d", "procedural 1-D curves in ten classes, 1x40", &KEYS);
+
+const KEYS: [(&str, &str); 3] = [
+    ("validation", "examples of the validation split"),
+    ("test", "examples of the test split"),
+    ("seed", "of the examples"),
+];
 
 /// The published generator's settings.
 const PADDING: (u32, u32) = (36, 60);

@@ -33,7 +33,20 @@ use crate::task::examples::{Examples, Images, Split};
 use crate::task::order::{below, unit};
 
 pub const ENTRY: Entry =
-    Entry::procedural::<Relations>("relations", "glyphs: a local cue against a relation across the image");
+    Entry::procedural::<Relations>("relations", "glyphs: a local cue against a relation across the image", &KEYS);
+
+const KEYS: [(&str, &str); 10] = [
+    ("relation", "same: are two far-apart glyphs alike; quadrant: in which is the marker"),
+    ("relational", "the knob: 0, a local cue says the class; 1, only the relation does"),
+    ("size", "pixels of each side"),
+    ("glyphs", "kinds of glyphs that are compared"),
+    ("gap", "least pixels between glyphs"),
+    ("margin", "least pixels between a glyph and the border"),
+    ("noise", "brightness of uniform noise on every pixel, as a share of full"),
+    ("validation", "examples of the validation split"),
+    ("test", "examples of the test split"),
+    ("seed", "of the examples"),
+];
 
 /// Pixels of a side of a glyph.
 const SIDE: u64 = 5;

@@ -22,7 +22,19 @@ use crate::task::examples::{Examples, Images, Split};
 use crate::task::order::{Shuffled, below, permutation};
 
 pub const ENTRY: Entry =
-    Entry::procedural::<RandomHierarchy>("rhm", "Random Hierarchy Model: sequences with a hidden grammar");
+    Entry::procedural::<RandomHierarchy>("rhm", "Random Hierarchy Model: sequences with a hidden grammar", &KEYS);
+
+const KEYS: [(&str, &str); 9] = [
+    ("v", "symbols of each level"),
+    ("m", "spellings (synonyms) of each symbol"),
+    ("s", "symbols of a spelling"),
+    ("L", "levels; a sequence has (s (blanks + 1))^L positions"),
+    ("classes", "symbols of the first level, n_c in the paper"),
+    ("blanks", "empty places beside each symbol; above 0, the sparse model"),
+    ("validation", "examples of the validation split"),
+    ("test", "examples of the test split"),
+    ("seed", "of the grammar and of the order of the examples"),
+];
 
 /// Positions of the longest sequence, and spellings there can be of s symbols.
 const LONGEST: u64 = 4096;
