@@ -16,6 +16,8 @@ pub mod idx;
 pub mod idx_files;
 pub mod images;
 pub mod imported;
+#[cfg(test)]
+mod linear;
 pub mod mnist;
 pub mod mnist1d;
 pub mod order;

@@ -59,8 +59,13 @@ fn draw(io: Io, values: &[f64], label: String) -> Tile {
     if (channels, height) == (1, 1) && width > 1 {
         return curve(values, label);
     }
+    // A row for each symbol is a score, read as ink on paper.
+    let ink = |value: &f64| PAPER - 20 - (value * f64::from(PAPER - 20 - LINE)).round() as u8;
+    if height == 1 {
+        return Tile { width, height: channels, channels: 1, pixels: values.iter().map(ink).collect(), label };
+    }
     let bytes = values.iter().map(|value| (255.0 * value).round() as u8);
-    if channels != 3 || height == 1 {
+    if channels != 3 {
         return Tile { width, height: channels * height, channels: 1, pixels: bytes.collect(), label };
     }
     let planes: Vec<u8> = bytes.collect();

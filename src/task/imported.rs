@@ -377,3 +377,127 @@ impl Source for Own {
         })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of bytes: as many images of one pixel, its class each pixel's lowest bit.
+    #[derive(Default, Serialize, Deserialize)]
+    struct Bytes {
+        file: Option<String>,
+        inverted: bool,
+    }
+
+    impl Import for Bytes {
+        const PATHS: &'static [&'static str] = &["file"];
+
+        fn check(&self) -> Result<()> {
+            self.file.as_ref().map(drop).ok_or_else(|| Error::bad_input("it needs a file"))
+        }
+
+        fn files(&self) -> Result<Vec<PathBuf>> {
+            Ok(self.file.iter().map(PathBuf::from).collect())
+        }
+
+        fn open(&self) -> Result<Opened> {
+            let (bytes, flip) = (fs::read(&self.files()?[0])?, if self.inverted { 0xff } else { 0 });
+            let classes = vec!["even".into(), "odd".into()];
+            Ok(Opened {
+                what: "bytes".into(),
+                about: About { channels: 1, height: 1, width: 1, classes, parts: [bytes.len() as u64, 0, 0] },
+                labels: bytes.iter().map(|byte| u16::from(byte % 2)).collect(),
+                read: Box::new(move |index, pixel| match bytes[index] {
+                    b'!' => Err(Error::failed(format!("byte {index} is a '!'"))),
+                    byte => Ok(pixel[0] = byte ^ flip),
+                }),
+            })
+        }
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn write(&self, name: &str, bytes: &[u8]) -> Settings {
+            let path = self.0.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            Settings::from([("file".into(), path.to_str().unwrap().into())])
+        }
+
+        fn parse(&self, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {
+            parse_in::<Bytes>(&self.0.path().join("data"), "bytes", given)
+        }
+    }
+
+    #[test]
+    fn a_set_is_named_by_what_is_in_it_and_read_once() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghijklmnopqrst");
+        let (task, resolved) = folder.parse(&given).unwrap();
+        assert_eq!((&resolved["file"], &resolved["validation"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!((task.splits().train, task.splits().validation, task.splits().test), (Some(16), 2, 2));
+        // Resolved settings stay as they are, and give the same examples.
+        let (again, resolved_again) = folder.parse(&resolved).unwrap();
+        assert_eq!(resolved, resolved_again);
+        let load = |task: &dyn Source| task.load(Path::new(""), 100).unwrap();
+        assert_eq!(load(&*task), load(&*again));
+        // Elsewhere, the same; with another byte, another.
+        assert_eq!(folder.parse(&folder.write("b", b"abcdefghijklmnopqrst")).unwrap().1, resolved);
+        assert_ne!(
+            folder.parse(&folder.write("b", b"abcdefghijklmnopqrsu")).unwrap().1["content"],
+            resolved["content"]
+        );
+        // Another key reads the files again, wherever they were.
+        let mut inverted = resolved.clone();
+        inverted.insert("inverted".into(), true.into());
+        let (other, inverted) = folder.parse(&inverted).unwrap();
+        assert_ne!(inverted["content"], resolved["content"]);
+        let (Images::U8(pixels), Images::U8(flipped)) = (load(&*task).train.images, load(&*other).train.images) else {
+            panic!("images are bytes")
+        };
+        assert!(pixels.iter().zip(&flipped).all(|(a, b)| a ^ b == 0xff));
+    }
+
+    #[test]
+    fn files_that_did_not_change_are_not_read_again() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghij");
+        let (_, resolved) = folder.parse(&given).unwrap();
+        let path = folder.0.path().join("a");
+        let written = fs::metadata(&path).unwrap().modified().unwrap();
+        folder.write("a", b"!!!!!!!!!!");
+        File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+        assert_eq!(folder.parse(&given).unwrap().1, resolved, "the same name, size and time");
+        File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+        let message = folder.parse(&given).err().unwrap().message;
+        assert_eq!(message, "task 'bytes': 10 of 10 images cannot be read\n".to_owned() + &named_bytes());
+        // The set that was imported is there still.
+        assert_eq!(folder.parse(&resolved).unwrap().1, resolved);
+    }
+
+    fn named_bytes() -> String {
+        (0..10).map(|index| format!("byte {index} is a '!'")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghij");
+        let refused = |key: &str, value: serde_json::Value| {
+            let mut given = given.clone();
+            given.insert(key.into(), value);
+            folder.parse(&given).err().unwrap().message
+        };
+        assert!(
+            refused("validation", 1.5.into())
+                .ends_with("validation must be a whole number or a share below 1, and is 1.5")
+        );
+        assert!(refused("test", 0.into()).ends_with("test must be a whole number or a share below 1, and is 0"));
+        assert!(refused("test", 9.into()).ends_with("must leave some of the 10 training images, and take 10"));
+        assert!(refused("file", serde_json::Value::Null).ends_with("it needs a file"));
+        for content in ["../../../etc/passwd", "0123456789abcdef"] {
+            let message = refused("content", content.into());
+            assert!(message.contains(&format!("has no imported set '{content}'")), "{message}");
+        }
+    }
+}

@@ -288,4 +288,18 @@ mod tests {
         assert_eq!(large.splits().train, None);
         assert_eq!(large.load(Path::new(""), 3).unwrap().train.len(), 3);
     }
+
+    #[test]
+    fn at_the_size_of_the_paper_no_sequence_is_in_two_splits() {
+        let model = RandomHierarchy::default();
+        assert_eq!(model.numbers(), 8 * 4u64.pow(7));
+        let all = model.load(Path::new(""), 8192).unwrap();
+        let of = |split: &Split| rows(split, 64).into_iter().collect::<BTreeSet<_>>();
+        let (train, validation, test) = (of(&all.train), of(&all.validation), of(&all.test));
+        assert_eq!((train.len(), validation.len(), test.len()), (8192, 5000, 5000));
+        assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+        // Classes are as frequent in each split as they are in all: eight of 8192 / 8 with four deviations.
+        let per_class = |class| all.train.labels.iter().filter(|&&label| label == class).count();
+        assert!((0..8).all(|class| (900..1150).contains(&per_class(class))));
+    }
 }
