@@ -246,11 +246,10 @@ mod tests {
         let packed: &'static [u8] = Vec::leak(encoder.finish().unwrap());
         let (address, served) = serve(packed, 20, 2);
         let sha256 = Box::leak(files::hex_sha256(packed).into_boxed_str());
-        let entry = Entry {
-            files: &[File { name: "numbers", bytes: 5, sha256: HELLO }],
-            archive: Some(File { name: "all.tar.gz", bytes: packed.len() as u64, sha256 }),
-            ..entry(address, HELLO)
-        };
+        const FILES: [File; 1] = [File { name: "numbers", bytes: 5, sha256: HELLO }];
+        let archive = File { name: "all.tar.gz", bytes: packed.len() as u64, sha256 };
+        let addresses = Box::leak(Box::new([&*address.leak()]));
+        let entry = Entry::from_archive::<crate::task::cifar::Cifar10>("test", "", &FILES, archive, addresses);
         let data = tempfile::tempdir().unwrap();
         fetch(&entry, data.path(), &mut |_| ()).unwrap();
         assert_eq!(served.join().unwrap(), ["", "bytes=20-"]);

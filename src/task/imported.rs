@@ -179,7 +179,13 @@ impl Set {
         let stamp = stamp(&origin, &import.files()?)?;
         let known = || {
             let content = fs::read_to_string(folder.join("stamps").join(&stamp)).ok()?;
-            Self::open(folder, &content).ok()
+            let mut set = Self::open(folder, &content).ok()?;
+            if set.kept.origin != origin {
+                // Equal files lie elsewhere too, and were imported last.
+                set.kept.origin = origin.clone();
+                set.keep(folder).ok()?;
+            }
+            Some(set)
         };
         if let Some(set) = known() {
             return Ok(set);
@@ -194,11 +200,15 @@ impl Set {
         let content = write(&part, &opened).inspect_err(|_| drop(fs::remove_file(&part)))?;
         let examples = folder.join(format!("{content}.examples"));
         fs::rename(&part, &examples).context(|| format!("cannot write {}", examples.display()))?;
-        let kept = Kept { about: opened.about, origin };
-        let text = serde_json::to_vec(&kept).context(|| "cannot write JSON")?;
-        write_atomically(&folder.join(format!("{content}.json")), &text)?;
-        write_atomically(&folder.join("stamps").join(&stamp), content.as_bytes())?;
-        Ok(Self { content, examples, kept })
+        let set = Self { content, examples, kept: Kept { about: opened.about, origin } };
+        set.keep(folder)?;
+        write_atomically(&folder.join("stamps").join(&stamp), set.content.as_bytes())?;
+        Ok(set)
+    }
+
+    fn keep(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_vec(&self.kept).context(|| "cannot write JSON")?;
+        write_atomically(&folder.join(format!("{}.json", self.content)), &text)
     }
 }
 
@@ -447,8 +457,8 @@ mod tests {
             folder.parse(&folder.write("b", b"abcdefghijklmnopqrsu")).unwrap().1["content"],
             resolved["content"]
         );
-        // Another key reads the files again, wherever they were.
-        let mut inverted = resolved.clone();
+        // Another key reads the files again, where they were named last.
+        let mut inverted = folder.parse(&given).unwrap().1;
         inverted.insert("inverted".into(), true.into());
         let (other, inverted) = folder.parse(&inverted).unwrap();
         assert_ne!(inverted["content"], resolved["content"]);
