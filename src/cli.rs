@@ -7,6 +7,7 @@ pub mod model;
 pub mod plan;
 pub mod plot;
 pub mod run;
+mod sheet;
 pub mod show;
 pub mod status;
 mod table;

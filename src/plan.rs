@@ -82,7 +82,14 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
     };
     let mut seen = HashMap::new();
     for variant in variants(&sweep.axes) {
-        let task = with_task_axes(sweep, &variant)?;
+        let task = match with_task_axes(sweep, &variant) {
+            Ok(task) => task,
+            Err(error) => {
+                let what = variant.iter().map(|(axis, value)| shown(axis, value)).collect::<Vec<_>>().join(" ");
+                plan.dropped.push(Dropped { what, reason: error.message });
+                continue;
+            }
+        };
         let io = task::io(&task)?;
         for entry in &sweep.models {
             let label = label(entry, &variant);
@@ -130,11 +137,15 @@ fn with_task_axes(sweep: &Sweep, variant: &Variant<'_>) -> Result<Named> {
 
 /// Axes with several values are part of the label, so that their points are never mixed in one curve.
 fn label(entry: &ModelEntry, variant: &Variant<'_>) -> String {
-    let shown = variant.iter().filter(|(axis, _)| axis.values.len() > 1);
-    shown.fold(entry.label.clone(), |label, (axis, value)| match value.as_str() {
-        Some(text) => format!("{label} {}={text}", axis.key),
-        None => format!("{label} {}={value}", axis.key),
-    })
+    let several = variant.iter().filter(|(axis, _)| axis.values.len() > 1);
+    several.fold(entry.label.clone(), |label, (axis, value)| format!("{label} {}", shown(axis, value)))
+}
+
+fn shown(axis: &Axis, value: &Value) -> String {
+    match value.as_str() {
+        Some(text) => format!("{}={text}", axis.key),
+        None => format!("{}={value}", axis.key),
+    }
 }
 
 struct Sized {

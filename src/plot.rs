@@ -13,7 +13,7 @@ use std::path::Path;
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
-pub use sheet::{Tile, contact_sheet};
+pub use sheet::Tile;
 
 /// One panel: curves over a scale.
 #[derive(Clone, Debug, Default)]
@@ -71,17 +71,42 @@ pub struct HLine {
 /// Values that have no place on their axis (not finite; not positive on a logarithmic one) are left out and counted
 /// in the figure's small print. Errors: another extension, nothing that can be drawn, a path that cannot be written.
 pub fn write(figure: &Figure, path: &Path) -> Result<()> {
-    let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
-    let bytes = match extension.as_deref() {
-        Some("svg") => draw::figure(figure)?.svg().into_bytes(),
-        Some("png") => draw::figure(figure)?.png()?,
-        _ => {
-            let stem = path.file_stem().map_or("figure".into(), |stem| stem.to_string_lossy());
-            return Err(Error::bad_input(format!("{}: a figure is written as .svg or .png", path.display()))
-                .hint(format!("name it {stem}.svg or {stem}.png")));
-        }
+    let bytes = match Format::of(path)? {
+        Format::Svg => draw::figure(figure)?.svg().into_bytes(),
+        Format::Png => draw::figure(figure)?.png()?,
     };
     write_atomically(path, &bytes)
+}
+
+/// Writes a contact sheet of `tiles` in rows of `columns`, as its path's extension says.
+pub fn write_sheet(tiles: &[Tile], columns: usize, path: &Path) -> Result<()> {
+    let format = Format::of(path)?;
+    let sheet = sheet::sheet(tiles, columns)?;
+    let bytes = match format {
+        Format::Svg => sheet.svg()?.into_bytes(),
+        Format::Png => sheet.png()?,
+    };
+    write_atomically(path, &bytes)
+}
+
+enum Format {
+    Svg,
+    Png,
+}
+
+impl Format {
+    fn of(path: &Path) -> Result<Self> {
+        let extension = path.extension().and_then(|extension| extension.to_str()).map(str::to_ascii_lowercase);
+        match extension.as_deref() {
+            Some("svg") => Ok(Format::Svg),
+            Some("png") => Ok(Format::Png),
+            _ => {
+                let stem = path.file_stem().map_or("figure".into(), |stem| stem.to_string_lossy());
+                Err(Error::bad_input(format!("{}: a figure is written as .svg or .png", path.display()))
+                    .hint(format!("name it {stem}.svg or {stem}.png")))
+            }
+        }
+    }
 }
 
 #[cfg(test)]

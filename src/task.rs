@@ -13,6 +13,11 @@ pub mod fetch;
 pub mod files;
 pub mod holdout;
 pub mod idx;
+pub mod idx_files;
+pub mod images;
+pub mod imported;
+#[cfg(test)]
+mod linear;
 pub mod mnist;
 pub mod mnist1d;
 pub mod order;
@@ -47,6 +52,8 @@ const ENTRIES: &[&Entry] = &[
     &mnist1d::ENTRY,
     &rhm::ENTRY,
     &relations::ENTRY,
+    &images::ENTRY,
+    &idx_files::ENTRY,
 ];
 
 /// Names of all tasks.
@@ -56,6 +63,7 @@ pub fn names() -> Vec<&'static str> {
 
 /// What is known of a task by its name alone: what it is, and the files it reads.
 pub fn entry(name: &str) -> Result<&'static Entry> {
+    let name = name.split_once(':').map_or(name, |(name, _)| name);
     ENTRIES.iter().copied().find(|entry| entry.name == name).ok_or_else(|| {
         let error = Error::bad_input(format!("there is no task '{name}'"));
         match nearest(name, names()) {
@@ -68,7 +76,14 @@ pub fn entry(name: &str) -> Result<&'static Entry> {
 /// The task's config, all defaults filled in. Refuses unknown names, keys and values, with hints.
 pub fn resolve(name: &str, given: &Settings) -> Result<Named> {
     let entry = entry(name)?;
-    let (of_transforms, of_source) = split_keys(given);
+    let (of_transforms, mut of_source) = split_keys(given);
+    if let Some((name, argument)) = name.split_once(':') {
+        let takes_none =
+            || Error::bad_input(format!("task '{name}' takes nothing behind its name, and got ':{argument}'"));
+        let (key, _) = entry.argument.ok_or_else(takes_none)?;
+        of_source.insert(key.into(), argument.into());
+    }
+    let name = entry.name;
     let mut keys = Transforms::keys();
     keys.extend(entry.keys());
     if let Some(unknown) = of_source.keys().find(|key| !keys.contains(key)) {
@@ -103,6 +118,11 @@ pub fn floor(task: &Named) -> Result<Option<f64>> {
     Ok(parts(task)?.0.floor())
 }
 
+/// Where a user's own files were when they were imported.
+pub fn origin(task: &Named) -> Result<Option<String>> {
+    Ok(parts(task)?.0.origin())
+}
+
 /// The three splits as plain arrays, transforms applied; `train` examples of the training order at least, if there are
 /// as many. `data` is the folder that holds a folder of files for each task ([`files::data_dir`]).
 pub fn examples(task: &Named, train: u64, data: &Path) -> Result<Examples> {
@@ -135,9 +155,22 @@ mod tests {
         serde_json::from_str(text).unwrap()
     }
 
+    fn procedural_or_published() -> impl Iterator<Item = &'static str> {
+        ENTRIES.iter().filter(|entry| !entry.own).map(|entry| entry.name)
+    }
+
+    #[test]
+    fn every_key_has_a_meaning_and_every_meaning_a_key() {
+        for entry in ENTRIES {
+            let keys = [entry.keys(), Transforms::keys()].concat();
+            assert!(keys.iter().all(|key| entry.meaning(key).is_some()), "{} {keys:?}", entry.name);
+            assert!(entry.meanings().all(|(key, _)| keys.iter().any(|k| k == key)), "{}", entry.name);
+        }
+    }
+
     #[test]
     fn resolving_fills_in_defaults_and_is_stable() {
-        for name in names() {
+        for name in procedural_or_published() {
             let once = resolve(name, &Settings::new()).unwrap();
             assert!(once.settings.contains_key("shuffle"), "{name}");
             assert_eq!(once, resolve(name, &once.settings).unwrap());

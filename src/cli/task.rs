@@ -1,11 +1,15 @@
 //! `crossover task`: which tasks there are, what one looks like, and getting its files.
 
+use std::path::PathBuf;
+
 use clap::Subcommand;
 use serde_json::{Value, json};
 
 use crate::cli::print_json;
+use crate::cli::sheet;
 use crate::cli::table::table;
 use crate::error::{Error, Result};
+use crate::plot;
 use crate::run::{Named, Settings};
 use crate::task::{self, fetch, files};
 
@@ -24,15 +28,25 @@ enum Command {
         #[arg(long)]
         json: bool,
     },
-    /// One task: its settings, splits and classes
-    #[command(
-        after_help = "Examples:\n  crossover task show fashion-mnist\n  crossover task show mnist1d --set shuffle=true --json"
-    )]
+    /// One task: its settings and what they mean, splits, classes; a picture of examples
+    #[command(after_help = "Examples:
+  crossover task show fashion-mnist
+  crossover task show mnist1d --set shuffle=true --json
+  crossover task show relations --set relational=0 -o relations.png
+  crossover task show images:photos --set size=96 -o photos.png
+  crossover task show idx --set images=train-images.gz --set labels=train-labels.gz")]
     Show {
+        /// As 'crossover task list' has it; images:DIR for a folder of your own
         name: String,
         /// A setting of the task, as in a sweep's task table; may be given many times
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
+        /// Draw training examples with their labels
+        #[arg(short, long, value_name = "FILE.png|FILE.svg")]
+        output: Option<PathBuf>,
+        /// Examples that are drawn
+        #[arg(long, value_name = "N", default_value_t = 40, value_parser = clap::value_parser!(u64).range(1..=1000))]
+        count: u64,
         /// Print JSON
         #[arg(long)]
         json: bool,
@@ -45,7 +59,14 @@ enum Command {
 pub fn run(args: &Args) -> Result<()> {
     match &args.command {
         Command::List { json } => list(*json),
-        Command::Show { name, set, json } => show(name, set, *json),
+        Command::Show { name, set, output, count, json } => {
+            let named = task::resolve(name, &parse_settings(set)?)?;
+            show(&named, *json)?;
+            match output {
+                Some(path) => plot::write_sheet(&sheet::tiles(&named, *count)?, sheet::COLUMNS, path),
+                None => Ok(()),
+            }
+        }
         Command::Fetch { name } => {
             fetch::fetch(task::entry(name)?, &files::data_dir()?, &mut |line| eprintln!("{line}"))
         }
@@ -55,7 +76,10 @@ pub fn run(args: &Args) -> Result<()> {
 fn list(json: bool) -> Result<()> {
     let described = task::names()
         .into_iter()
-        .map(|name| describe(&task::resolve(name, &Settings::new())?))
+        .map(|name| match task::entry(name)? {
+            entry if entry.own => Ok(json!({"name": entry.usage(), "about": entry.about, "files": "your own"})),
+            _ => describe(&task::resolve(name, &Settings::new())?),
+        })
         .collect::<Result<Vec<_>>>()?;
     if json {
         return print_json(&Value::Array(described));
@@ -66,24 +90,24 @@ fn list(json: bool) -> Result<()> {
     Ok(())
 }
 
-fn show(name: &str, set: &[String], json: bool) -> Result<()> {
-    let named = task::resolve(name, &parse_settings(set)?)?;
-    let described = describe(&named)?;
+fn show(named: &Named, json: bool) -> Result<()> {
+    let (entry, described) = (task::entry(&named.name)?, describe(named)?);
     if json {
         return print_json(&described);
     }
     for key in ["name", "about", "input", "classes", "train", "validation", "test", "files", "folder"] {
         println!("{key:<11} {}", shown(&described[key]));
     }
-    println!("{:<11} {}", "labels", task::classes(&named)?.join(", "));
-    if let Some(floor) = task::floor(&named)? {
+    println!("{:<11} {}", "labels", task::classes(named)?.join(", "));
+    if let Some(floor) = task::floor(named)? {
         println!("{:<11} {floor:.4} nats, for models of local features without positions", "floor");
     }
     for (key, value) in &named.settings {
-        println!("{:<11} {key} = {value}", "setting");
+        let setting = format!("{key} = {value}");
+        println!("{:<11} {setting:<27} {}", "setting", entry.meaning(key).unwrap_or_default());
     }
     if described["files"] == "missing" {
-        eprintln!("hint: crossover task fetch {name}");
+        eprintln!("hint: crossover task fetch {}", named.name);
     }
     Ok(())
 }
@@ -93,12 +117,15 @@ fn describe(task: &Named) -> Result<Value> {
     let (io, splits) = (task::io(task)?, task::splits(task)?);
     let data = files::data_dir()?;
     let found = entry.files.iter().map(|file| files::find(&data, entry.name, file)).collect::<Option<Vec<_>>>();
+    let origin = task::origin(task)?;
     let files = match &found {
+        _ if entry.own => "imported",
         Some(paths) if paths.is_empty() => "none needed",
         Some(_) => "on disk",
         None => "missing",
     };
     let folder = found.as_ref().and_then(|paths| paths.first()?.parent().map(|folder| folder.display().to_string()));
+    let meanings: Settings = entry.meanings().map(|(key, meaning)| ((*key).into(), (*meaning).into())).collect();
     Ok(json!({
         "name": task.name,
         "about": entry.about,
@@ -109,9 +136,10 @@ fn describe(task: &Named) -> Result<Value> {
         "test": splits.test,
         "local_floor": task::floor(task)?,
         "files": files,
-        "folder": folder,
+        "folder": origin.or(folder),
         "labels": task::classes(task)?,
         "settings": task.settings,
+        "meanings": meanings,
     }))
 }
 

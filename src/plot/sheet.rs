@@ -1,6 +1,9 @@
 //! Small images side by side with their labels: what the examples of a task look like.
 
-use super::canvas::{self, Align, Raster, SCALE, Type};
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
+
+use super::canvas::{self, Align, Drawing, Raster, SCALE, Type};
 use super::legend::TEXT;
 use crate::error::{Error, Result};
 
@@ -20,10 +23,17 @@ pub struct Tile {
     pub label: String,
 }
 
-/// Tiles in rows of `columns`, each with its label under it, as a PNG.
+/// Labels are drawn; where the tiles go is known.
+pub struct Sheet<'a> {
+    drawing: Drawing,
+    /// Each with its top left corner, in pixels of the PNG.
+    tiles: Vec<(&'a Tile, (usize, usize))>,
+}
+
+/// Tiles in rows of `columns`, each with its label under it.
 ///
 /// Errors: no tile, a tile whose bytes are not width x height x channels, channels other than 1 and 3.
-pub fn contact_sheet(tiles: &[Tile], columns: usize) -> Result<Vec<u8>> {
+pub fn sheet(tiles: &[Tile], columns: usize) -> Result<Sheet<'_>> {
     for tile in tiles {
         tile.check()?;
     }
@@ -49,13 +59,36 @@ pub fn contact_sheet(tiles: &[Tile], columns: usize) -> Result<Vec<u8>> {
         }
         Ok(())
     })?;
-    let mut sheet = drawing.raster()?;
-    for (index, tile) in tiles.iter().enumerate() {
+    let placed = tiles.iter().enumerate().map(|(index, tile)| {
         let (left, top) = corner(index);
         let centred = left + 0.5 * (width - tile.enlarged().0 as f64 / SCALE);
-        tile.paint(&mut sheet, (centred * SCALE).round() as usize, (top * SCALE).round() as usize);
+        (tile, ((centred * SCALE).round() as usize, (top * SCALE).round() as usize))
+    });
+    let tiles = placed.collect();
+    Ok(Sheet { drawing, tiles })
+}
+
+impl Sheet<'_> {
+    pub fn png(&self) -> Result<Vec<u8>> {
+        let mut sheet = self.drawing.raster()?;
+        self.tiles.iter().for_each(|(tile, (left, top))| tile.paint(&mut sheet, *left, *top));
+        sheet.png()
     }
-    sheet.png()
+
+    /// Each tile is an embedded PNG of its own pixels, which the viewer enlarges.
+    pub fn svg(&self) -> Result<String> {
+        let mut images = String::new();
+        for (tile, (left, top)) in &self.tiles {
+            let [left, top, width, height] =
+                [*left, *top, tile.enlarged().0, tile.enlarged().1].map(|pixels| pixels as f64 / SCALE);
+            let png = STANDARD.encode(tile.raster().png()?);
+            images += &format!(
+                "<image x=\"{left:.2}\" y=\"{top:.2}\" width=\"{width:.2}\" height=\"{height:.2}\" \
+                 preserveAspectRatio=\"none\" style=\"image-rendering:pixelated\" href=\"data:image/png;base64,{png}\"/>"
+            );
+        }
+        Ok(self.drawing.svg().replacen("</svg>", &(images + "</svg>"), 1))
+    }
 }
 
 impl Tile {
@@ -87,14 +120,21 @@ impl Tile {
         let (across, down) = self.factors();
         let (width, height) = self.enlarged();
         for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
-            let pixel = (y / down * self.width + x / across) * self.channels;
-            let rgb = match self.channels {
-                1 => [self.pixels[pixel]; 3],
-                _ => [self.pixels[pixel], self.pixels[pixel + 1], self.pixels[pixel + 2]],
-            };
             let at = 3 * ((top + y) * sheet.width + left + x);
-            sheet.rgb[at..at + 3].copy_from_slice(&rgb);
+            sheet.rgb[at..at + 3].copy_from_slice(&self.rgb(y / down * self.width + x / across));
         }
+    }
+
+    fn rgb(&self, pixel: usize) -> [u8; 3] {
+        match self.channels {
+            1 => [self.pixels[pixel]; 3],
+            _ => [0, 1, 2].map(|channel| self.pixels[3 * pixel + channel]),
+        }
+    }
+
+    fn raster(&self) -> Raster {
+        let rgb = (0..self.width * self.height).flat_map(|pixel| self.rgb(pixel)).collect();
+        Raster { width: self.width, height: self.height, rgb }
     }
 }
 
@@ -110,7 +150,9 @@ mod tests {
     #[test]
     fn tiles_keep_their_pixels_enlarged_by_a_whole_factor() {
         let tiles: Vec<Tile> = (0..7).map(|k| tile(28, 28, 1, &format!("ankle boot {k} & <co>"))).collect();
-        let png = contact_sheet(&tiles, 4).unwrap();
+        let sheet = sheet(&tiles, 4).unwrap();
+        let (png, svg) = (sheet.png().unwrap(), sheet.svg().unwrap());
+        assert_eq!((svg.matches("<image ").count(), svg.matches("</svg>").count()), (7, 1));
         if let Some(folder) = std::env::var_os("CROSSOVER_FIGURES") {
             std::fs::write(std::path::Path::new(&folder).join("sheet.png"), &png).unwrap();
         }
@@ -131,12 +173,13 @@ mod tests {
     #[test]
     fn shapes_of_every_kind_are_drawn_and_wrong_ones_refused() {
         for (width, height, channels) in [(40, 1, 1), (32, 32, 3), (1, 1, 1), (224, 100, 3), (2000, 3, 1)] {
-            contact_sheet(&[tile(width, height, channels, ""), tile(8, 8, 1, "x")], 5).unwrap();
+            let tiles = [tile(width, height, channels, ""), tile(8, 8, 1, "x")];
+            sheet(&tiles, 5).unwrap().png().unwrap();
         }
         let mut short = tile(4, 4, 3, "short");
         short.pixels.pop();
-        let error = contact_sheet(&[short], 1).unwrap_err();
+        let error = sheet(&[short], 1).err().unwrap();
         assert_eq!(error.message, "image 'short': 47 bytes where 4 x 4 x 3 were expected, with 1 or 3 channels");
-        assert!(contact_sheet(&[], 4).is_err() && contact_sheet(&[tile(1, 1, 1, "")], 0).is_err());
+        assert!(sheet(&[], 4).is_err() && sheet(&[tile(1, 1, 1, "")], 0).is_err());
     }
 }

@@ -11,6 +11,9 @@ use crate::run::Settings;
 use crate::task::Splits;
 use crate::task::examples::Examples;
 use crate::task::files::File;
+use crate::task::holdout::Holdout;
+use crate::task::imported::{self, Import};
+use crate::task::transform::Transforms;
 
 /// A resolved task: it knows its shapes without reading anything, and reads or makes its examples.
 pub trait Source {
@@ -26,14 +29,25 @@ pub trait Source {
     fn floor(&self) -> Option<f64> {
         None
     }
+    /// Where a user's own files were when they were imported.
+    fn origin(&self) -> Option<String> {
+        None
+    }
 }
 
 /// Reads a task's settings: the source that they spell, and all settings with the defaults filled in.
 type Parse = fn(&str, &Settings) -> Result<(Box<dyn Source>, Settings)>;
 
+/// Keys with what they mean.
+pub type Meanings = &'static [(&'static str, &'static str)];
+
 /// A task by name: one line in the list of tasks.
 pub struct Entry {
     pub name: &'static str,
+    /// The key that can be given behind the name, as in `images:DIR`, and what its value is called.
+    pub argument: Option<(&'static str, &'static str)>,
+    /// Whether it reads a user's own files, so that nothing is known before they are named.
+    pub own: bool,
     /// What it is, in a line.
     pub about: &'static str,
     /// Files that it reads; none for a procedural task.
@@ -42,16 +56,32 @@ pub struct Entry {
     pub archive: Option<File>,
     /// Where they can be had from, tried in this order; each is followed by the name of what is fetched.
     pub addresses: &'static [&'static str],
+    /// What the keys mean; those of [`crate::task::imported`] and of the transforms aside.
+    meanings: Meanings,
     parse: Parse,
     defaults: fn() -> Settings,
 }
 
 impl Entry {
-    pub const fn procedural<T>(name: &'static str, about: &'static str) -> Self
+    pub const fn procedural<T>(name: &'static str, about: &'static str, meanings: Meanings) -> Self
     where
         T: Source + Default + Serialize + DeserializeOwned + 'static,
     {
-        Self::from_files::<T>(name, about, &[], &[])
+        let defaults = || to_settings(&T::default());
+        let (parse, files, addresses) = (parse_source::<T>, [].as_slice(), [].as_slice());
+        Self { name, argument: None, own: false, about, files, archive: None, addresses, meanings, parse, defaults }
+    }
+
+    /// A user's own files; `argument` is the key that can be given behind the name, and what its value is called.
+    pub const fn imported<T: Import>(
+        name: &'static str,
+        argument: Option<(&'static str, &'static str)>,
+        about: &'static str,
+        meanings: Meanings,
+    ) -> Self {
+        let (parse, defaults) = (imported::parse::<T>, imported::defaults::<T>);
+        let (files, addresses) = ([].as_slice(), [].as_slice());
+        Self { name, argument, own: true, about, files, archive: None, addresses, meanings, parse, defaults }
     }
 
     pub const fn from_files<T>(
@@ -63,8 +93,7 @@ impl Entry {
     where
         T: Source + Default + Serialize + DeserializeOwned + 'static,
     {
-        let defaults = || to_settings(&T::default());
-        Self { name, about, files, archive: None, addresses, parse: parse_source::<T>, defaults }
+        Self { files, addresses, ..Self::procedural::<T>(name, about, &Holdout::KEYS) }
     }
 
     /// Files that are published in one archive; its SHA-256 is of the archive as it is, packed.
@@ -87,6 +116,21 @@ impl Entry {
 
     pub fn keys(&self) -> Vec<String> {
         (self.defaults)().into_keys().collect()
+    }
+
+    /// All keys with what they mean.
+    pub fn meanings(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        let shared = if self.own { imported::KEYS.as_slice() } else { &[] };
+        self.meanings.iter().chain(shared).chain(&Transforms::KEYS)
+    }
+
+    pub fn meaning(&self, key: &str) -> Option<&'static str> {
+        self.meanings().find(|(name, _)| *name == key).map(|(_, meaning)| *meaning)
+    }
+
+    /// How it is named where its files have to be: `images:DIR`.
+    pub fn usage(&self) -> String {
+        self.argument.map_or(self.name.into(), |(_, value)| format!("{}:{value}", self.name))
     }
 }
 
@@ -117,7 +161,7 @@ where
     Ok((config, settings))
 }
 
-fn from_settings<T: DeserializeOwned>(settings: &Settings) -> std::result::Result<T, serde_json::Error> {
+pub fn from_settings<T: DeserializeOwned>(settings: &Settings) -> std::result::Result<T, serde_json::Error> {
     serde_json::from_value(serde_json::Value::Object(settings.clone().into_iter().collect()))
 }
 

@@ -6,8 +6,6 @@ use std::io::{self, Write};
 use std::path::Path;
 use std::time::Duration;
 
-use nix::fcntl::{Flock, FlockArg};
-
 use crate::error::{Context, Error, Result};
 use crate::task::archive;
 use crate::task::config::Entry;
@@ -21,12 +19,13 @@ const STALLED: Duration = Duration::from_secs(60);
 /// Makes all files of a task be there, whole and as published. `say` gets a line for each step.
 pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<()> {
     if entry.files.is_empty() {
-        say(format!("{} is made on the spot: there is nothing to fetch", entry.name));
+        let why = if entry.own { "reads files of your own" } else { "is made on the spot" };
+        say(format!("{} {why}: there is nothing to fetch", entry.name));
         return Ok(());
     }
     let folder = data.join(entry.name);
     fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
-    let _lock = lock(&folder, say)?;
+    let _lock = files::lock(&folder, say)?;
     let mut missing = Vec::new();
     for file in entry.files {
         match files::find(data, entry.name, file) {
@@ -58,20 +57,6 @@ pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<
                 fs::rename(part, &path).context(|| format!("cannot write {}", path.display()))
             })
         }),
-    }
-}
-
-/// Two at once would write into each other's file.
-fn lock(folder: &Path, say: &mut dyn FnMut(String)) -> Result<Flock<fs::File>> {
-    let path = folder.join(".lock");
-    let failed = || format!("cannot lock {}", path.display());
-    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path).context(failed);
-    match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
-        Ok(lock) => Ok(lock),
-        Err(_) => {
-            say(format!("another fetch holds {}; waiting for it", path.display()));
-            Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
-        }
     }
 }
 
@@ -219,5 +204,56 @@ mod tests {
         );
         let left: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().file_name()).collect();
         assert_eq!(left, [".lock"]);
+    }
+
+    #[test]
+    fn goes_on_with_what_an_earlier_process_left() {
+        let data = tempfile::tempdir().unwrap();
+        let (address, served) = serve(b"hello", 5, 1);
+        let entry = entry(address, HELLO);
+        fs::create_dir(data.path().join("test")).unwrap();
+        fs::write(data.path().join("test/numbers.gz.part"), "hel").unwrap();
+        fetch(&entry, data.path(), &mut |_| ()).unwrap();
+        assert_eq!(served.join().unwrap(), ["bytes=3-"]);
+        assert_eq!(files::read(data.path(), "test", &entry.files[0]).unwrap(), b"hello");
+    }
+
+    #[test]
+    fn without_a_network_it_says_which_file_goes_where() {
+        let data = tempfile::tempdir().unwrap();
+        let nobody = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let address = format!("http://{nobody}/");
+        let mut said = Vec::new();
+        let error = fetch(&entry(address.clone(), HELLO), data.path(), &mut |line| said.push(line)).unwrap_err();
+        assert!(error.message.starts_with("cannot fetch numbers.gz: no answer: "), "{}", error.message);
+        let folder = data.path().join("test");
+        let expected = format!("without a network, put numbers.gz from {address} into {}", folder.display());
+        assert_eq!((error.exit_code(), error.hint.unwrap()), (1, expected));
+        assert_eq!(said.iter().filter(|line| line.starts_with("fetching ")).count(), TRIES);
+        // As the hint says: packed or not.
+        fs::write(folder.join("numbers"), "hello").unwrap();
+        fetch(&entry(address, HELLO), data.path(), &mut |_| ()).unwrap();
+    }
+
+    #[test]
+    fn an_archive_that_broke_off_is_completed_and_unpacked() {
+        let mut tar = vec![0; 1024];
+        tar[..12].copy_from_slice(b"some/numbers");
+        tar[124..135].copy_from_slice(b"00000000005");
+        tar[512..517].copy_from_slice(b"hello");
+        let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
+        encoder.write_all(&tar).unwrap();
+        let packed: &'static [u8] = Vec::leak(encoder.finish().unwrap());
+        let (address, served) = serve(packed, 20, 2);
+        let sha256 = Box::leak(files::hex_sha256(packed).into_boxed_str());
+        const FILES: [File; 1] = [File { name: "numbers", bytes: 5, sha256: HELLO }];
+        let archive = File { name: "all.tar.gz", bytes: packed.len() as u64, sha256 };
+        let addresses = Box::leak(Box::new([&*address.leak()]));
+        let entry = Entry::from_archive::<crate::task::cifar::Cifar10>("test", "", &FILES, archive, addresses);
+        let data = tempfile::tempdir().unwrap();
+        fetch(&entry, data.path(), &mut |_| ()).unwrap();
+        assert_eq!(served.join().unwrap(), ["", "bytes=20-"]);
+        assert_eq!(files::read(data.path(), "test", &entry.files[0]).unwrap(), b"hello");
+        assert!(!data.path().join("test/all.tar.gz.part").exists());
     }
 }

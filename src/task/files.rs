@@ -1,8 +1,10 @@
 //! The files of a task: where they are looked for, and reading them whole, unpacked and checked.
 
+use std::fs::OpenOptions;
 use std::io::Read;
 use std::path::{Path, PathBuf};
 
+use nix::fcntl::{Flock, FlockArg};
 use sha2::{Digest, Sha256};
 
 use crate::cache;
@@ -65,6 +67,20 @@ pub fn read_unpacked(path: &Path) -> Result<Vec<u8>> {
         .read_to_end(&mut content)
         .context(|| format!("cannot unpack {}", path.display()))?;
     Ok(content)
+}
+
+/// Holds a folder: two at once would write into each other's files.
+pub fn lock(folder: &Path, say: &mut dyn FnMut(String)) -> Result<Flock<std::fs::File>> {
+    let path = folder.join(".lock");
+    let failed = || format!("cannot lock {}", path.display());
+    let open = || OpenOptions::new().create(true).truncate(false).write(true).open(&path).context(failed);
+    match Flock::lock(open()?, FlockArg::LockExclusiveNonblock) {
+        Ok(lock) => Ok(lock),
+        Err(_) => {
+            say(format!("another process holds {}; waiting for it", path.display()));
+            Flock::lock(open()?, FlockArg::LockExclusive).map_err(|(_, errno)| errno).context(failed)
+        }
+    }
 }
 
 pub fn hex_sha256(content: &[u8]) -> String {

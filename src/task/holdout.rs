@@ -27,6 +27,10 @@ impl Default for Holdout {
 }
 
 impl Holdout {
+    /// What its keys mean.
+    pub const KEYS: [(&str, &str); 2] =
+        [("validation", "held out of the training images"), ("seed", "of what is held out and of the training order")];
+
     /// Of a training part of `train` examples: something must be left on both sides.
     pub fn check(&self, train: u64) -> Result<()> {
         if (1..train).contains(&self.validation) {
@@ -51,8 +55,8 @@ impl Holdout {
 
 /// A split from an idx file of images `[n, H, W]` and one of labels `[n]`, both unpacked.
 pub fn split_from_idx(images: (&str, &[u8]), labels: (&str, &[u8]), (height, width): (u64, u64)) -> Result<Split> {
-    let array = idx::parse(images.0, images.1, 3)?;
-    let classes = idx::parse(labels.0, labels.1, 1)?;
+    let array = idx::parse(images.0, images.1, 3..=3)?;
+    let classes = idx::parse(labels.0, labels.1, 1..=1)?;
     if array.shape[0] != classes.shape[0] {
         let counts = (array.shape[0], classes.shape[0]);
         return Err(Error::failed(format!(

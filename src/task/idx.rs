@@ -1,6 +1,8 @@
 //! The idx format of MNIST and those after it: a big-endian header of sizes, then bytes.
 //! (<http://yann.lecun.com/exdb/mnist/>: two zero bytes, a type, the number of dimensions, each size in 4 bytes.)
 
+use std::ops::RangeInclusive;
+
 use crate::error::{Error, Result};
 
 /// The type code of unsigned bytes, the only one that image sets use.
@@ -13,11 +15,10 @@ pub struct Array {
     pub values: Vec<u8>,
 }
 
-/// Reads an array of `dimensions` dimensions. Refuses another format, another type, and sizes that are not those of
+/// Reads an array of as many dimensions as are in `dimensions`. Refuses another format, another type, and sizes that are not those of
 /// the content; `what` names the file in the message.
-pub fn parse(what: &str, content: &[u8], dimensions: usize) -> Result<Array> {
+pub fn parse(what: &str, content: &[u8], dimensions: RangeInclusive<usize>) -> Result<Array> {
     let refuse = |reason: String| Err(Error::failed(format!("{what} is not a usable idx file: {reason}")));
-    let header = 4 + 4 * dimensions;
     let Some(magic) = content.first_chunk::<4>() else {
         return refuse(format!("it has {} bytes, too few for a header", content.len()));
     };
@@ -27,9 +28,13 @@ pub fn parse(what: &str, content: &[u8], dimensions: usize) -> Result<Array> {
     if magic[2] != BYTES {
         return refuse(format!("its values have type 0x{:02x}, and only bytes (0x08) are read", magic[2]));
     }
-    if usize::from(magic[3]) != dimensions {
-        return refuse(format!("it has {} dimensions where {dimensions} are needed", magic[3]));
+    let found = usize::from(magic[3]);
+    if !dimensions.contains(&found) {
+        let (least, most) = dimensions.into_inner();
+        let needed = if least == most { least.to_string() } else { format!("{least} to {most}") };
+        return refuse(format!("it has {found} dimensions where {needed} are needed"));
     }
+    let header = 4 + 4 * found;
     if content.len() < header {
         return refuse(format!("it ends inside its header, after {} of {header} bytes", content.len()));
     }
@@ -63,20 +68,21 @@ mod tests {
         let hex = "00000803000000010000000200000003000102030405";
         let content: Vec<u8> =
             (0..hex.len()).step_by(2).map(|i| u8::from_str_radix(&hex[i..i + 2], 16).unwrap()).collect();
-        let array = parse("x", &content, 3).unwrap();
+        let array = parse("x", &content, 3..=3).unwrap();
         assert_eq!(array, Array { shape: vec![1, 2, 3], values: vec![0, 1, 2, 3, 4, 5] });
     }
 
     #[test]
     fn corrupt_files_are_refused() {
         let good = written(&[2, 1, 2], &[1, 2, 3, 4]);
-        let refused = |content: &[u8], dimensions| parse("images", content, dimensions).unwrap_err().message;
+        let refused =
+            |content: &[u8], dimensions| parse("images", content, dimensions..=dimensions).unwrap_err().message;
         let with = |index: usize, byte: u8| {
             let mut bad = good.clone();
             bad[index] = byte;
             bad
         };
-        assert!(parse("images", &good, 3).is_ok());
+        assert!(parse("images", &good, 2..=3).is_ok());
         assert!(refused(&good[..3], 3).contains("too few for a header"));
         assert!(refused(&good[..9], 3).contains("inside its header, after 9 of 16 bytes"));
         assert!(refused(&good[..19], 3).contains("tells of 2 x 1 x 2 bytes, and 3 follow"));

@@ -33,7 +33,20 @@ use crate::task::examples::{Examples, Images, Split};
 use crate::task::order::{below, unit};
 
 pub const ENTRY: Entry =
-    Entry::procedural::<Relations>("relations", "glyphs: a local cue against a relation across the image");
+    Entry::procedural::<Relations>("relations", "glyphs: a local cue against a relation across the image", &KEYS);
+
+const KEYS: [(&str, &str); 10] = [
+    ("relation", "same: are two far-apart glyphs alike; quadrant: in which is the marker"),
+    ("relational", "the knob: 0, a local cue says the class; 1, only the relation does"),
+    ("size", "pixels of each side"),
+    ("glyphs", "kinds of glyphs that are compared"),
+    ("gap", "least pixels between glyphs"),
+    ("margin", "least pixels between a glyph and the border"),
+    ("noise", "brightness of uniform noise on every pixel, as a share of full"),
+    ("validation", "examples of the validation split"),
+    ("test", "examples of the test split"),
+    ("seed", "of the examples"),
+];
 
 /// Pixels of a side of a glyph.
 const SIDE: u64 = 5;
@@ -232,6 +245,7 @@ fn font() -> Vec<Glyph> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::linear::Linear;
 
     fn of(relation: Relation, relational: f64) -> Relations {
         Relations { relation, relational, noise: 0.0, ..Relations::default() }
@@ -311,5 +325,56 @@ mod tests {
         assert_eq!(refused(Relations { size: 20, ..task.clone() }), "size must be 31 to 512, and is 20");
         assert_eq!(refused(Relations { relational: 1.5, ..task.clone() }), "relational must be 0 to 1, and is 1.5");
         assert_eq!(refused(Relations { glyphs: 1, ..task }), "glyphs must be 2 to 16, and is 1");
+    }
+
+    /// How often each class goes with each bag of glyphs, counted on drawn images.
+    fn bags(task: &Relations, seed: u64, count: u64) -> Vec<(Vec<f64>, Vec<f64>)> {
+        let split = Relations { seed, ..task.clone() }.load(Path::new(""), count).unwrap().train;
+        let Images::U8(values) = &split.images else { panic!("images are bytes") };
+        let mut counted = std::collections::BTreeMap::<Vec<u8>, Vec<f64>>::new();
+        for (image, &class) in values.chunks(32 * 32).zip(&split.labels) {
+            let mut bag = vec![0; font().len()];
+            read(image, 32).into_iter().for_each(|(kind, _)| bag[kind] += 1);
+            let classes = task.relation.classes() as usize;
+            counted.entry(bag).or_insert_with(|| vec![0.0; classes])[class as usize] += 1.0;
+        }
+        counted.into_iter().map(|(bag, classes)| (bag.into_iter().map(f64::from).collect(), classes)).collect()
+    }
+
+    /// Mean and standard error of a predictor's loss.
+    fn loss(bags: &[(Vec<f64>, Vec<f64>)], predict: impl Fn(&[f64]) -> Vec<f64>) -> (f64, f64) {
+        let (mut count, mut sum, mut squares) = (0.0, 0.0, 0.0);
+        for (bag, classes) in bags {
+            for (share, seen) in predict(bag).into_iter().zip(classes).filter(|(_, seen)| **seen > 0.0) {
+                count += seen;
+                sum -= seen * share.ln();
+                squares += seen * share.ln().powi(2);
+            }
+        }
+        let mean = sum / count;
+        (mean, ((squares / count - mean * mean) / count).sqrt())
+    }
+
+    /// The floor without its formula: the best linear logits of the bag of glyphs, and the best function of the bag at
+    /// all (how often each class was seen with it), found on some images and measured on others.
+    #[test]
+    fn the_best_bag_of_glyphs_stands_on_the_floor() {
+        for relation in [Relation::Same, Relation::Quadrant] {
+            let task = of(relation, 0.6);
+            let (seen, held_out) = (bags(&task, 1, 4000), bags(&task, 2, 4000));
+            let (floor, best) = (task.floor().unwrap(), Linear::fit(&seen, 1000, 0.1));
+            let (linear, error) = loss(&held_out, |bag| best.shares(bag));
+            assert!((linear - floor).abs() < 4.0 * error, "{linear} +- {error}, floor {floor}");
+            let (any, error) = loss(&held_out, |bag| {
+                let (_, counts) = seen.iter().find(|(other, _)| other == bag).expect("all bags were seen");
+                let total: f64 = counts.iter().map(|count| count + 0.1).sum();
+                counts.iter().map(|count| (count + 0.1) / total).collect()
+            });
+            match relation {
+                // That two of a bag are alike says it all, but no sum over the glyphs does.
+                Relation::Same => assert!(any < 0.02, "{any}"),
+                Relation::Quadrant => assert!((any - floor).abs() < 4.0 * error, "{any} +- {error}, floor {floor}"),
+            }
+        }
     }
 }

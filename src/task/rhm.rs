@@ -22,7 +22,19 @@ use crate::task::examples::{Examples, Images, Split};
 use crate::task::order::{Shuffled, below, permutation};
 
 pub const ENTRY: Entry =
-    Entry::procedural::<RandomHierarchy>("rhm", "Random Hierarchy Model: sequences with a hidden grammar");
+    Entry::procedural::<RandomHierarchy>("rhm", "Random Hierarchy Model: sequences with a hidden grammar", &KEYS);
+
+const KEYS: [(&str, &str); 9] = [
+    ("v", "symbols of each level"),
+    ("m", "spellings (synonyms) of each symbol"),
+    ("s", "symbols of a spelling"),
+    ("L", "levels; a sequence has (s (blanks + 1))^L positions"),
+    ("classes", "symbols of the first level, n_c in the paper"),
+    ("blanks", "empty places beside each symbol; above 0, the sparse model"),
+    ("validation", "examples of the validation split"),
+    ("test", "examples of the test split"),
+    ("seed", "of the grammar and of the order of the examples"),
+];
 
 /// Positions of the longest sequence, and spellings there can be of s symbols.
 const LONGEST: u64 = 4096;
@@ -275,5 +287,19 @@ mod tests {
         large.check().unwrap();
         assert_eq!(large.splits().train, None);
         assert_eq!(large.load(Path::new(""), 3).unwrap().train.len(), 3);
+    }
+
+    #[test]
+    fn at_the_size_of_the_paper_no_sequence_is_in_two_splits() {
+        let model = RandomHierarchy::default();
+        assert_eq!(model.numbers(), 8 * 4u64.pow(7));
+        let all = model.load(Path::new(""), 8192).unwrap();
+        let of = |split: &Split| rows(split, 64).into_iter().collect::<BTreeSet<_>>();
+        let (train, validation, test) = (of(&all.train), of(&all.validation), of(&all.test));
+        assert_eq!((train.len(), validation.len(), test.len()), (8192, 5000, 5000));
+        assert!(train.is_disjoint(&validation) && train.is_disjoint(&test) && validation.is_disjoint(&test));
+        // Classes are as frequent in each split as they are in all: eight of 8192 / 8 with four deviations.
+        let per_class = |class| all.train.labels.iter().filter(|&&label| label == class).count();
+        assert!((0..8).all(|class| (900..1150).contains(&per_class(class))));
     }
 }

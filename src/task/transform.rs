@@ -42,6 +42,14 @@ pub enum Augment {
 const LARGEST_RESOLUTION: u64 = 1024;
 
 impl Transforms {
+    /// What the keys mean.
+    pub const KEYS: [(&str, &str); 4] = [
+        ("shuffle", "one fixed permutation of the positions, the same for every image"),
+        ("label_noise", "share of the training labels that are replaced by another class"),
+        ("augment", "what training images go through each time: none, or shift-flip"),
+        ("resolution", "pixels of the longer side, by averaging areas; null: as is"),
+    ];
+
     pub fn keys() -> Vec<String> {
         config::to_settings(&Self::default()).into_keys().collect()
     }

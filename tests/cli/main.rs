@@ -4,6 +4,7 @@ mod bad_sweeps;
 mod interrupted;
 mod plan;
 mod run;
+mod task;
 mod trunks;
 mod without_libtorch;
 mod workdir;

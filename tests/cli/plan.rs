@@ -115,3 +115,52 @@ fn every_family_is_found_at_matched_cost() {
         assert!(of_arch >= 2, "{} is missing at one of the costs: {}", arch["arch"], plan["dropped"]);
     }
 }
+
+/// Each value of a transform is a curve of its own, costed on the images that it gives.
+#[test]
+fn transforms_are_axes() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "transforms"
+task = { name = "mnist1d" }
+[axes]
+examples = [100]
+shuffle = [false, true]
+label_noise = [0.0, 0.2]
+augment = ["none", "shift-flip"]
+resolution = [40, 20]
+[budget]
+steps = 10
+[[model]]
+arch = "vit"
+patch = 5
+width = 16
+depth = 1
+heads = 2
+"#;
+    let plan = dir.write("transforms.toml", sweep).json(&["plan", "transforms.toml", "--no-time", "--json"]);
+    let runs = plan["runs"].as_array().expect("runs");
+    // Moving pixels that were shuffled makes no sense: 2 x 2 of the 16 are dropped.
+    assert_eq!(runs.len(), 12);
+    let dropped = plan["dropped"].as_array().unwrap();
+    assert_eq!(dropped.len(), 4);
+    assert_eq!(dropped[0]["what"], "augment=shift-flip label_noise=0.0 resolution=40 shuffle=true");
+    assert!(dropped[0]["reason"].as_str().unwrap().contains("shuffle leaves no neighbours"));
+    for key in ["id", "cell", "label"] {
+        let distinct: std::collections::HashSet<_> = runs.iter().map(|run| run[key].as_str()).collect();
+        assert_eq!(distinct.len(), runs.len(), "{key}");
+    }
+    for run in runs {
+        let settings = &run["config"]["task"]["settings"];
+        let side = settings["resolution"].as_u64().unwrap();
+        assert_eq!(run["io"]["width"].as_u64(), Some(side));
+        let label = run["label"].as_str().unwrap();
+        assert!(label.contains(&format!("resolution={side}")), "{label}");
+        assert!(label.contains(&format!("shuffle={}", settings["shuffle"])), "{label}");
+    }
+    let params = |side: u64| {
+        let run = runs.iter().find(|run| run["io"]["width"] == side).unwrap();
+        run["costs"]["params"].as_u64().unwrap()
+    };
+    assert_eq!(params(40) - params(20), 4 * 16, "four patches more, a position code each");
+}

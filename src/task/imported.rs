@@ -1,0 +1,513 @@
+//! Sets made of a user's own files: read once into one file of the cache folder, which is then mapped into memory. What
+//! names a set, and so is part of a run's id, is the hash of what is in it (classes, labels, pixels), wherever the files
+//! lie: moving them changes nothing, changing them makes other runs.
+//!
+//! `<data>/<task>/<content>.examples` holds labels (two bytes each, little-endian), then images `[n, C, H, W]`, the
+//! training part first, then validation, then test; `<content>.json` what they are and where they came from;
+//! `stamps/<stamp>` the content of files of these names, sizes and times, so that a plan reads none of them again.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::MetadataExt;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::time::Instant;
+
+use memmap2::{Mmap, MmapMut};
+use rayon::prelude::*;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Serialize};
+use sha2::{Digest, Sha256};
+
+use crate::error::{Context, Error, Result};
+use crate::files::write_atomically;
+use crate::model::Io;
+use crate::random::stream;
+use crate::run::Settings;
+use crate::task::Splits;
+use crate::task::config::{self, Source};
+use crate::task::examples::{Examples, Images, Split};
+use crate::task::files;
+use crate::task::order::permutation;
+
+/// Part of the stamp: raised when the same files would be read into other pixels.
+const FORMAT: u32 = 1;
+const LABEL_BYTES: usize = 2;
+pub const MOST_CLASSES: usize = 1 << 16;
+/// Files named in the message about those that cannot be read.
+const NAMED: usize = 10;
+
+/// The keys of a task that say which files are read and how.
+pub trait Import: Default + Serialize + DeserializeOwned + 'static {
+    /// Those that are paths.
+    const PATHS: &'static [&'static str];
+    /// Refuses values outside their rule, and a path that is needed and not given.
+    fn check(&self) -> Result<()>;
+    /// All files that are read, in the same order each time.
+    fn files(&self) -> Result<Vec<PathBuf>>;
+    /// What they hold; pixels are read one image at a time.
+    fn open(&self) -> Result<Opened>;
+}
+
+/// Files that are understood, their pixels not yet read.
+pub struct Opened {
+    pub about: About,
+    /// In the order of the parts.
+    pub labels: Vec<u16>,
+    /// Said when the import starts: `1,234 images of DIR`.
+    pub what: String,
+    /// Fills in image `[C, H, W]` of this index; an error names the file.
+    pub read: Box<dyn Fn(usize, &mut [u8]) -> Result<()> + Sync>,
+}
+
+/// What is known of a set without its examples.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct About {
+    pub channels: u64,
+    pub height: u64,
+    pub width: u64,
+    pub classes: Vec<String>,
+    /// Images of the training, validation and test part; none where a part has to be held out of the first.
+    pub parts: [u64; 3],
+}
+
+/// A set in the cache folder.
+#[derive(Debug)]
+struct Set {
+    content: String,
+    examples: PathBuf,
+    kept: Kept,
+}
+
+#[derive(Debug, Serialize, Deserialize)]
+struct Kept {
+    about: About,
+    /// The importing keys, paths absolute.
+    origin: Settings,
+}
+
+/// How much is held out of the training part where the files have no part of their own for it.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+struct HeldOut {
+    /// A count, or a share below 1; none is a tenth.
+    validation: Option<f64>,
+    test: Option<f64>,
+    /// Of the permutation that draws them, and of the training order.
+    seed: u64,
+}
+
+#[derive(Default, Serialize, Deserialize)]
+struct Keys<T> {
+    #[serde(flatten)]
+    import: T,
+    content: Option<String>,
+    #[serde(flatten)]
+    held_out: HeldOut,
+}
+
+/// What `task show` says of the keys that all imported tasks have.
+pub const KEYS: [(&str, &str); 4] = [
+    ("content", "hash of the imported examples; it stands for the files"),
+    ("validation", "held out of the training part: a count, or a share below 1; a tenth, or what the files have"),
+    ("test", "the same for the test split"),
+    ("seed", "of what is held out and of the training order"),
+];
+
+/// All keys with their defaults.
+pub fn defaults<T: Import>() -> Settings {
+    config::to_settings(&Keys::<T>::default())
+}
+
+/// Imports what is not imported yet. In the settings that come back, `content` stands for the paths.
+pub fn parse<T: Import>(task: &str, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {
+    parse_in::<T>(&files::data_dir()?, task, given)
+}
+
+pub(super) fn parse_in<T: Import>(data: &Path, task: &str, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {
+    let (keys, mut settings) = config::parse::<Keys<T>>(task, given)?;
+    let find = || -> Result<Own> {
+        let folder = data.join(task);
+        let kept = keys.content.as_deref().map(|content| Set::open(&folder, content)).transpose()?;
+        let mut origin = config::to_settings(&keys.import);
+        for (key, value) in origin.iter_mut().filter(|(key, _)| T::PATHS.contains(&key.as_str())) {
+            match (value.as_str(), &kept) {
+                (Some(path), _) => *value = absolute(path)?.into(),
+                // What is not given again is as it was imported.
+                (None, Some(set)) => *value = set.kept.origin.get(key).cloned().unwrap_or_default(),
+                (None, None) => (),
+            }
+        }
+        let set = match kept {
+            Some(set) if set.kept.origin == origin => set,
+            _ => Set::import::<T>(&folder, origin)?,
+        };
+        Ok(Own { set, held_out: keys.held_out.clone() })
+    };
+    let own =
+        find().and_then(|own| own.check().map(|()| own)).map_err(|error| error.context(format!("task '{task}'")))?;
+    settings.insert("content".into(), own.set.content.clone().into());
+    for path in T::PATHS {
+        settings.insert((*path).into(), serde_json::Value::Null);
+    }
+    Ok((Box::new(own), settings))
+}
+
+fn absolute(path: &str) -> Result<String> {
+    let here = || std::env::current_dir().unwrap_or_default();
+    let found = fs::canonicalize(path).map_err(|error| {
+        Error::bad_input(format!("cannot open {path}: {error}")).hint(format!("paths start at {}", here().display()))
+    })?;
+    found.into_os_string().into_string().map_err(|path| Error::bad_input(format!("{path:?} is not UTF-8")))
+}
+
+impl Set {
+    fn open(folder: &Path, content: &str) -> Result<Self> {
+        let (about, examples) = (folder.join(format!("{content}.json")), folder.join(format!("{content}.examples")));
+        let named = content.len() == 16 && content.bytes().all(|byte| byte.is_ascii_hexdigit());
+        if !named || !about.is_file() || !examples.is_file() {
+            return Err(Error::failed(format!("{} has no imported set '{content}'", folder.display()))
+                .hint("name the files again, as in 'crossover task show images:DIR': they are imported anew"));
+        }
+        let text = fs::read(&about).context(|| format!("cannot read {}", about.display()))?;
+        let kept = serde_json::from_slice(&text).context(|| format!("cannot read {}", about.display()))?;
+        Ok(Self { content: content.into(), examples, kept })
+    }
+
+    /// The set of what `origin` names: the one of the same files, sizes and times, or read now.
+    fn import<T: Import>(folder: &Path, origin: Settings) -> Result<Self> {
+        let import: T = config::from_settings(&origin).map_err(|reason| Error::bad_input(reason.to_string()))?;
+        import.check()?;
+        let stamp = stamp(&origin, &import.files()?)?;
+        let known = || {
+            let content = fs::read_to_string(folder.join("stamps").join(&stamp)).ok()?;
+            let mut set = Self::open(folder, &content).ok()?;
+            if set.kept.origin != origin {
+                // Equal files lie elsewhere too, and were imported last.
+                set.kept.origin = origin.clone();
+                set.keep(folder).ok()?;
+            }
+            Some(set)
+        };
+        if let Some(set) = known() {
+            return Ok(set);
+        }
+        fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
+        let _lock = files::lock(folder, &mut |line| eprintln!("{line}"))?;
+        if let Some(set) = known() {
+            return Ok(set);
+        }
+        let opened = import.open()?;
+        let part = folder.join("import.part");
+        let content = write(&part, &opened).inspect_err(|_| drop(fs::remove_file(&part)))?;
+        let examples = folder.join(format!("{content}.examples"));
+        fs::rename(&part, &examples).context(|| format!("cannot write {}", examples.display()))?;
+        let set = Self { content, examples, kept: Kept { about: opened.about, origin } };
+        set.keep(folder)?;
+        write_atomically(&folder.join("stamps").join(&stamp), set.content.as_bytes())?;
+        Ok(set)
+    }
+
+    fn keep(&self, folder: &Path) -> Result<()> {
+        let text = serde_json::to_vec(&self.kept).context(|| "cannot write JSON")?;
+        write_atomically(&folder.join(format!("{}.json", self.content)), &text)
+    }
+}
+
+/// Equal while no file of the import was added, removed, renamed or written to.
+fn stamp(origin: &Settings, files: &[PathBuf]) -> Result<String> {
+    let mut hash = Sha256::new();
+    hash.update(format!("{FORMAT} {}", serde_json::to_string(origin).context(|| "cannot write JSON")?));
+    for path in files {
+        let found = fs::metadata(path).context(|| format!("cannot open {}", path.display()))?;
+        hash.update(format!("\n{} {} {} {:?}", found.len(), found.mtime(), found.mtime_nsec(), path));
+    }
+    Ok(digits(hash))
+}
+
+fn digits(hash: Sha256) -> String {
+    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Writes labels and pixels, all cores reading; gives the content's hash. Every file that cannot be read is named.
+fn write(path: &Path, opened: &Opened) -> Result<String> {
+    let failed = || format!("cannot write {}", path.display());
+    let (count, about) = (opened.labels.len(), &opened.about);
+    let size = (about.channels * about.height * about.width) as usize;
+    let bytes = count * (LABEL_BYTES + size);
+    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).context(failed)?;
+    // All of it now: a disk that is full is an error here and would be a signal in the map.
+    nix::fcntl::posix_fallocate(&file, 0, bytes as i64).context(failed)?;
+    // SAFETY: nothing else opens the part while the lock on its folder is held.
+    let mut map = unsafe { MmapMut::map_mut(&file) }.context(failed)?;
+    let (labels, pixels) = map.split_at_mut(count * LABEL_BYTES);
+    for (place, label) in labels.chunks_exact_mut(LABEL_BYTES).zip(&opened.labels) {
+        place.copy_from_slice(&label.to_le_bytes());
+    }
+    eprintln!("importing {}, once", opened.what);
+    let (started, done) = (Instant::now(), AtomicUsize::new(0));
+    let images = pixels.par_chunks_exact_mut(size).enumerate();
+    let unreadable: Vec<String> = images
+        .filter_map(|(index, image)| {
+            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
+            if done.is_multiple_of(10_000) {
+                eprintln!("{done} of {count} imported, {:.0} s", started.elapsed().as_secs_f64());
+            }
+            (opened.read)(index, image).err().map(|error| error.message)
+        })
+        .collect();
+    if !unreadable.is_empty() {
+        let more = unreadable.len().saturating_sub(NAMED);
+        let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
+        let named = unreadable[..unreadable.len().min(NAMED)].join("\n");
+        return Err(Error::bad_input(format!("{} of {count} images cannot be read\n{named}{more}", unreadable.len()))
+            .hint("repair or remove them: none is left out silently"));
+    }
+    map.flush().context(failed)?;
+    file.sync_all().context(failed)?;
+    let mut hash = Sha256::new();
+    hash.update(serde_json::to_vec(about).context(|| "cannot write JSON")?);
+    hash.update(&map[..]);
+    Ok(digits(hash))
+}
+
+/// The task: a set, and what is held out of it.
+struct Own {
+    set: Set,
+    held_out: HeldOut,
+}
+
+impl Own {
+    fn about(&self) -> &About {
+        &self.set.kept.about
+    }
+
+    /// Images held out of the training part: validation, test.
+    fn held(&self) -> [u64; 2] {
+        let [pool, ..] = self.about().parts;
+        [(self.held_out.validation, 1), (self.held_out.test, 2)].map(|(wanted, part)| {
+            match (self.about().parts[part], wanted) {
+                (0, Some(count)) if count >= 1.0 => count as u64,
+                (0, share) => ((share.unwrap_or(0.1) * pool as f64).round() as u64).max(1),
+                _ => 0,
+            }
+        })
+    }
+}
+
+impl Source for Own {
+    fn check(&self) -> Result<()> {
+        let parts = self.about().parts;
+        for (key, wanted, own) in
+            [("validation", self.held_out.validation, parts[1]), ("test", self.held_out.test, parts[2])]
+        {
+            let Some(wanted) = wanted else { continue };
+            if own > 0 {
+                return Err(Error::bad_input(format!(
+                    "{key} is {wanted}, and the files have {own} {key} images of their own"
+                ))
+                .hint(format!("leave {key} out")));
+            }
+            if wanted <= 0.0 || (wanted >= 1.0 && wanted.fract() != 0.0) {
+                return Err(Error::bad_input(format!(
+                    "{key} must be a whole number or a share below 1, and is {wanted}"
+                )));
+            }
+        }
+        let held: u64 = self.held().iter().fold(0, |sum, count| sum.saturating_add(*count));
+        match held < parts[0] {
+            true => Ok(()),
+            false => Err(Error::bad_input(format!(
+                "validation and test must leave some of the {} training images, and take {held}",
+                parts[0]
+            ))),
+        }
+    }
+
+    fn io(&self) -> Io {
+        let About { channels, height, width, ref classes, .. } = *self.about();
+        Io { channels, height, width, classes: classes.len() as u64 }
+    }
+
+    fn splits(&self) -> Splits {
+        let ([pool, validation, test], [held_validation, held_test]) = (self.about().parts, self.held());
+        Splits {
+            train: Some(pool - held_validation - held_test),
+            validation: validation + held_validation,
+            test: test + held_test,
+        }
+    }
+
+    fn classes(&self) -> Vec<String> {
+        self.about().classes.clone()
+    }
+
+    fn origin(&self) -> Option<String> {
+        self.set.kept.origin.values().find_map(|value| value.as_str().map(String::from))
+    }
+
+    /// The head of the permuted training part is held out, test first; its tail, in that order, is trained on.
+    fn load(&self, _data: &Path, train: u64) -> Result<Examples> {
+        let failed = || format!("cannot read {}", self.set.examples.display());
+        let file = File::open(&self.set.examples).context(failed)?;
+        // SAFETY: a set is never written to once it has its name.
+        let map = unsafe { Mmap::map(&file) }.context(failed)?;
+        let (parts, io) = (self.about().parts, self.io());
+        let (count, size) = (parts.iter().sum::<u64>() as usize, (io.channels * io.height * io.width) as usize);
+        if map.len() != count * (LABEL_BYTES + size) {
+            return Err(Error::failed(format!(
+                "{} is not whole: it has {} bytes",
+                self.set.examples.display(),
+                map.len()
+            ))
+            .hint("remove it, and the files are imported again"));
+        }
+        let (labels, pixels) = map.split_at(count * LABEL_BYTES);
+        let select = |indices: &[u32]| {
+            let mut split = Split { images: Images::U8(Vec::new()), labels: Vec::with_capacity(indices.len()) };
+            let mut images = Vec::with_capacity(indices.len() * size);
+            for &index in indices {
+                let index = index as usize;
+                split.labels.push(u16::from_le_bytes([labels[2 * index], labels[2 * index + 1]]).into());
+                images.extend_from_slice(&pixels[index * size..][..size]);
+            }
+            split.images = Images::U8(images);
+            split
+        };
+        let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));
+        let [pool, after_validation, end] = [parts[0], parts[0] + parts[1], parts[0] + parts[1] + parts[2]].map(number);
+        let (pool, after_validation, end) = (pool?, after_validation?, end?);
+        let order = permutation(&mut stream(self.held_out.seed, "holdout", 0), pool);
+        let [held_validation, held_test] = self.held();
+        let (test, rest) = order.split_at(held_test as usize);
+        let (validation, rest) = rest.split_at(held_validation as usize);
+        let own = |from: u32, to: u32| (from..to).collect::<Vec<_>>();
+        Ok(Examples {
+            train: select(&rest[..rest.len().min(train as usize)]),
+            validation: select(&[validation, &own(pool, after_validation)].concat()),
+            test: select(&[test, &own(after_validation, end)].concat()),
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// A file of bytes: as many images of one pixel, its class each pixel's lowest bit.
+    #[derive(Default, Serialize, Deserialize)]
+    struct Bytes {
+        file: Option<String>,
+        inverted: bool,
+    }
+
+    impl Import for Bytes {
+        const PATHS: &'static [&'static str] = &["file"];
+
+        fn check(&self) -> Result<()> {
+            self.file.as_ref().map(drop).ok_or_else(|| Error::bad_input("it needs a file"))
+        }
+
+        fn files(&self) -> Result<Vec<PathBuf>> {
+            Ok(self.file.iter().map(PathBuf::from).collect())
+        }
+
+        fn open(&self) -> Result<Opened> {
+            let (bytes, flip) = (fs::read(&self.files()?[0])?, if self.inverted { 0xff } else { 0 });
+            let classes = vec!["even".into(), "odd".into()];
+            Ok(Opened {
+                what: "bytes".into(),
+                about: About { channels: 1, height: 1, width: 1, classes, parts: [bytes.len() as u64, 0, 0] },
+                labels: bytes.iter().map(|byte| u16::from(byte % 2)).collect(),
+                read: Box::new(move |index, pixel| match bytes[index] {
+                    b'!' => Err(Error::failed(format!("byte {index} is a '!'"))),
+                    byte => Ok(pixel[0] = byte ^ flip),
+                }),
+            })
+        }
+    }
+
+    struct Folder(tempfile::TempDir);
+
+    impl Folder {
+        fn write(&self, name: &str, bytes: &[u8]) -> Settings {
+            let path = self.0.path().join(name);
+            fs::write(&path, bytes).unwrap();
+            Settings::from([("file".into(), path.to_str().unwrap().into())])
+        }
+
+        fn parse(&self, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {
+            parse_in::<Bytes>(&self.0.path().join("data"), "bytes", given)
+        }
+    }
+
+    #[test]
+    fn a_set_is_named_by_what_is_in_it_and_read_once() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghijklmnopqrst");
+        let (task, resolved) = folder.parse(&given).unwrap();
+        assert_eq!((&resolved["file"], &resolved["validation"]), (&serde_json::Value::Null, &serde_json::Value::Null));
+        assert_eq!((task.splits().train, task.splits().validation, task.splits().test), (Some(16), 2, 2));
+        // Resolved settings stay as they are, and give the same examples.
+        let (again, resolved_again) = folder.parse(&resolved).unwrap();
+        assert_eq!(resolved, resolved_again);
+        let load = |task: &dyn Source| task.load(Path::new(""), 100).unwrap();
+        assert_eq!(load(&*task), load(&*again));
+        // Elsewhere, the same; with another byte, another.
+        assert_eq!(folder.parse(&folder.write("b", b"abcdefghijklmnopqrst")).unwrap().1, resolved);
+        assert_ne!(
+            folder.parse(&folder.write("b", b"abcdefghijklmnopqrsu")).unwrap().1["content"],
+            resolved["content"]
+        );
+        // Another key reads the files again, where they were named last.
+        let mut inverted = folder.parse(&given).unwrap().1;
+        inverted.insert("inverted".into(), true.into());
+        let (other, inverted) = folder.parse(&inverted).unwrap();
+        assert_ne!(inverted["content"], resolved["content"]);
+        let (Images::U8(pixels), Images::U8(flipped)) = (load(&*task).train.images, load(&*other).train.images) else {
+            panic!("images are bytes")
+        };
+        assert!(pixels.iter().zip(&flipped).all(|(a, b)| a ^ b == 0xff));
+    }
+
+    #[test]
+    fn files_that_did_not_change_are_not_read_again() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghij");
+        let (_, resolved) = folder.parse(&given).unwrap();
+        let path = folder.0.path().join("a");
+        let written = fs::metadata(&path).unwrap().modified().unwrap();
+        folder.write("a", b"!!!!!!!!!!");
+        File::options().write(true).open(&path).unwrap().set_modified(written).unwrap();
+        assert_eq!(folder.parse(&given).unwrap().1, resolved, "the same name, size and time");
+        File::options().write(true).open(&path).unwrap().set_modified(std::time::SystemTime::now()).unwrap();
+        let message = folder.parse(&given).err().unwrap().message;
+        assert_eq!(message, "task 'bytes': 10 of 10 images cannot be read\n".to_owned() + &named_bytes());
+        // The set that was imported is there still.
+        assert_eq!(folder.parse(&resolved).unwrap().1, resolved);
+    }
+
+    fn named_bytes() -> String {
+        (0..10).map(|index| format!("byte {index} is a '!'")).collect::<Vec<_>>().join("\n")
+    }
+
+    #[test]
+    fn what_does_not_fit_is_refused() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let given = folder.write("a", b"abcdefghij");
+        let refused = |key: &str, value: serde_json::Value| {
+            let mut given = given.clone();
+            given.insert(key.into(), value);
+            folder.parse(&given).err().unwrap().message
+        };
+        assert!(
+            refused("validation", 1.5.into())
+                .ends_with("validation must be a whole number or a share below 1, and is 1.5")
+        );
+        assert!(refused("test", 0.into()).ends_with("test must be a whole number or a share below 1, and is 0"));
+        assert!(refused("test", 9.into()).ends_with("must leave some of the 10 training images, and take 10"));
+        assert!(refused("file", serde_json::Value::Null).ends_with("it needs a file"));
+        for content in ["../../../etc/passwd", "0123456789abcdef"] {
+            let message = refused("content", content.into());
+            assert!(message.contains(&format!("has no imported set '{content}'")), "{message}");
+        }
+    }
+}
