@@ -5,10 +5,12 @@ pub mod export;
 pub mod fit;
 pub mod ingest;
 pub mod model;
+pub mod next;
 pub mod plan;
 pub mod plot;
 pub mod run;
 pub mod show;
+pub mod simulate;
 pub mod status;
 mod table;
 pub mod task;
@@ -70,6 +72,10 @@ enum Command {
     Ingest(ingest::Args),
     /// Fit laws to a sweep or a CSV file, and say where curves cross
     Fit(fit::Command),
+    /// Say which further runs would tell most per FLOP, as a sweep file
+    Next(next::Args),
+    /// Say how surely a sweep would find a crossover, before it is run
+    Simulate(simulate::Args),
     /// Draw points, fitted curves and crossovers
     Plot(plot::Args),
     /// Write all metrics of a sweep as CSV or JSON
@@ -175,6 +181,8 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
             |sweep, metric| points_of_sweep(store, sweep, metric, &command.fit),
             |sweep, axis| recounts(store, sweep, axis),
         )?,
+        Command::Next(args) => next::run(args, store)?,
+        Command::Simulate(args) => simulate::run(args)?,
         Command::Plot(args) => plot::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args.fit()))?,
         Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,

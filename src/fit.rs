@@ -7,6 +7,7 @@ mod broken;
 mod chinchilla;
 pub mod crossover;
 pub mod csv;
+pub mod design;
 pub mod estimate;
 pub mod frontier;
 mod group;
@@ -25,6 +26,7 @@ mod power_floor;
 pub mod sample;
 pub mod shared;
 mod shifted;
+pub mod simulate;
 pub mod solve;
 pub mod verdict;
 

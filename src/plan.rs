@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
+use crate::point;
 use crate::run::{Named, RunConfig};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task;
@@ -40,6 +41,17 @@ pub struct Planned {
     pub costs: Costs,
     /// 3 x forward x batch x steps.
     pub train_flops: Flops,
+}
+
+impl Planned {
+    /// Where its point will lie on an axis.
+    pub fn scale(&self, axis: point::Axis) -> f64 {
+        match axis {
+            point::Axis::Params => self.costs.params as f64,
+            point::Axis::Data => self.config.examples as f64,
+            point::Axis::Compute => self.train_flops.as_f64(),
+        }
+    }
 }
 
 /// A cell of the grid that makes no sense.
