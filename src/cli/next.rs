@@ -148,7 +148,7 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
     text += &format!("{} new runs, {} training FLOPs\n", next.runs, next.flops);
     let laws: String = (analysis.fits.iter())
         .map(|fit| {
-            let named = fit.law.params().iter().map(|param| format!("{}={}", param.name, fit.params[param.name]));
+            let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));
             format!(" --law '{}: {}'", fit.group, named.collect::<Vec<_>>().join(" "))
         })
         .collect();

@@ -228,3 +228,70 @@ fn summary(decisions: Vec<Decision>, crossovers: Vec<Foretold>) -> Backtest {
         crossovers,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::fit_curves;
+    use crate::fit::tests::planted;
+
+    const XS: [f64; 8] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0, 1_024_000.0, 4_096_000.0];
+
+    fn tested(a: impl Fn(f64) -> f64, b: impl Fn(f64) -> f64, sigma: f64) -> Backtest {
+        let points = [planted("a", a, &XS, 2, sigma, 3), planted("b", b, &XS, 2, sigma, 3)].concat();
+        let settings = Settings { bootstrap: 100, ..Settings::default() };
+        let full = fit_curves(&points, Axis::Data, &settings).unwrap();
+        backtest(&points, Axis::Data, &full, &settings).unwrap()
+    }
+
+    #[test]
+    fn laws_that_hold_are_foretold_exactly() {
+        let (a, b) = (|x: f64| 0.5 + 30.0 * x.powf(-0.5), |x: f64| 0.3 + 15.0 * x.powf(-0.35));
+        let found = tested(a, b, 0.0);
+        // Of 8 scales 1, 2, 3 or 4 are hidden, and each hidden one is decided.
+        assert_eq!(found.decisions.len(), 1 + 2 + 3 + 4);
+        assert_eq!((found.wrong, found.mean_cost, found.confident_wrong), (0, None, 0));
+        for decision in &found.decisions {
+            let gap = (a(decision.at) / b(decision.at)).ln();
+            assert!((decision.measured_gap - gap).abs() < 1e-9, "{decision:?}");
+            assert!((decision.foretold_gap - gap).abs() < 1e-4, "{decision:?}");
+            assert_eq!(decision.foretold, if gap < 0.0 { "a" } else { "b" });
+        }
+        for foretold in &found.crossovers {
+            assert!(foretold.same_count && foretold.off_by.unwrap() < 1.001, "{foretold:?}");
+        }
+    }
+
+    #[test]
+    fn a_law_that_breaks_is_foretold_wrongly_and_the_cost_is_counted() {
+        // b goes flat where a would have been overtaken.
+        let (a, b) = (|x: f64| 0.5 + 30.0 * x.powf(-0.5), |x: f64| 0.3 + 15.0 * x.min(16000.0).powf(-0.35));
+        let found = tested(a, b, 0.0);
+        let blind: Vec<&Decision> = found.decisions.iter().filter(|decision| decision.hidden == 4).collect();
+        assert!(blind.iter().any(|decision| !decision.right && decision.foretold == "b" && decision.at > 1e5));
+        let costs: Vec<f64> =
+            found.decisions.iter().filter(|decision| !decision.right).map(|d| b(d.at) / a(d.at) - 1.0).collect();
+        assert_eq!(costs.len(), found.wrong);
+        let mean = costs.iter().sum::<f64>() / costs.len() as f64;
+        assert!((found.mean_cost.unwrap() / mean - 1.0).abs() < 1e-6, "{found:?}");
+        assert!(found.confident_wrong > 0 && found.confident_wrong <= found.confident);
+    }
+
+    #[test]
+    fn losses_between_scales_lie_on_the_line_between() {
+        let of = Measured { name: "a".into(), means: vec![(0.0, 1.0), (2.0, 0.0)] };
+        assert_eq!([-1.0, 0.0, 0.5, 2.0, 2.5].map(|x| of.ln_loss(x)), [None, Some(1.0), Some(0.75), Some(0.0), None]);
+    }
+
+    #[test]
+    fn too_few_scales_are_refused() {
+        let points = [planted("a", |x| 1.0 / x, &XS[..4], 2, 0.01, 3), planted("b", |x| 2.0 / x, &XS[..4], 2, 0.01, 3)];
+        let settings = Settings { bootstrap: 0, ..Settings::default() };
+        let full = fit_curves(&points.concat(), Axis::Data, &settings).unwrap();
+        let error = backtest(&points.concat(), Axis::Data, &full, &settings).unwrap_err();
+        assert_eq!(
+            error.message,
+            "nothing to test: two curves of 5 scales are needed, 4 to fit power-floor and one to hide"
+        );
+    }
+}

@@ -349,3 +349,101 @@ impl Quantity {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::fit_curves;
+    use crate::fit::tests::planted;
+    use crate::point::Axis;
+
+    const XS: [f64; 5] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0];
+    const MORE: [f64; 9] = [250.0, 500.0, 1000.0, 4000.0, 16000.0, 32000.0, 64000.0, 128_000.0, 256_000.0];
+
+    fn draw(xs: &[f64], seeds: i64, stream: u64) -> Vec<Point> {
+        let (a, b) = (|x: f64| 0.5 + 30.0 * x.powf(-0.5), |x: f64| 0.3 + 15.0 * x.powf(-0.35));
+        [planted("a", a, xs, seeds, 0.01, stream), planted("b", b, xs, seeds, 0.01, stream)].concat()
+    }
+
+    fn levels() -> (Vec<Level>, Vec<usize>) {
+        let level = |x: &f64| Level { value: *x, points: vec![("a".into(), *x), ("b".into(), *x)], flops: *x };
+        (MORE.iter().map(level).collect(), vec![0, 2, 3, 4, 6])
+    }
+
+    fn designed(points: &[Point], target: &Target, flops: f64) -> Result<Design> {
+        let settings = Settings { bootstrap: 200, ..Settings::default() };
+        let analysis = fit_curves(points, Axis::Data, &settings).unwrap();
+        let (levels, present) = levels();
+        let extension = Extension { levels: &levels, present: &present, seeds: 3, flops };
+        extend(points, &analysis, &settings, target, &extension)
+    }
+
+    /// Deviation of ln of the crossover and of a's alpha over experiments on this grid.
+    fn deviations(xs: &[f64], seeds: i64) -> [f64; 2] {
+        let settings = Settings { bootstrap: 0, ..Settings::default() };
+        let mut values = [Vec::new(), Vec::new()];
+        for stream in 0..300 {
+            let analysis = fit_curves(&draw(xs, seeds, 100 + stream), Axis::Data, &settings).unwrap();
+            let inside = analysis.crossovers[0].roots.iter().find(|root| root.at > 1e4);
+            values[0].extend(inside.map(|root| root.at.ln()));
+            values[1].push(analysis.fits[0].params["alpha"]);
+        }
+        values.map(|values| {
+            let mean = values.iter().sum::<f64>() / values.len() as f64;
+            (values.iter().map(|value| (value - mean).powi(2)).sum::<f64>() / (values.len() - 1) as f64).sqrt()
+        })
+    }
+
+    #[test]
+    fn what_it_promises_is_what_experiments_on_the_new_grid_give() {
+        let points = draw(&XS, 3, 7);
+        for (target, which) in [(Target::Crossover, 0), (Target::Param("alpha".into()), 1)] {
+            let design = designed(&points, &target, 1e6).unwrap();
+            assert!(!design.steps.is_empty() && design.steps.iter().map(|step| step.flops).sum::<f64>() <= 1e6);
+            let xs = [&XS[..], &design.new_levels].concat();
+            let (now, then) = (deviations(&XS, 3), deviations(&xs, 3 + design.new_seeds as i64));
+            let (promised, kept) = (design.expected[0].shrinks_to, then[which] / now[which]);
+            assert!(promised < 0.9 && (kept / promised - 1.0).abs() < 0.15, "{design:?}: {kept}");
+        }
+    }
+
+    /// The first move against every other one, by what it promises.
+    #[test]
+    fn the_first_move_gives_most_per_flop() {
+        let points = draw(&XS, 3, 7);
+        let first = designed(&points, &Target::Crossover, 1e6).unwrap().steps.remove(0);
+        let worth = |width: f64, flops: f64| (1.0 - width.powi(2)) / flops;
+        for value in MORE.iter().filter(|value| !XS.contains(value)) {
+            let settings = Settings { bootstrap: 0, ..Settings::default() };
+            let analysis = fit_curves(&points, Axis::Data, &settings).unwrap();
+            let (levels, _) = levels();
+            let only: Vec<Level> =
+                levels.into_iter().filter(|level| XS.contains(&level.value) || level.value == *value).collect();
+            let present: Vec<usize> = (0..only.len()).filter(|i| XS.contains(&only[*i].value)).collect();
+            let extension = Extension { levels: &only, present: &present, seeds: 3, flops: 3.0 * value };
+            let alone = extend(&points, &analysis, &settings, &Target::Crossover, &extension).unwrap();
+            if let [step, ..] = &alone.steps[..]
+                && step.taken == Move::Level(*value)
+            {
+                assert!(
+                    worth(step.width, step.flops) <= worth(first.width, first.flops) * (1.0 + 1e-9),
+                    "{step:?} {first:?}"
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn nothing_to_narrow_and_unknown_names_are_refused() {
+        let points = draw(&XS, 3, 7);
+        let error = designed(&points, &Target::Param("beta".into()), 1e6).unwrap_err();
+        assert_eq!(error.message, "power-floor has no parameter 'beta'");
+        let apart = [
+            planted("a", |x| 5.0 * x.powf(-0.3), &XS, 3, 0.0, 7),
+            planted("b", |x| 9.0 * x.powf(-0.3), &XS, 3, 0.0, 7),
+        ];
+        let error = designed(&apart.concat(), &Target::Crossover, 1e6).unwrap_err();
+        assert!(error.message.contains("nothing to narrow"), "{}", error.message);
+        assert!(designed(&points, &Target::Crossover, 1.0).unwrap().steps.is_empty());
+    }
+}

@@ -115,3 +115,62 @@ fn bisect(function: &dyn Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
     }
     0.5 * (low + high)
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::tests::planted;
+    use crate::fit::{Settings, fit_curves, law};
+    use crate::point::Axis;
+
+    const XS: [f64; 6] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0];
+
+    fn fits(law: &str, a: impl Fn(f64) -> f64, b: impl Fn(f64) -> f64, sigma: f64) -> Vec<Fit> {
+        let law = law::by_name(law).unwrap();
+        let points = [planted("a", a, &XS, 3, sigma, 1), planted("b", b, &XS, 3, sigma, 1)].concat();
+        fit_curves(&points, Axis::Data, &Settings { law, bootstrap: 300, ..Settings::default() }).unwrap().fits
+    }
+
+    #[test]
+    fn curves_of_one_exponent_differ_by_one_factor() {
+        let fits = fits("power", |x| 8.0 * x.powf(-0.25), |x| 10.0 * x.powf(-0.25), 0.0);
+        let found = multiplier(&fits[1], &fits[0], 0.95);
+        assert_eq!((found.who.as_str(), found.of.as_str(), found.curve.len()), ("b", "a", STEPS + 1));
+        for at in &found.curve {
+            assert!((at.times / (10f64 / 8.0).powf(4.0) - 1.0).abs() < 1e-6, "{at:?}");
+        }
+        assert!(found.curve[0].inside_data && !found.curve[STEPS].inside_data);
+    }
+
+    #[test]
+    fn equals_the_closed_form_and_is_infinite_below_the_floor() {
+        let (a, b) = (|x: f64| 0.3 + 15.0 * x.powf(-0.35), |x: f64| 0.5 + 30.0 * x.powf(-0.5));
+        let fits = fits("power-floor", a, b, 0.0);
+        let found = multiplier(&fits[1], &fits[0], 0.95);
+        for at in &found.curve {
+            let needed = ((a(at.x) - 0.5) / 30.0).powf(-2.0) / at.x;
+            match a(at.x) > 0.5 {
+                true => assert!((at.times / needed - 1.0).abs() < 1e-4, "{at:?}, {needed}"),
+                false => assert!(at.times.is_infinite() && at.reaches == Some(0.0) && !at.inside_data, "{at:?}"),
+            }
+        }
+        let last = serde_json::to_value(found.curve[STEPS]).unwrap();
+        assert!(last["times"].is_null() && last["interval"]["low"].is_null(), "{last}");
+    }
+
+    #[test]
+    fn the_band_holds_the_truth_and_both_sides_agree() {
+        let (a, b) = (|x: f64| 0.3 + 15.0 * x.powf(-0.35), |x: f64| 0.2 + 12.0 * x.powf(-0.35));
+        let fits = fits("power-floor", a, b, 0.01);
+        let found = multiplier(&fits[1], &fits[0], 0.99);
+        for at in &found.curve {
+            let truth = ((a(at.x) - 0.2) / 12.0).powf(-1.0 / 0.35) / at.x;
+            let Ends { low, high } = at.interval.unwrap();
+            assert!(low < truth && truth < high && at.reaches == Some(1.0), "{at:?}, {truth}");
+        }
+        let there = &found.curve[4];
+        let back = ln_times(&fits[0], &fits[0].theta, &fits[1], &fits[1].theta, (there.x * there.times).ln());
+        assert!((back.exp() * there.times - 1.0).abs() < 1e-6);
+        assert_eq!(multipliers(&fits, 0.95).len(), 2);
+    }
+}

@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::crossover::Crossover;
+use super::crossover;
 use super::interval::quantile;
 use super::objective::Objective;
 use super::{Analysis, Fit, Scale, Settings, analyse, in_pool};
@@ -36,10 +36,10 @@ pub struct Universe {
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Conclusion {
-    /// Who has the lower loss at the smallest and at the largest scale that both curves have.
+    /// Who has the lower loss at the smallest and at the largest scale that both curves were measured at.
     pub leads_low: String,
     pub leads_high: String,
-    /// Crossovers within the data.
+    /// Crossovers between those.
     pub crossovers: Vec<f64>,
 }
 
@@ -134,7 +134,8 @@ pub fn multiverse(conventions: &[Convention], axis: Axis, full: &Analysis, setti
         let settings = Settings { objective: Some(*objective), ..settings.clone() };
         let analysis = analyse(&points, Scale::Curve(axis), &settings).ok();
         let found = |(a, b): &(&str, &str)| {
-            analysis.as_ref()?.crossovers.iter().find(|pair| pair.a == *a && pair.b == *b).map(conclude)
+            let fit = |name: &str| analysis.as_ref()?.fits.iter().find(|fit| fit.group == name);
+            conclude(fit(a)?, fit(b)?, overlap(&convention.points, axis, [a, b]))
         };
         Universe {
             options: vec![outliers.0.into(), objective.name().into(), cut.0.into(), convention.name.clone()],
@@ -154,12 +155,25 @@ fn objectives(fit: Option<&Fit>) -> Vec<Objective> {
     std::iter::once(own).chain(others.into_iter().filter(|other| *other != own)).collect()
 }
 
-fn conclude(pair: &Crossover) -> Conclusion {
-    Conclusion {
-        leads_low: pair.leads_low.clone(),
-        leads_high: pair.leads_high.clone(),
-        crossovers: pair.roots.iter().filter(|root| root.inside_data).map(|root| root.at).collect(),
-    }
+/// The scales, in ln, that both curves were measured at or between, nothing left out.
+fn overlap(points: &[Point], axis: Axis, pair: [&str; 2]) -> (f64, f64) {
+    let range = |name: &str| {
+        let scales = points.iter().filter(|point| point.group == name).filter_map(|point| point.x(axis));
+        scales.filter(|x| *x > 0.0).fold((f64::INFINITY, 0.0), |(low, high), x| (x.min(low), x.max(high)))
+    };
+    let [a, b] = pair.map(range);
+    (a.0.max(b.0).ln(), a.1.min(b.1).ln())
+}
+
+/// Every universe answers for the same scales, also for those that its cut left out.
+fn conclude(a: &Fit, b: &Fit, inside: (f64, f64)) -> Option<Conclusion> {
+    let gap = |t: f64| a.ln_loss(t) - b.ln_loss(t);
+    let leader = |t: f64| if gap(t) <= 0.0 { a.group.clone() } else { b.group.clone() };
+    (inside.0 < inside.1).then(|| Conclusion {
+        leads_low: leader(inside.0),
+        leads_high: leader(inside.1),
+        crossovers: crossover::roots(&gap, inside).into_iter().map(f64::exp).collect(),
+    })
 }
 
 fn marks(points: &[Point], axis: Axis, fits: &[Fit]) -> Vec<Marks> {
@@ -241,5 +255,73 @@ fn agreement<'u>(i: usize, base: &Conclusion, universes: impl Iterator<Item = &'
         leads_high: share(&leads_high),
         count: share(&count),
         crossover: (!single.is_empty()).then(|| [single[0], quantile(&single, 0.5), single[single.len() - 1]]),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::fit_curves;
+    use crate::fit::tests::planted;
+
+    const XS: [f64; 6] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0];
+
+    fn points() -> Vec<Point> {
+        let (a, b) = (|x: f64| 0.5 + 30.0 * x.powf(-0.5), |x: f64| 0.3 + 15.0 * x.powf(-0.35));
+        [planted("a", a, &XS, 2, 0.0, 3), planted("b", b, &XS, 2, 0.0, 3)].concat()
+    }
+
+    fn run(points: Vec<Point>, others: Vec<Convention>) -> Multiverse {
+        let settings = Settings { bootstrap: 0, ..Settings::default() };
+        let full = fit_curves(&points, Axis::Data, &settings).unwrap();
+        let conventions = [vec![Convention { name: "as given".into(), points }], others].concat();
+        multiverse(&conventions, Axis::Data, &full, &settings).unwrap()
+    }
+
+    fn option<'m>(found: &'m Multiverse, name: &str) -> &'m Agreement {
+        &found.pairs[0].options.iter().find(|option| option.option == name).unwrap().agreement
+    }
+
+    #[test]
+    fn exact_laws_agree_in_every_universe() {
+        let found = run(points(), Vec::new());
+        let pair = &found.pairs[0];
+        assert_eq!((found.universes.len(), pair.overall.universes, pair.overall.unfitted), (36, 36, 0));
+        assert_eq!(
+            (pair.overall.same, pair.conclusion.leads_low.as_str(), pair.conclusion.leads_high.as_str()),
+            (1.0, "a", "b")
+        );
+        let [low, middle, high] = pair.overall.crossover.unwrap();
+        assert!(high / low < 1.001 && (middle / pair.conclusion.crossovers[0] - 1.0).abs() < 1e-3, "{pair:?}");
+        assert_eq!(pair.options.len(), 3 + 4 + 3 + 1);
+    }
+
+    #[test]
+    fn a_conclusion_that_hangs_on_one_point_is_seen_to() {
+        let mut spoilt = points();
+        spoilt.iter_mut().filter(|p| p.group == "b" && p.data == Some(256_000.0)).for_each(|p| p.value *= 4.0);
+        let found = run(spoilt, Vec::new());
+        assert_eq!(found.pairs[0].conclusion.leads_high, "a");
+        assert!(option(&found, "largest scale dropped").leads_high < 0.5, "{:?}", found.pairs[0]);
+        assert!(option(&found, "all scales").leads_high > option(&found, "largest scale dropped").leads_high);
+    }
+
+    #[test]
+    fn other_ways_to_count_move_the_crossover() {
+        let mut fewer = points();
+        fewer.iter_mut().filter(|point| point.group == "a").for_each(|point| point.data = point.data.map(|x| 0.9 * x));
+        let found = run(points(), vec![Convention { name: "fewer".into(), points: fewer }]);
+        assert_eq!(found.universes.len(), 72);
+        let (given, other) = (option(&found, "as given"), option(&found, "fewer"));
+        assert!(other.crossover.unwrap()[1] > 1.1 * given.crossover.unwrap()[1], "{given:?} {other:?}");
+    }
+
+    #[test]
+    fn checkpoints_are_cut_to_the_last_of_each_run() {
+        let mut logged = points();
+        logged.iter_mut().for_each(|point| point.source = format!("{} {}", point.group, point.seed.unwrap()));
+        let found = run(logged, Vec::new());
+        let last = option(&found, "last checkpoint of each run");
+        assert_eq!((last.universes, last.unfitted), (0, 12), "one scale is left of each run");
     }
 }

@@ -206,3 +206,109 @@ fn pooling(set: &[(&Fit, &Group)], most: &Restricted, settings: &Settings) -> Po
     let fits = fits.into_iter().map(|fit| PooledFit { group: fit.group, params: fit.params, intervals: fit.intervals });
     Pooling { shared: most.test.shared.clone(), fits: fits.collect(), crossovers }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::fit_curves;
+    use crate::fit::tests::planted;
+    use crate::point::Axis;
+
+    const XS: [f64; 6] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0];
+
+    fn tested(points: &[Point], bootstrap: usize) -> Vec<Sharing> {
+        let settings = Settings { bootstrap, ..Settings::default() };
+        let fits = fit_curves(points, Axis::Data, &Settings { bootstrap: 0, ..settings.clone() }).unwrap().fits;
+        test(points, &fits, &settings).unwrap()
+    }
+
+    // import numpy as np; from scipy.optimize import least_squares; from scipy.stats import f as F
+    // x = np.repeat([250., 1000, 4000, 16000, 64000], 2); a, b = np.array(A), np.array(B)
+    // r = lambda e, l, s, y: np.log(e + np.exp(l) * x ** -s) - np.log(y)
+    // def fit(share):
+    //     def both(p):
+    //         pa, pb = p[:3].copy(), p[3:].copy()
+    //         for i in share: pb[i] = pa[i]
+    //         return np.concatenate([r(*pa, a), r(*pb, b)])
+    //     s = least_squares(both, [.4, 3, .5] * 2, xtol=1e-15, ftol=1e-15, gtol=1e-15, x_scale=[.4, 2, .5] * 2)
+    //     return s.x, 2 * s.cost
+    // full = fit([])[1]
+    // for share in [0], [2], [0, 2]:
+    //     p, rss = fit(share); stat = (rss - full) / len(share) / (full / 14)
+    //     print(p[share], stat, F.sf(stat, len(share), 14))
+    #[test]
+    fn equals_scipy() {
+        let a = [1.92, 1.98, 1.21, 1.17, 0.80, 0.84, 0.61, 0.59, 0.50, 0.51];
+        let b = [2.61, 2.52, 1.72, 1.66, 1.08, 1.13, 0.81, 0.78, 0.70, 0.66];
+        let mut points =
+            [planted("a", |_| 1.0, &XS[..5], 2, 0.0, 0), planted("b", |_| 1.0, &XS[..5], 2, 0.0, 0)].concat();
+        points.iter_mut().zip(a.into_iter().chain(b)).for_each(|(point, y)| point.value = y);
+        // Other seeds: nothing is paired, as the F test has it.
+        points.iter_mut().filter(|point| point.group == "b").for_each(|point| point.seed = point.seed.map(|s| s + 9));
+        let found = tested(&points, 999).remove(0);
+        let scipy: [(&[f64], f64, f64); 3] = [
+            (&[0.411_918_647_769_237_87], 3.569_790_132_343_845_5, 0.0797),
+            (&[0.456_365_671_908_356_2], 0.674_002_099_223_727_9, 0.4254),
+            (&[0.351_026_105_227_596_7, 0.393_641_152_646_234_17], 19.319_751_334_890_7, 9.4e-5),
+        ];
+        for (test, (values, statistic, p)) in found.tests.iter().zip(scipy) {
+            for (name, value) in test.shared.iter().zip(values) {
+                assert!((test.values[name] / value - 1.0).abs() < 1e-5, "{name} {:?}, scipy {value}", test.values);
+            }
+            assert!((test.statistic / statistic - 1.0).abs() < 1e-6, "{test:?}, scipy {statistic}");
+            // The F distribution is exact for linear laws and normal noise only.
+            assert!((test.p_value.unwrap() - p).abs() < 0.05, "{test:?}, scipy {p}");
+        }
+        let pooled = found.pooled.unwrap();
+        assert_eq!(pooled.shared, ["alpha"]);
+        assert_eq!(pooled.fits[0].params["alpha"], pooled.fits[1].params["alpha"]);
+        assert!(pooled.fits[0].params["E"] != pooled.fits[1].params["E"] && pooled.crossovers.len() == 1);
+    }
+
+    /// Of 40 experiments, how many reject a shared E, a shared alpha, and both.
+    fn rejections(b: impl Fn(f64) -> f64 + Copy) -> [usize; 3] {
+        let a = |x: f64| 0.4 + 20.0 * x.powf(-0.45);
+        let mut rejected = [0; 3];
+        for trial in 0..40 {
+            let points = [planted("a", a, &XS, 3, 0.02, trial), planted("b", b, &XS, 3, 0.02, trial)].concat();
+            for (count, test) in rejected.iter_mut().zip(&tested(&points, 99)[0].tests) {
+                *count += usize::from(test.p_value.unwrap() < SIGNIFICANCE);
+            }
+        }
+        rejected
+    }
+
+    #[test]
+    fn rejects_what_is_false_and_one_in_twenty_of_what_is_true() {
+        // More than 7 of 40 at a true level of 5%: one chance in a thousand.
+        assert!(rejections(|x| 0.4 + 30.0 * x.powf(-0.45)).iter().all(|count| *count <= 7));
+        let [_, alpha, both] = rejections(|x| 0.4 + 12.0 * x.powf(-0.36));
+        assert!(alpha >= 38 && both == 40, "{alpha} {both}");
+        let [floor, _, both] = rejections(|x| 0.5 + 20.0 * x.powf(-0.45));
+        assert!(floor >= 38 && both == 40, "{floor} {both}");
+    }
+
+    #[test]
+    fn three_curves_are_tested_together_and_in_pairs() {
+        let law = |x: f64| 0.4 + 20.0 * x.powf(-0.45);
+        let other = |x: f64| 0.2 + 20.0 * x.powf(-0.3);
+        let points = [
+            planted("a", law, &XS, 2, 0.01, 0),
+            planted("b", law, &XS, 2, 0.01, 0),
+            planted("c", other, &XS, 2, 0.01, 0),
+        ];
+        let sets = tested(&points.concat(), 99);
+        let groups: Vec<String> = sets.iter().map(|set| set.groups.concat()).collect();
+        assert_eq!(groups, ["abc", "ab", "ac", "bc"]);
+        let shares = |i: usize| sets[i].pooled.is_some();
+        assert!(!shares(0) && shares(1) && !shares(2) && !shares(3));
+        assert!(sets[1].tests.iter().all(|test| test.intervals.len() == test.shared.len()));
+    }
+
+    #[test]
+    fn one_curve_is_refused() {
+        let points = planted("a", |x| 0.4 + 20.0 * x.powf(-0.45), &XS, 2, 0.01, 0);
+        let fits = fit_curves(&points, Axis::Data, &Settings { bootstrap: 0, ..Settings::default() }).unwrap().fits;
+        assert!(test(&points, &fits, &Settings::default()).is_err());
+    }
+}

@@ -89,7 +89,7 @@ impl Truth {
             let value = given.iter().find(|(name, _)| *name == param.name).map_or(f64::NAN, |(_, value)| *value);
             if !(param.low..=param.high).contains(&value) {
                 let (low, high) = (param.low, param.high);
-                return Err(bad(format!("{} is {value}; it lies from {low:e} to {high:e}", param.name)));
+                return Err(bad(format!("{} is {value}; it lies from {low:?} to {high:?}", param.name)));
             }
             theta[i] = param.theta(value);
         }
@@ -232,4 +232,94 @@ fn power(a: &Truth, b: &Truth, cells: &[Cell], trials: &[Crossover]) -> Option<P
         coverage: asked.then(|| share(found.iter().filter(holds).count(), found.len())),
         truth,
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn cells(scales: usize, seeds: i64) -> Vec<Cell> {
+        let xs = (0..scales).map(|i| 250.0 * 4f64.powi(i as i32));
+        let of = |group: &str, x: f64, seed: i64| Cell { group: group.into(), x, seed };
+        xs.flat_map(|x| (0..seeds).flat_map(move |seed| [of("a", x, seed), of("b", x, seed)])).collect()
+    }
+
+    fn truths(b: &str) -> Vec<Truth> {
+        ["a: E=0.5 A=30 alpha=0.5", b].iter().map(|text| Truth::parse(text).unwrap()).collect()
+    }
+
+    fn run(b: &str, noise: f64, threads: usize) -> Power {
+        let settings = Settings { bootstrap: 100, threads: Some(threads), ..Settings::default() };
+        simulate(&cells(6, 3), &truths(b), noise, 100, Axis::Data, &settings).unwrap().pairs.remove(0)
+    }
+
+    const CROSSES: &str = "b: E=0.3, A=15, alpha=0.35";
+
+    #[test]
+    fn little_noise_finds_the_crossover_and_much_noise_does_not() {
+        let quiet = run(CROSSES, 0.005, 2);
+        let truth = 250f64 * 4f64.powf((quiet.truth[0].at / 250.0).log(4.0));
+        let gap = (0.5 + 30.0 * truth.powf(-0.5)) - (0.3 + 15.0 * truth.powf(-0.35));
+        assert!(gap.abs() < 1e-9 && quiet.truth.len() == 1 && quiet.truth[0].leads_above == "b");
+        assert!(quiet.found > 0.98 && quiet.leader == 1.0 && quiet.unbounded == Some(0.0), "{quiet:?}");
+        let noisy = run(CROSSES, 0.1, 2);
+        assert!(noisy.found < 0.9 && noisy.certain < quiet.certain && noisy.leader < 1.0, "{noisy:?}");
+        let width = |power: &Power| power.width.unwrap()[1].ln();
+        // The interval of the logarithm grows with the noise.
+        let louder = run(CROSSES, 0.01, 2);
+        assert!((width(&louder) / width(&quiet) - 2.0).abs() < 0.4, "{louder:?}");
+        // 100 trials: three standard errors of 95% are 6.5%.
+        assert!((quiet.coverage.unwrap() - 0.95).abs() < 0.065, "{quiet:?}");
+    }
+
+    #[test]
+    fn where_nothing_crosses_few_trials_say_that_something_does() {
+        let apart = run("b: E=0.6 A=40 alpha=0.5", 0.02, 2);
+        assert!(apart.truth.is_empty() && apart.certain.is_none() && apart.width.is_none());
+        assert!(apart.found > 0.95 && apart.leader == 1.0, "{apart:?}");
+    }
+
+    #[test]
+    fn two_crossings_are_counted() {
+        let twice = run("b: E=0.3 A=12 alpha=0.325", 0.005, 2);
+        assert_eq!(twice.truth.len(), 2, "{twice:?}");
+        assert!(
+            twice.truth[0].leads_above == "a" && twice.truth[1].leads_above == "b" && twice.found > 0.95,
+            "{twice:?}"
+        );
+    }
+
+    #[test]
+    fn any_number_of_threads_gives_the_same_result() {
+        let text = |threads| serde_json::to_string(&run(CROSSES, 0.02, threads)).unwrap();
+        assert_eq!(text(1), text(3));
+    }
+
+    #[test]
+    fn laws_are_read_by_their_parameters_and_refused_by_name() {
+        let parsed = |text: &str| Truth::parse(text).map(|truth| truth.law.name());
+        assert_eq!(parsed("vit shuffle=true: alpha=0.1 A=2").unwrap(), "power");
+        assert_eq!(parsed("vit:beta=2 gamma=1e-3,c=0.3").unwrap(), "shifted");
+        let said = |text: &str| {
+            parsed(text).map_err(|e| format!("{}; {}", e.message, e.hint.unwrap_or_default())).unwrap_err()
+        };
+        assert_eq!(
+            said("vit E=1"),
+            "--law 'vit E=1': it names no curve; write CURVE: NAME=VALUE …, as in 'vit: E=0.3 A=15 alpha=0.35'"
+        );
+        assert_eq!(
+            said("v: alhpa=1 A=2"),
+            "--law 'v: alhpa=1 A=2': no law has a parameter 'alhpa'; did you mean 'alpha'?"
+        );
+        assert!(said("v: alpha=1").contains("no law has exactly these parameters; the laws are power (A alpha)"));
+        assert!(said("v: A=2 alpha=11").starts_with("--law 'v: A=2 alpha=11': alpha is 11; it lies from 0.0 to 10.0"));
+        assert!(said("v: A=two alpha=1").starts_with("--law 'v: A=two alpha=1': A is 'two', not a number"));
+        assert!(parsed("v: A=NaN alpha=1").is_err() && parsed("v: A=1 A=1").is_err() && parsed("v:").is_err());
+    }
+
+    #[test]
+    fn too_few_scales_are_refused_before_anything_is_drawn() {
+        let error = simulate(&cells(3, 2), &truths(CROSSES), 0.02, 10, Axis::Data, &Settings::default()).unwrap_err();
+        assert!(error.message.starts_with("a: too few scales"), "{}", error.message);
+    }
 }

@@ -132,3 +132,68 @@ impl Knob {
 fn number(value: f64) -> Value {
     if value.fract() == 0.0 && value.abs() < 1e15 { Value::Integer(value as i64) } else { Value::Float(value) }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::plan::plan;
+    use crate::spec::parse;
+
+    const SWEEP: &str = r#"
+name = "small"
+question = "Does it \"hold\"?"
+task = { name = "mnist1d", shuffle = true }
+[axes]
+examples = [100, 1000]
+seed = [0, 1]
+batch = [16, 32]
+[tuned]
+lr = [1e-3, 3e-3]
+[budget]
+flops = [1e11, 1e12]
+[[model]]
+arch = "vit"
+patch = 5
+params = [1e4, 5e4]
+[[model]]
+name = "vit wide"
+arch = "vit"
+patch = 8
+params = [1e4]
+"#;
+
+    #[test]
+    fn every_axis_has_a_knob_and_the_old_grid_stays() {
+        let sweep = parse(SWEEP, "small.toml").unwrap();
+        let ids = |sweep: &Sweep| -> Vec<String> { plan(sweep).unwrap().runs.into_iter().map(|run| run.id).collect() };
+        let old = ids(&sweep);
+        for (axis, more) in [(Axis::Data, 400.0), (Axis::Compute, 5e11), (Axis::Params, 2.5e4)] {
+            let knob = Knob::of(&sweep, axis).unwrap();
+            let values = [&knob.values(&sweep)[..], &[more]].concat();
+            let text = knob.rewrite(&sweep, "more", &values, &[0, 1, 2], &["Why.".into()]).unwrap();
+            assert!(text.starts_with("# Why.\n\n"), "{text}");
+            let extended = parse(&text, "more.toml").unwrap();
+            assert_eq!((extended.name.as_str(), extended.seeds.len()), ("more", 3));
+            let sorted = {
+                let mut sorted = values.clone();
+                sorted.sort_by(f64::total_cmp);
+                sorted
+            };
+            assert_eq!(knob.values(&extended), sorted);
+            let new = ids(&extended);
+            assert!(old.iter().all(|id| new.contains(id)), "{axis:?}: a run of the old grid is lost");
+            let alone = ids(&knob.at(&sweep, more).unwrap());
+            assert!(!alone.is_empty() && alone.iter().all(|id| new.contains(id) && !old.contains(id)), "{axis:?}");
+        }
+    }
+
+    #[test]
+    fn sizes_without_a_ladder_have_no_knob() {
+        let sweep = parse(&SWEEP.replace("params = [1e4]\n", ""), "small.toml").unwrap();
+        assert!(Knob::of(&sweep, Axis::Params).unwrap_err().message.contains("no ladder"));
+        let mixed = parse(&SWEEP.replace("params = [1e4]\n", "forward_flops = [1e6]\n"), "small.toml").unwrap();
+        assert!(Knob::of(&mixed, Axis::Params).is_err() && Knob::of(&mixed, Axis::Data).is_ok());
+        let implicit = parse(&SWEEP.replace("examples = [100, 1000]\n", "examples = 500\n"), "small.toml").unwrap();
+        assert_eq!(Knob::Examples.values(&implicit), [500.0]);
+    }
+}
