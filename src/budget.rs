@@ -40,6 +40,22 @@ impl Budget {
         }
     }
 
+    /// One of [`Self::UNITS`].
+    pub fn unit(self) -> &'static str {
+        match self {
+            Budget::Epochs(_) => "epochs",
+            Budget::Steps(_) => "steps",
+            Budget::Examples(_) => "examples",
+            Budget::Flops(_) => "flops",
+        }
+    }
+
+    pub fn amount(self) -> f64 {
+        match self {
+            Budget::Epochs(amount) | Budget::Steps(amount) | Budget::Examples(amount) | Budget::Flops(amount) => amount,
+        }
+    }
+
     /// Optimizer steps: epochs and examples are rounded up so that what was asked for is seen, FLOPs down so that the
     /// budget is kept. Refuses a budget that buys no step, and FLOPs of which whole steps leave more than a few percent:
     /// runs of one isoFLOP line would not have cost the same.

@@ -1,18 +1,22 @@
 //! The command line: one module per command, thin over the library.
 
+pub mod compare;
 pub mod export;
 pub mod fit;
 pub mod ingest;
 pub mod model;
+pub mod next;
 pub mod plan;
 pub mod plot;
 pub mod run;
 mod sheet;
 pub mod show;
+pub mod simulate;
 pub mod status;
 mod table;
 pub mod task;
 
+use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
@@ -23,9 +27,9 @@ use serde::Serialize;
 
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
-use crate::point::Point;
+use crate::point::{Axis, Point};
 use crate::spec;
-use crate::store::Reader;
+use crate::store::{self, Reader};
 
 /// Find out which inductive bias wins at which scale
 ///
@@ -68,7 +72,11 @@ enum Command {
     /// Bring the database up to what the event logs say
     Ingest(ingest::Args),
     /// Fit laws to a sweep or a CSV file, and say where curves cross
-    Fit(fit::Args),
+    Fit(fit::Command),
+    /// Say which further runs would tell most per FLOP, as a sweep file
+    Next(next::Args),
+    /// Say how surely a sweep would find a crossover, before it is run
+    Simulate(simulate::Args),
     /// Draw points, fitted curves and crossovers
     Plot(plot::Args),
     /// Write all metrics of a sweep as CSV or JSON
@@ -143,6 +151,23 @@ fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> 
     Ok(found.points)
 }
 
+/// Other counts of the scale of a sweep's runs: 6 N D with every example counted as often as it is seen, and the
+/// parameters that one example passes through where some models have more.
+fn recounts(store: &Path, sweep: &str, axis: Axis) -> Result<Vec<(String, HashMap<String, f64>)>> {
+    let runs = Reader::open(store)?.runs(&sweep_name(sweep)?)?;
+    let count = |name: &str, count: &dyn Fn(&store::Run) -> f64| {
+        vec![(name.to_owned(), runs.iter().map(|run| (run.id.clone(), count(run))).collect())]
+    };
+    Ok(match axis {
+        Axis::Data => Vec::new(),
+        Axis::Compute => {
+            count("6 N D", &|run| 6.0 * run.costs.params as f64 * (run.config.steps * run.config.train.batch) as f64)
+        }
+        Axis::Params if runs.iter().all(|run| run.costs.active_params == run.costs.params) => Vec::new(),
+        Axis::Params => count("active parameters", &|run| run.costs.active_params as f64),
+    })
+}
+
 pub fn run(cli: Cli) -> Result<ExitCode> {
     end_with_the_reader();
     let store = cli.store.as_path();
@@ -153,7 +178,13 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(args, store)?,
         Command::Show(args) => show::run(args, store)?,
         Command::Ingest(args) => ingest::run(args, store)?,
-        Command::Fit(args) => fit::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args))?,
+        Command::Fit(command) => fit::run(
+            command,
+            |sweep, metric| points_of_sweep(store, sweep, metric, &command.fit),
+            |sweep, axis| recounts(store, sweep, axis),
+        )?,
+        Command::Next(args) => next::run(args, store)?,
+        Command::Simulate(args) => simulate::run(args)?,
         Command::Plot(args) => plot::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args.fit()))?,
         Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,

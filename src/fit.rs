@@ -1,11 +1,13 @@
 //! From points to laws, and from laws to crossovers, each with its uncertainty and with what weakens it.
 
 pub mod auto;
+pub mod backtest;
 pub mod bootstrap;
 mod broken;
 mod chinchilla;
 pub mod crossover;
 pub mod csv;
+pub mod design;
 pub mod estimate;
 pub mod frontier;
 mod group;
@@ -15,11 +17,16 @@ mod joint;
 mod kaplan;
 pub mod law;
 mod m4;
+pub mod multiplier;
+pub mod multiverse;
 pub mod objective;
+mod pooled;
 mod power;
 mod power_floor;
 pub mod sample;
+pub mod shared;
 mod shifted;
+pub mod simulate;
 pub mod solve;
 pub mod verdict;
 
@@ -31,6 +38,7 @@ pub use self::estimate::{FileOrigin, Fit, Scale};
 pub use self::frontier::frontier;
 pub use self::interval::IntervalKind;
 pub use self::law::Law;
+pub use self::multiplier::Multiplier;
 pub use self::objective::Objective;
 pub use self::verdict::{Refusal, Verdict};
 
@@ -104,6 +112,8 @@ pub struct Analysis {
     pub fits: Vec<Fit>,
     pub refused: Vec<Refused>,
     pub crossovers: Vec<Crossover>,
+    /// What each curve needs to equal each other.
+    pub multipliers: Vec<Multiplier>,
     /// With `--law auto`: every law tried, best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub laws_tried: Vec<auto::Tried>,
@@ -170,7 +180,8 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
         .map(|((group, search), drawn)| describe(group, search, drawn, draws.0, &solver, scale, settings))
         .collect();
     let crossovers = if matches!(scale, Scale::Curve(_)) { compare_all(&fits, settings) } else { Vec::new() };
-    Ok(Analysis { fits, refused, crossovers, laws_tried: Vec::new() })
+    let multipliers = multiplier::multipliers(&fits, settings.level);
+    Ok(Analysis { fits, refused, crossovers, multipliers, laws_tried: Vec::new() })
 }
 
 fn search(group: &Group, solver: &Solver) -> Result<Search, Refusal> {

@@ -19,6 +19,8 @@ pub mod files;
 pub mod fit;
 pub mod model;
 #[cfg(not(torch))]
+pub mod next;
+#[cfg(not(torch))]
 pub mod plan;
 #[cfg(not(torch))]
 pub mod plot;

@@ -9,6 +9,7 @@ use sha2::{Digest, Sha256};
 use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
+use crate::point;
 use crate::run::{Named, Recipe, RunConfig};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task;
@@ -43,6 +44,17 @@ pub struct Planned {
     pub train_flops: Flops,
     /// Steps that a longer run of the plan does for this one too, on a shared trunk.
     pub shared_steps: u64,
+}
+
+impl Planned {
+    /// Where its point will lie on an axis.
+    pub fn scale(&self, axis: point::Axis) -> f64 {
+        match axis {
+            point::Axis::Params => self.costs.params as f64,
+            point::Axis::Data => self.config.examples as f64,
+            point::Axis::Compute => self.train_flops.as_f64(),
+        }
+    }
 }
 
 /// A cell of the grid that makes no sense.

@@ -2,6 +2,7 @@
 //! documented in `sweeps/README.md`.
 
 mod document;
+pub mod extend;
 pub mod recipe;
 
 use serde::Deserialize;

@@ -61,7 +61,9 @@ impl<'de> Deserialize<'de> for Flops {
 pub fn si(value: f64) -> String {
     const LETTERS: [&str; 9] = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"];
     if !value.is_finite() || value.abs() < 1000.0 {
-        return if value.fract() == 0.0 { format!("{value}") } else { format!("{value:.3}") };
+        // exp(ln 250) is 250 too.
+        let whole = (value - value.round()).abs() <= 1e-9 * value.abs();
+        return if whole { format!("{}", value.round()) } else { format!("{value:.3}") };
     }
     let mut power = ((value.abs().log10() / 3.0) as usize).min(LETTERS.len() - 1);
     let mut scaled = value / 1000f64.powi(power as i32);
@@ -119,8 +121,10 @@ mod tests {
     #[test]
     fn si_keeps_three_digits() {
         let shown: Vec<_> =
-            [0.0, 12.0, 999.0, 1000.0, 4567.0, 99_960.0, 86_567_656.0, 999_600.0, 3.5e10].map(si).into();
-        assert_eq!(shown, ["0", "12", "999", "1.00k", "4.57k", "100k", "86.6M", "1.00M", "35.0G"]);
+            [0.0, 12.0, 250f64.ln().exp(), 999.0, 1000.0, 4567.0, 99_960.0, 86_567_656.0, 999_600.0, 3.5e10]
+                .map(si)
+                .into();
+        assert_eq!(shown, ["0", "12", "250", "999", "1.00k", "4.57k", "100k", "86.6M", "1.00M", "35.0G"]);
     }
 
     #[test]

@@ -1,13 +1,17 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
+use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
 
 use clap::Args as ClapArgs;
+use serde::Serialize;
 
+use super::compare::{self, Comparison, Sections};
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
+use crate::fit::multiverse::Convention;
 use crate::fit::{self, Analysis, Fit, IntervalKind, Objective, Settings, csv, law};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -15,6 +19,7 @@ use crate::units::si;
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "Examples:
   crossover fit sweeps/quickstart.toml --x data
+  crossover fit sweeps/quickstart.toml --x data --shared --backtest --multiverse
   crossover fit --csv runs.csv --by arch --x compute --metric val_loss --json
   crossover fit --csv chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000")]
 pub struct Args {
@@ -88,6 +93,24 @@ pub struct Args {
     pub json: bool,
 }
 
+/// The command's own arguments, beside those that `plot` shares.
+#[derive(Clone, Debug, ClapArgs)]
+pub struct Command {
+    #[command(flatten)]
+    pub fit: Args,
+    #[command(flatten)]
+    pub sections: Sections,
+}
+
+/// All that is known of curves and of pairs of them.
+#[derive(Serialize)]
+struct Report<'a> {
+    #[serde(flatten)]
+    analysis: &'a Analysis,
+    #[serde(flatten)]
+    comparison: Comparison,
+}
+
 fn column(text: &str) -> Result<(String, String), String> {
     match text.split_once('=') {
         Some((meaning, column)) if !meaning.is_empty() && !column.is_empty() => Ok((meaning.into(), column.into())),
@@ -109,14 +132,55 @@ impl Args {
     }
 }
 
-/// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric.
-pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
+/// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric, `recounts` other counts of its
+/// runs' scale, by name and run id.
+pub fn run(
+    command: &Command,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+    recounts: impl FnOnce(&str, Axis) -> Result<Vec<(String, HashMap<String, f64>)>>,
+) -> Result<()> {
+    let Command { fit: args, sections } = command;
     let (points, settings) = points(args, settings(args)?, points_of_sweep)?;
     let analysis = fit::fit_curves(&points, args.x, &settings)?;
+    let conventions = || conventions(command, &points, recounts);
+    let comparison = sections.of(&points, args.x, &analysis, &settings, conventions)?;
     if args.json {
-        return print_json(&analysis);
+        return print_json(&Report { analysis: &analysis, comparison });
     }
-    write!(io::stdout(), "{}", tables(&analysis)).context(|| "cannot write to stdout")
+    let text = tables(&analysis) + &compare::multiplier_table(&analysis.multipliers, args.x) + &comparison.text();
+    write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
+}
+
+/// The points again, their scale counted otherwise: by other columns, by 6 N D, by what the store knows of a run.
+fn conventions(
+    command: &Command,
+    points: &[Point],
+    recounts: impl FnOnce(&str, Axis) -> Result<Vec<(String, HashMap<String, f64>)>>,
+) -> Result<Vec<Convention>> {
+    let Command { fit: args, sections } = command;
+    if let Some(sweep) = &args.sweep {
+        let recounts = recounts(sweep, args.x)?;
+        return Ok(recounts.iter().map(|(name, counts)| compare::recounted(points, args.x, name, counts)).collect());
+    }
+    let Some(path) = &args.csv else { return Ok(Vec::new()) };
+    let meaning = match args.x {
+        Axis::Params => "params",
+        Axis::Data => "examples",
+        Axis::Compute => "flops",
+    };
+    let mut found: Vec<Convention> =
+        (args.x == Axis::Compute).then(|| compare::six_n_d(points)).flatten().into_iter().collect();
+    for column in &sections.count {
+        let mut columns = columns(args);
+        columns.named.retain(|(named, _)| named != meaning);
+        columns.named.push((meaning.into(), column.clone()));
+        found.push(Convention { name: column.clone(), points: csv::read(path, &columns)?.0 });
+    }
+    Ok(found)
+}
+
+fn columns(args: &Args) -> csv::Columns {
+    csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() }
 }
 
 /// The points that the flags name, and the settings with where they came from.
@@ -127,8 +191,7 @@ pub fn points(
 ) -> Result<(Vec<Point>, Settings)> {
     match (&args.csv, &args.sweep) {
         (Some(path), _) => {
-            let columns = csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() };
-            let (points, origin) = csv::read(path, &columns)?;
+            let (points, origin) = csv::read(path, &columns(args))?;
             Ok((points, Settings { origin: Some(origin), ..settings }))
         }
         (None, Some(sweep)) => Ok((points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings)),
@@ -221,13 +284,13 @@ mod tests {
     use super::*;
 
     #[derive(Parser)]
-    struct Command {
+    struct Line {
         #[command(flatten)]
-        args: Args,
+        command: Command,
     }
 
     fn parsed(words: &[&str]) -> Args {
-        Command::try_parse_from([&["fit"], words].concat()).map(|command| command.args).unwrap()
+        Line::try_parse_from([&["fit"], words].concat()).map(|line| line.command.fit).unwrap()
     }
 
     fn file(text: &str) -> tempfile::NamedTempFile {
@@ -260,14 +323,18 @@ mod tests {
 
     #[test]
     fn needs_a_sweep_or_a_file_and_known_names() {
-        assert!(Command::try_parse_from(["fit"]).is_err());
-        assert!(Command::try_parse_from(["fit", "a.toml", "--csv", "b.csv"]).is_err());
-        assert!(Command::try_parse_from(["fit", "a.toml", "--level", "95"]).is_err());
-        assert!(Command::try_parse_from(["fit", "a.toml", "--threads", "0"]).is_err());
+        assert!(Line::try_parse_from(["fit"]).is_err());
+        assert!(Line::try_parse_from(["fit", "a.toml", "--csv", "b.csv"]).is_err());
+        assert!(Line::try_parse_from(["fit", "a.toml", "--level", "95"]).is_err());
+        assert!(Line::try_parse_from(["fit", "a.toml", "--threads", "0"]).is_err());
         let error = settings(&parsed(&["a.toml", "--law", "chinchila"])).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean --law chinchilla?"));
         let none = |_: &str, _: &str| Ok(Vec::new());
-        assert_eq!(run(&parsed(&["--csv", "nowhere.csv"]), none).unwrap_err().exit_code(), 2);
-        assert_eq!(run(&parsed(&["a.toml"]), none).unwrap_err().exit_code(), 1);
+        let code = |words: &[&str]| {
+            let command = Command { fit: parsed(words), sections: Sections::default() };
+            run(&command, none, |_, _| Ok(Vec::new())).unwrap_err().exit_code()
+        };
+        assert_eq!(code(&["--csv", "nowhere.csv"]), 2);
+        assert_eq!(code(&["a.toml"]), 1);
     }
 }

@@ -35,7 +35,7 @@ use crate::random;
 const MANY_UNITS: usize = 100;
 
 /// `OneStep` from this many observations in any group on.
-const VERY_MANY: usize = 20_000;
+pub const VERY_MANY: usize = 20_000;
 
 /// Blocks that the units are dealt into for `OneStep`: enough that the covariance is that of single units.
 const BLOCKS: usize = 1000;
@@ -52,6 +52,7 @@ pub enum Resampling {
 }
 
 /// A group with its estimate, ready to be resampled.
+#[derive(Clone)]
 pub struct Fitted<'a> {
     pub solver: Solver,
     pub sample: &'a Sample,
@@ -88,19 +89,11 @@ fn distinct(units: &[usize]) -> usize {
 
 /// `count` resamples of all groups; the result is indexed like `groups`. `jackknife` asks for those fits too.
 pub fn draw(groups: &[Fitted<'_>], way: Resampling, count: usize, seed: u64, jackknife: bool) -> Vec<Draws> {
-    let unit_count = groups.iter().flat_map(|group| group.units).max().map_or(0, |last| last + 1);
+    let unit_count = unit_count(groups);
     let drawn: Vec<Vec<Option<Theta>>> = match way {
-        Resampling::Residuals => {
-            let noise: Vec<Noise> = groups.iter().map(Noise::of).collect();
-            each(count, seed, |mut rng| {
-                let donors = donors(unit_count, &mut rng);
-                groups
-                    .iter()
-                    .zip(&noise)
-                    .map(|(group, noise)| group.refit(&noise.sample(group, &donors, &rng)))
-                    .collect()
-            })
-        }
+        Resampling::Residuals => redraw(groups, count, seed, |samples| {
+            groups.iter().zip(&samples).map(|(group, sample)| group.refit(sample)).collect()
+        }),
         Resampling::Runs => each(count, seed, |mut rng| {
             let counts = counts(unit_count, &mut rng);
             groups.iter().map(|group| group.refit(&reweighted(group, |unit| counts[unit]))).collect()
@@ -122,6 +115,25 @@ pub fn draw(groups: &[Fitted<'_>], way: Resampling, count: usize, seed: u64, jac
     };
     let column = |rows: &[Vec<Option<Theta>>], g: usize| rows.iter().map(|row| row[g]).collect();
     (0..groups.len()).map(|g| Draws { resamples: column(&drawn, g), jackknife: column(&left_out, g) }).collect()
+}
+
+/// What `fit` makes of each of `count` data sets, drawn about the groups' estimates as `Residuals` draws them.
+pub fn redraw<T: Send>(
+    groups: &[Fitted<'_>],
+    count: usize,
+    seed: u64,
+    fit: impl Fn(Vec<Sample>) -> T + Sync,
+) -> Vec<T> {
+    let units = unit_count(groups);
+    let noise: Vec<Noise> = groups.iter().map(Noise::of).collect();
+    each(count, seed, |mut rng| {
+        let donors = donors(units, &mut rng);
+        fit(groups.iter().zip(&noise).map(|(group, noise)| noise.sample(group, &donors, &rng)).collect())
+    })
+}
+
+fn unit_count(groups: &[Fitted<'_>]) -> usize {
+    groups.iter().flat_map(|group| group.units).max().map_or(0, |last| last + 1)
 }
 
 /// `count` resamples, each from its own generator, so that threads cannot matter.

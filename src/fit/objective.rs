@@ -34,6 +34,16 @@ pub struct Term {
 }
 
 impl Objective {
+    /// As `--objective` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Objective::Huber => "huber",
+            Objective::SquaredLog => "squared-log",
+            Objective::Squared => "squared",
+            Objective::Asymmetric => "asymmetric",
+        }
+    }
+
     /// The penalty of predicting `ln_f` where `ln_y` was measured.
     pub fn term(self, ln_f: f64, ln_y: f64) -> Term {
         let r = ln_f - ln_y;

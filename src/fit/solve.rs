@@ -12,6 +12,9 @@ pub type Matrix = [[f64; MAX_PARAMS]; MAX_PARAMS];
 /// Observations beyond which the starts are compared on a thinned sample and only the best is polished on all.
 const SEARCH_SIZE: usize = 2000;
 
+/// An objective that no rounding error can tell from zero.
+const PERFECT: f64 = 1e-27;
+
 #[derive(Clone, Copy, Debug)]
 pub struct Solution {
     pub theta: Theta,
@@ -35,13 +38,17 @@ pub struct Solver {
     pub max_steps: usize,
 }
 
-/// The objective with its first two derivatives.
-struct Local {
-    objective: f64,
-    gradient: Theta,
-    newton: Matrix,
-    bound: Matrix,
+/// The objective with its first two derivatives; of the matrices the lower half.
+pub struct Local {
+    pub objective: f64,
+    pub gradient: Theta,
+    pub newton: Matrix,
+    /// Of the parabola that bounds the objective from above.
+    pub bound: Matrix,
 }
+
+/// Which parameters stay where they are.
+pub type Held = [bool; MAX_PARAMS];
 
 impl Solver {
     /// Runs every start and compares. `None` when no start has a finite objective.
@@ -68,16 +75,21 @@ impl Solver {
 
     /// Follows one start down to a minimum.
     pub fn descend(&self, sample: &Sample, start: &Theta) -> Solution {
+        self.minimise(start, &Held::default(), |theta| self.local(sample, theta))
+    }
+
+    /// Follows one start down to a minimum of any function of the law's parameters, some of them held.
+    pub fn minimise(&self, start: &Theta, held: &Held, mut evaluate: impl FnMut(&Theta) -> Local) -> Solution {
         let count = self.law.params().len();
         let mut theta = self.boxed(start);
-        let mut local = self.local(sample, &theta);
+        let mut local = evaluate(&theta);
         let (mut damping, mut small_steps) = (1e-3, 0);
         let mut converged = false;
         for _ in 0..self.max_steps {
             if !local.objective.is_finite() {
                 break;
             }
-            let free = self.free(&theta, &local.gradient);
+            let free = self.free(&theta, &local.gradient, held);
             let Some(step) = damped_step(&local, damping, free, count) else {
                 damping *= 10.0;
                 if damping > 1e12 {
@@ -88,10 +100,10 @@ impl Solver {
             let mut trial = theta;
             (0..count).for_each(|i| trial[i] += step[i]);
             let trial = self.boxed(&trial);
-            let next = self.local(sample, &trial);
+            let next = evaluate(&trial);
             let gain = local.objective - next.objective;
             if next.objective.is_finite() && gain >= 0.0 {
-                let settled = gain <= 1e-13 * local.objective || next.objective <= 1e-28 * sample.len() as f64;
+                let settled = gain <= 1e-13 * local.objective || next.objective <= PERFECT;
                 (theta, local) = (trial, next);
                 small_steps = if settled { small_steps + 1 } else { 0 };
                 damping = (damping * 0.2).max(1e-10);
@@ -116,17 +128,19 @@ impl Solver {
         inside
     }
 
-    /// Which parameters may move: all but those that the gradient pushes against their bound.
-    fn free(&self, theta: &Theta, gradient: &Theta) -> [bool; MAX_PARAMS] {
+    /// Which parameters may move: all but those that are held or that the gradient pushes against their bound.
+    pub fn free(&self, theta: &Theta, gradient: &Theta, held: &Held) -> [bool; MAX_PARAMS] {
         let mut free = [true; MAX_PARAMS];
         for (i, param) in self.law.params().iter().enumerate() {
             let (low, high) = param.bounds();
-            free[i] = !(theta[i] <= low && gradient[i] > 0.0 || theta[i] >= high && gradient[i] < 0.0);
+            let pushed = theta[i] <= low && gradient[i] > 0.0 || theta[i] >= high && gradient[i] < 0.0;
+            free[i] = !held[i] && !pushed;
         }
         free
     }
 
-    fn local(&self, sample: &Sample, theta: &Theta) -> Local {
+    /// The sample's objective at `theta`.
+    pub fn local(&self, sample: &Sample, theta: &Theta) -> Local {
         let count = self.law.params().len();
         let zero = [[0.0; MAX_PARAMS]; MAX_PARAMS];
         let mut local = Local { objective: 0.0, gradient: Theta::default(), newton: zero, bound: zero };

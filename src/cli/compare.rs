@@ -1,0 +1,268 @@
+//! What `crossover fit` says of curves beside one another: multipliers, shared parameters, back-test, multiverse.
+
+use std::collections::HashMap;
+
+use serde::Serialize;
+
+use super::table::table;
+use crate::error::Result;
+use crate::fit::backtest::{Backtest, Decision, Foretold};
+use crate::fit::multiplier::{At, Multiplier};
+use crate::fit::multiverse::{Agreement, Convention, Multiverse, Pair};
+use crate::fit::shared::{SIGNIFICANCE, Sharing, Test};
+use crate::fit::{self, Analysis, Settings};
+use crate::point::{Axis, Point};
+use crate::units::si;
+
+/// Sections beside the fits and crossovers; each refits the curves many times.
+#[derive(Clone, Debug, Default, clap::Args)]
+#[command(next_help_heading = "Comparison")]
+pub struct Sections {
+    /// Test whether the curves share an exponent or a floor, and fit them together where they may
+    #[arg(long)]
+    pub shared: bool,
+
+    /// Hide the largest scales, foretell from the small ones who leads there, and count the errors
+    #[arg(long)]
+    pub backtest: bool,
+
+    /// Ask whether the conclusion holds under other outlier rules, objectives, scales and ways to count compute
+    #[arg(long)]
+    pub multiverse: bool,
+
+    /// Another column of the CSV file that counts the scale of --x, for --multiverse, as in --count
+    /// params_without_embeddings; repeatable
+    #[arg(long, value_name = "COLUMN", requires = "multiverse", requires = "csv")]
+    pub count: Vec<String>,
+}
+
+/// What was asked for; printed after the fits, and in JSON beside them.
+#[derive(Debug, Default, Serialize)]
+pub struct Comparison {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    shared: Option<Vec<Sharing>>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    backtest: Option<Backtest>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    multiverse: Option<Multiverse>,
+}
+
+impl Sections {
+    /// `conventions` gives the points again, their scale counted in other ways.
+    pub fn of(
+        &self,
+        points: &[Point],
+        axis: Axis,
+        analysis: &Analysis,
+        settings: &Settings,
+        conventions: impl FnOnce() -> Result<Vec<Convention>>,
+    ) -> Result<Comparison> {
+        let mut comparison = Comparison::default();
+        if self.shared {
+            comparison.shared =
+                Some(fit::in_pool(settings.threads, || fit::shared::test(points, &analysis.fits, settings))??);
+        }
+        if self.backtest {
+            comparison.backtest = Some(fit::backtest::backtest(points, axis, analysis, settings)?);
+        }
+        if self.multiverse {
+            let mut all = vec![Convention { name: "as given".into(), points: points.to_vec() }];
+            all.extend(conventions()?);
+            comparison.multiverse = Some(fit::multiverse::multiverse(&all, axis, analysis, settings)?);
+        }
+        Ok(comparison)
+    }
+}
+
+impl Comparison {
+    /// As a person reads it: a part for each section, each after an empty line.
+    pub fn text(&self) -> String {
+        let mut parts = Vec::new();
+        parts.extend(self.shared.as_deref().map(shared_text));
+        parts.extend(self.backtest.as_ref().map(backtest_text));
+        parts.extend(self.multiverse.as_ref().map(multiverse_text));
+        parts.into_iter().map(|part| format!("\n{part}")).collect()
+    }
+}
+
+/// The points with each one's compute (or parameters) replaced by what `of_source` says.
+pub fn recounted(points: &[Point], axis: Axis, name: &str, of_source: &HashMap<String, f64>) -> Convention {
+    let recount = |point: &Point| {
+        let mut point = point.clone();
+        let count = of_source.get(&point.source).copied();
+        match axis {
+            Axis::Params => point.params = count,
+            Axis::Data => point.data = count,
+            Axis::Compute => point.compute = count,
+        }
+        point
+    };
+    Convention { name: name.into(), points: points.iter().map(recount).collect() }
+}
+
+/// Compute by 6 N D (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), where every point knows N and D.
+pub fn six_n_d(points: &[Point]) -> Option<Convention> {
+    let counted = |point: &Point| Some(Point { compute: Some(6.0 * point.params? * point.data?), ..point.clone() });
+    let points: Option<Vec<Point>> = points.iter().map(counted).collect();
+    points.map(|points| Convention { name: "6 N D".into(), points })
+}
+
+/// What each curve needs to equal each other at three scales; empty for a single curve.
+pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
+    if multipliers.is_empty() {
+        return String::new();
+    }
+    let what = format!("{axis:?}").to_lowercase();
+    let row = |multiplier: &Multiplier| {
+        let last = multiplier.curve.len().saturating_sub(1);
+        let mut row = vec![multiplier.who.clone(), multiplier.of.clone()];
+        row.extend([0, last / 2, last].iter().filter_map(|i| multiplier.curve.get(*i)).map(times));
+        row
+    };
+    let header = ["curve", "equals", "at its smallest", "in the middle", "at its largest"];
+    format!(
+        "with how many times the {what} (* beyond the data):\n{}\n",
+        table(&header, &header, multipliers.iter().map(row))
+    )
+}
+
+fn times(at: &At) -> String {
+    let multiple = |times: f64| match times {
+        _ if times.is_infinite() => "never".into(),
+        _ if times >= 100.0 => si(times.round()),
+        _ if times >= 0.01 => format!("{times:.2}"),
+        _ => format!("{times:.1e}"),
+    };
+    let interval = at.interval.map_or(String::new(), |ends| match (ends.low, ends.high) {
+        (low, _) if low.is_infinite() => String::new(),
+        (low, high) => format!(" ({} to {})", multiple(low), multiple(high)),
+    });
+    let star = if at.inside_data { "" } else { " *" };
+    format!("{}: {}{interval}{star}", si(at.x), multiple(at.times))
+}
+
+fn shared_text(sets: &[Sharing]) -> String {
+    let row = |set: &Sharing, test: &Test| {
+        let value = |name: &&'static str| match (test.values.get(name), test.intervals.get(name)) {
+            (Some(value), Some(interval)) => {
+                format!("{name} {value:.4} ({:.4} to {:.4})", interval.low, interval.high)
+            }
+            (Some(value), None) => format!("{name} {value:.4}"),
+            _ => (*name).into(),
+        };
+        let verdict = match test.p_value {
+            None => "no resamples, no test",
+            Some(p) if p < SIGNIFICANCE => "separate",
+            Some(_) => "not told apart",
+        };
+        vec![
+            set.groups.join(", "),
+            test.shared.iter().map(value).collect::<Vec<_>>().join(", "),
+            format!("{:.3}", test.statistic),
+            test.p_value.map_or("-".into(), |p| format!("{p:.3}")),
+            verdict.into(),
+        ]
+    };
+    let rows = sets.iter().flat_map(|set| set.tests.iter().map(move |test| row(set, test)));
+    let header = ["curves", "if they share", "F", "p", "verdict"];
+    let mut text = format!("shared or separate:\n{}\n", table(&header, &["curves", "if they share", "verdict"], rows));
+    for set in sets {
+        let Some(pooled) = &set.pooled else { continue };
+        for crossover in &pooled.crossovers {
+            let shared = pooled.shared.join(" and ");
+            text += &format!("with a shared {shared}, {} against {}: {crossover}\n", crossover.a, crossover.b);
+        }
+    }
+    text
+}
+
+fn backtest_text(backtest: &Backtest) -> String {
+    let row = |decision: &Decision| {
+        vec![
+            format!("{}, {}", decision.a, decision.b),
+            decision.hidden.to_string(),
+            si(decision.seen_to),
+            si(decision.at),
+            match decision.confidence {
+                Some(share) => format!("{} ({:.0}%)", decision.foretold, 100.0 * share),
+                None => decision.foretold.clone(),
+            },
+            decision.measured.clone(),
+            percent(decision.foretold_gap.exp_m1()),
+            percent(decision.measured_gap.exp_m1()),
+            if decision.right { "right".into() } else { "wrong".into() },
+        ]
+    };
+    let header = ["curves", "hidden", "seen to", "at", "foretold", "measured", "gap foretold", "measured gap", ""];
+    let shown = table(&header, &["curves", "foretold", "measured", ""], backtest.decisions.iter().map(row));
+    let mut text = format!("back-test: who leads at scales that were hidden\n{shown}\n");
+    text += &format!("{} of {} decisions wrong", backtest.wrong, backtest.decisions.len());
+    if let (Some(mean), Some(worst)) = (backtest.mean_cost, backtest.worst_cost) {
+        text += &format!("; a wrong one costs {} of loss, at most {}", percent(mean), percent(worst));
+    }
+    if backtest.confident > 0 {
+        text +=
+            &format!("; {} of the {} that 95% of the resamples shared", backtest.confident_wrong, backtest.confident);
+    }
+    text.push('\n');
+    for foretold in &backtest.crossovers {
+        text += &foretold_text(foretold);
+    }
+    text
+}
+
+fn foretold_text(foretold: &Foretold) -> String {
+    let Foretold { a, b, hidden, found, .. } = foretold;
+    let list = |values: Vec<String>| if values.is_empty() { "none".into() } else { values.join(", ") };
+    let roots = list(foretold.roots.iter().map(ToString::to_string).collect());
+    let found = list(found.iter().map(|at| si(*at)).collect());
+    let off = foretold.off_by.map_or(String::new(), |factor| format!(", off by a factor of {factor:.2}"));
+    let held = match foretold.held {
+        Some(true) => ", inside the interval",
+        Some(false) => ", outside the interval",
+        None => "",
+    };
+    format!("{a} against {b}, {hidden} hidden: foretold {roots}; with all scales {found}{off}{held}\n")
+}
+
+fn percent(share: f64) -> String {
+    format!("{:.1}%", 100.0 * share)
+}
+
+fn multiverse_text(multiverse: &Multiverse) -> String {
+    let count = multiverse.universes.len();
+    let mut text = format!("multiverse: {count} combinations of choices\n");
+    let header = ["choice", "option", "fitted", "same conclusion", "low", "high", "crossings", "crossover"];
+    let cells = |choice: &str, option: &str, agreement: &Agreement| {
+        let share = |share: f64| format!("{:.0}%", 100.0 * share);
+        let range =
+            agreement.crossover.map(|[low, middle, high]| format!("{} ({} to {})", si(middle), si(low), si(high)));
+        vec![
+            choice.to_owned(),
+            option.to_owned(),
+            format!("{}/{}", agreement.universes, agreement.universes + agreement.unfitted),
+            share(agreement.same),
+            share(agreement.leads_low),
+            share(agreement.leads_high),
+            share(agreement.count),
+            range.unwrap_or("-".into()),
+        ]
+    };
+    for pair in &multiverse.pairs {
+        text += &format!("{} against {}: {}\n", pair.a, pair.b, conclusion(pair));
+        let all = std::iter::once(cells("all", "", &pair.overall));
+        let each = pair.options.iter().map(|option| cells(option.choice, &option.option, &option.agreement));
+        text += &format!("{}\n", table(&header, &["choice", "option"], all.chain(each)));
+    }
+    text
+}
+
+fn conclusion(pair: &Pair) -> String {
+    let crossings = match pair.conclusion.crossovers.len() {
+        0 => "no crossing".into(),
+        1 => "one crossing".into(),
+        count => format!("{count} crossings"),
+    };
+    let (low, high) = (&pair.conclusion.leads_low, &pair.conclusion.leads_high);
+    format!("{low} leads at the smallest scale, {high} at the largest, {crossings} between")
+}

@@ -1,0 +1,157 @@
+//! `crossover next`: the sweep that would narrow a crossover or an exponent most per FLOP.
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use super::{print_json, sweep_name};
+use crate::error::{Error, Result, nearest};
+use crate::files::write_atomically;
+use crate::fit::design::{Move, Target};
+use crate::fit::{self, Analysis, Settings};
+use crate::next::{Next, Question, next};
+use crate::point::{Axis, Point};
+use crate::spec;
+use crate::store::Reader;
+use crate::units::si;
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  crossover next quickstart -o next.toml && crossover run next.toml && crossover fit next.toml
+  crossover next quickstart --narrow alpha --flops 1e14
+  crossover next quickstart --between convnet,vit --x compute > more.toml
+
+The new sweep holds the old one: its runs are done and cost nothing, so one fit sees everything.")]
+pub struct Args {
+    /// A sweep's name or file; it has to have been run
+    #[arg(value_name = "SWEEP")]
+    sweep: String,
+
+    /// Sweep file to write [default: stdout]
+    #[arg(short, long, value_name = "NEXT.toml")]
+    output: Option<PathBuf>,
+
+    /// Scale that curves are drawn over
+    #[arg(long, value_enum, default_value_t = Axis::Data)]
+    x: Axis,
+
+    /// What shall be known better: 'crossover', or a parameter of the law
+    #[arg(long, value_name = "crossover|PARAM", default_value = "crossover")]
+    narrow: String,
+
+    /// Only these two curves, where a sweep has more
+    #[arg(long, value_name = "A,B")]
+    between: Option<String>,
+
+    /// Training FLOPs that may be spent [default: as many as the sweep itself costs]
+    #[arg(long, value_name = "FLOPS", value_parser = positive)]
+    flops: Option<f64>,
+
+    /// Metric to fit
+    #[arg(long, default_value = "test_loss")]
+    metric: String,
+
+    /// Law to fit
+    #[arg(long, value_name = "LAW", default_value = "power-floor")]
+    fit: String,
+
+    /// Resamples for the intervals
+    #[arg(long, value_name = "B", default_value_t = 2000)]
+    bootstrap: usize,
+
+    /// Seed of the resampling
+    #[arg(long, default_value_t = 0)]
+    seed: u64,
+
+    /// Print JSON, the file's text in it
+    #[arg(long)]
+    json: bool,
+}
+
+fn positive(text: &str) -> Result<f64, String> {
+    match text.parse::<f64>() {
+        Ok(value) if value > 0.0 && value.is_finite() => Ok(value),
+        _ => Err("a positive number, as 1e14 is".into()),
+    }
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let reader = Reader::open(store)?;
+    let name = sweep_name(&args.sweep)?;
+    let stored = reader.sweep(&name)?;
+    let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
+    let points = reader.points(&name, &args.metric, Some(args.x))?.points;
+    let points = between(points, args.between.as_deref())?;
+    let law = fit::law::by_name(&args.fit)?;
+    if law.domain() != fit::law::Domain::Curve {
+        return Err(Error::bad_input(format!("--fit {}: curves cross, surfaces do not", args.fit))
+            .hint("fit a law over one scale, as power-floor is"));
+    }
+    let settings = Settings { law, bootstrap: args.bootstrap, seed: args.seed, ..Settings::default() };
+    let analysis = fit::fit_curves(&points, args.x, &settings)?;
+    let done: HashSet<String> =
+        reader.runs(&name)?.into_iter().filter(|run| run.state.is_final()).map(|run| run.id).collect();
+    let target = match args.narrow.as_str() {
+        "crossover" => Target::Crossover,
+        param => Target::Param(param.to_owned()),
+    };
+    let stem = args.output.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
+    let called = stem.unwrap_or_else(|| format!("{name}-next"));
+    let question = Question { name: &called, axis: args.x, target, flops: args.flops };
+    let found = next(&sweep, &points, &analysis, &settings, &question, &done)?;
+    if let Some(path) = &args.output {
+        write_atomically(path, found.toml.as_bytes())?;
+    }
+    match (&args.output, args.json) {
+        (_, true) => print_json(&found)?,
+        (Some(path), false) => print!("{}", explanation(&found, &analysis, &path.display().to_string())),
+        (None, false) => {
+            eprint!("{}", explanation(&found, &analysis, "NEXT.toml"));
+            print!("{}", found.toml);
+        }
+    }
+    Ok(())
+}
+
+/// The points of the two curves, or all of them.
+fn between(points: Vec<Point>, pair: Option<&str>) -> Result<Vec<Point>> {
+    let Some(pair) = pair else { return Ok(points) };
+    let names: Vec<&str> = pair.split(',').map(str::trim).collect();
+    if names.len() != 2 {
+        return Err(Error::bad_input(format!("--between {pair}: name two curves, as in convnet,vit")));
+    }
+    for name in &names {
+        if !points.iter().any(|point| point.group == *name) {
+            let near = nearest(name, points.iter().map(|point| point.group.as_str()));
+            let error = Error::bad_input(format!("--between {pair}: the sweep has no points of a curve '{name}'"));
+            return Err(match near {
+                Some(near) => error.hint(format!("did you mean '{near}'?")),
+                None => error.hint("'crossover fit' lists the curves"),
+            });
+        }
+    }
+    Ok(points.into_iter().filter(|point| names.contains(&point.group.as_str())).collect())
+}
+
+/// What was chosen, why, and how to look before running it.
+fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
+    let mut text = String::new();
+    for expected in &next.design.expected {
+        text += &format!("{expected}\n");
+    }
+    for step in &next.design.steps {
+        let taken = match step.taken {
+            Move::Level(value) => format!("a value of {}", si(value)),
+            Move::Seed => "a seed more".into(),
+        };
+        text += &format!("{taken}, for {} FLOPs: to {:.0}%\n", si(step.flops), 100.0 * step.width);
+    }
+    text += &format!("{} new runs, {} training FLOPs\n", next.runs, next.flops);
+    let laws: String = (analysis.fits.iter())
+        .map(|fit| {
+            let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));
+            format!(" --law '{}: {}'", fit.group, named.collect::<Vec<_>>().join(" "))
+        })
+        .collect();
+    let noise = next.design.noise.iter().map(|(_, noise)| *noise).fold(0.0, f64::max);
+    text + &format!("to try it on paper: crossover simulate {file} --noise {noise:.3}{laws}\n")
+}
