@@ -168,6 +168,17 @@ fn recounts(store: &Path, sweep: &str, axis: Axis) -> Result<Vec<(String, HashMa
     })
 }
 
+/// The positive losses below which no model of local, position-free features gets on the tasks of a sweep.
+fn floors_of_sweep(store: &Path, sweep: &str) -> Result<Vec<f64>> {
+    let runs = Reader::open(store)?.runs(&sweep_name(sweep)?)?;
+    let floors = runs.iter().filter_map(|run| crate::task::floor(&run.config.task).transpose());
+    let mut floors: Vec<f64> = floors.collect::<Result<_>>()?;
+    floors.retain(|floor| *floor > 0.0);
+    floors.sort_by(f64::total_cmp);
+    floors.dedup();
+    Ok(floors)
+}
+
 pub fn run(cli: Cli) -> Result<ExitCode> {
     end_with_the_reader();
     let store = cli.store.as_path();
@@ -185,7 +196,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         )?,
         Command::Next(args) => next::run(args, store)?,
         Command::Simulate(args) => simulate::run(args)?,
-        Command::Plot(args) => plot::run(args, |sweep, metric| points_of_sweep(store, sweep, metric, args.fit()))?,
+        Command::Plot(args) => {
+            let points = |sweep: &str, metric: &str| points_of_sweep(store, sweep, metric, args.fit());
+            plot::run(args, points, |sweep| floors_of_sweep(store, sweep))?;
+        }
         Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,
         Command::Model(args) => model::run(args)?,

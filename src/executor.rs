@@ -6,6 +6,7 @@ pub mod display;
 pub mod jobs;
 mod local;
 mod process;
+mod signals;
 mod tail;
 
 use serde::Serialize;

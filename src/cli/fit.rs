@@ -1,5 +1,6 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
+use std::collections::BTreeSet;
 use std::collections::HashMap;
 use std::io::{self, Write};
 use std::path::PathBuf;
@@ -47,6 +48,10 @@ pub struct Args {
     /// Name another column of the CSV file, as in --column examples=images; repeatable
     #[arg(long, value_name = "MEANING=COLUMN", value_parser = column)]
     pub column: Vec<(String, String)>,
+
+    /// Only curves whose name contains this, as in --only relational=1; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
 
     /// Law to fit
     #[arg(long, default_value = "power-floor")]
@@ -189,14 +194,24 @@ pub fn points(
     settings: Settings,
     points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
 ) -> Result<(Vec<Point>, Settings)> {
-    match (&args.csv, &args.sweep) {
+    let (mut points, settings) = match (&args.csv, &args.sweep) {
         (Some(path), _) => {
             let (points, origin) = csv::read(path, &columns(args))?;
-            Ok((points, Settings { origin: Some(origin), ..settings }))
+            (points, Settings { origin: Some(origin), ..settings })
         }
-        (None, Some(sweep)) => Ok((points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings)),
-        (None, None) => Err(Error::bad_input("neither a sweep nor --csv was given")),
+        (None, Some(sweep)) => (points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings),
+        (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
+    };
+    if !args.only.is_empty() {
+        let curves: BTreeSet<String> = points.iter().map(|point| point.group.clone()).collect();
+        points.retain(|point| args.only.iter().any(|text| point.group.contains(text.as_str())));
+        if points.is_empty() && !curves.is_empty() {
+            let named = Vec::from_iter(curves).join(", ");
+            return Err(Error::bad_input(format!("no curve has '{}' in its name", args.only.join("' or '")))
+                .hint(format!("the curves are {named}")));
+        }
     }
+    Ok((points, settings))
 }
 
 /// The settings that the flags ask for.

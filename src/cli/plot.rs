@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use super::fit;
 use crate::error::Result;
 use crate::fit::{Analysis, Fit, frontier::frontier};
-use crate::plot::{self, AxisSpec, Figure, Mark, Series};
+use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
 
@@ -32,7 +32,12 @@ impl Args {
 }
 
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
-pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
+/// `floors_of_sweep` gives the losses below which no model of local features gets on the sweep's tasks.
+pub fn run(
+    args: &Args,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+    floors_of_sweep: impl FnOnce(&str) -> Result<Vec<f64>>,
+) -> Result<()> {
     let settings = fit::settings(&args.fit)?;
     let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
     let analysis = match crate::fit::fit_curves(&points, args.fit.x, &settings) {
@@ -42,7 +47,11 @@ pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<P
             None
         }
     };
-    let figure = figure(args, &points, analysis.as_ref());
+    let mut figure = figure(args, &points, analysis.as_ref());
+    if let (Some(sweep), true) = (&args.fit.sweep, args.fit.metric.as_ref().is_none_or(|name| name.ends_with("loss"))) {
+        let label = |floor| format!("floor of local features, {floor:.3}");
+        figure.references = floors_of_sweep(sweep)?.into_iter().map(|y| HLine { y, label: label(y) }).collect();
+    }
     plot::write(&figure, &args.output)?;
     println!("{}", args.output.display());
     Ok(())

@@ -3,16 +3,12 @@
 use std::collections::{HashMap, VecDeque};
 use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
-use std::thread;
 use std::time::{Duration, Instant};
-
-use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM};
-use signal_hook::iterator::{Handle, Signals};
 
 use super::jobs::{self, Pending, PlannedJob};
 use super::process::{FromWorker, WorkerProcess};
-use super::{Decision, Observer, Tally, tail};
-use crate::error::{Context, Error, Result};
+use super::{Decision, Observer, Tally, signals, tail};
+use crate::error::{Error, Result};
 use crate::event::{Event, EventLog, Outcome};
 use crate::store::{State, Store};
 use crate::worker::{self, Assignment, Job, Message};
@@ -36,6 +32,8 @@ struct Worker {
     serial: u64,
     ready: bool,
     job: Option<PlannedJob>,
+    /// Whether the observer knows of the job.
+    announced: bool,
     /// Length of its log when the job was handed out.
     log_mark: u64,
 }
@@ -60,9 +58,11 @@ struct Local<'a> {
 /// Does the decision's jobs. Whatever happens, no worker is left when it returns.
 pub(super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Observer) -> Result<Tally> {
     let program = worker::program()?;
-    outlive_lost_pipes();
     let (events, happened) = mpsc::channel();
-    let signals = listen_to_signals(events.clone())?;
+    let signals = signals::listen({
+        let events = events.clone();
+        move || drop(events.send(Happened::Signalled))
+    })?;
     let mut local = Local {
         store,
         observer,
@@ -80,43 +80,16 @@ pub(super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Obs
     let worked = local.work(&happened);
     local.dismiss(&happened);
     let tally = local.tally;
-    forget_signals(&signals);
+    signals.forget();
     worked.map(|()| tally)
-}
-
-fn listen_to_signals(events: Sender<Happened>) -> Result<Handle> {
-    let mut signals = Signals::new([SIGINT, SIGTERM, SIGHUP]).context(|| "cannot listen to signals")?;
-    let handle = signals.handle();
-    thread::spawn(move || {
-        for _ in signals.forever() {
-            let _ = events.send(Happened::Signalled);
-        }
-    });
-    Ok(handle)
-}
-
-/// From here on, writing to a worker that died is an error to handle, not the end of this program.
-fn outlive_lost_pipes() {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-    // SAFETY: ignoring a signal runs no code of ours.
-    let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
-}
-
-/// From here on Ctrl-C ends this program again.
-fn forget_signals(handle: &Handle) {
-    use nix::sys::signal::{SigHandler, Signal, signal};
-    handle.close();
-    for number in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        // SAFETY: the default disposition runs no code of ours.
-        let _ = unsafe { signal(number, SigHandler::SigDfl) };
-    }
 }
 
 impl Local<'_> {
     fn work(&mut self, happened: &Receiver<Happened>) -> Result<()> {
         let mut ingested = Instant::now();
         loop {
-            self.assign()?;
+            self.hand_out()?;
+            self.announce();
             if !self.is_busy() {
                 return Ok(());
             }
@@ -139,7 +112,7 @@ impl Local<'_> {
     }
 
     /// Gives each idle slot the next job.
-    fn assign(&mut self) -> Result<()> {
+    fn hand_out(&mut self) -> Result<()> {
         for slot in 0..self.workers.len() {
             if self.stopping.is_some() || self.queue.is_empty() {
                 return Ok(());
@@ -154,11 +127,21 @@ impl Local<'_> {
                 worker.log_mark = worker.process.log().metadata().map_or(0, |log| log.len());
                 let runs = job.runs.iter().map(|run| assignment(self.store, run)).collect();
                 worker.process.send(&Job { runs })?;
-                self.observer.job_started(slot, &job);
-                worker.job = Some(job);
+                (worker.job, worker.announced) = (Some(job), false);
             }
         }
         Ok(())
+    }
+
+    /// Says which jobs were handed out; after what was said of the jobs before them.
+    fn announce(&mut self) {
+        for (slot, worker) in self.workers.iter_mut().enumerate() {
+            if let Some(Worker { job: Some(job), announced, .. }) = worker
+                && !std::mem::replace(announced, true)
+            {
+                self.observer.job_started(slot, job);
+            }
+        }
     }
 
     fn start_worker(&mut self, slot: usize) -> Result<Worker> {
@@ -170,7 +153,7 @@ impl Local<'_> {
         };
         let log = self.store.reader().run_folder("workers").join(format!("slot-{slot}.log"));
         let process = WorkerProcess::start(&self.program, &self.decision.slots[slot], log, hear)?;
-        Ok(Worker { process, serial, ready: false, job: None, log_mark: 0 })
+        Ok(Worker { process, serial, ready: false, job: None, announced: true, log_mark: 0 })
     }
 
     fn handle(&mut self, event: Happened) -> Result<()> {
@@ -192,7 +175,7 @@ impl Local<'_> {
                 let log = tail::read(worker.process.log(), worker.log_mark);
                 if let Some(job) = worker.job.take() {
                     // The worker goes on while its last results are taken in.
-                    self.assign()?;
+                    self.hand_out()?;
                     let reason = failure.unwrap_or_else(|| "the worker returned without a result".into());
                     self.settle(slot, job, &reason, &log)?;
                 }
