@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
-pub use crate::model::grid::Grid;
+use crate::model::grid::Grid;
 use crate::model::scale::unround;
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
