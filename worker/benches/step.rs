@@ -23,7 +23,7 @@ const fn case(what: &'static str, arch: &'static str, keys: &'static str, io: Io
 
 const GREY: Io = Io { channels: 1, height: 28, width: 28, classes: 10 };
 const RGB: Io = Io { channels: 3, height: 32, width: 32, classes: 10 };
-const CASES: [Case; 8] = [
+const CASES: [Case; 11] = [
     case("vit d64 L4 h4 p4, 1x28x28", "vit", "{}", GREY),
     case("vit d64 L4 h4 p7, 1x28x28", "vit", r#"{"patch": 7}"#, GREY),
     case("vit d192 L6 h3 p4, 3x32x32", "vit", r#"{"width": 192, "depth": 6, "heads": 3}"#, RGB),
@@ -32,6 +32,9 @@ const CASES: [Case; 8] = [
     case("resnet w8 1,1,1, 1x28x28", "convnet", r#"{"width": 8, "depths": [1, 1, 1]}"#, GREY),
     case("convnext w16 1,1,1, 1x28x28", "convnet", r#"{"width": 16, "depths": [1, 1, 1], "block": "convnext"}"#, GREY),
     case("resnet-18 w16, 3x32x32", "convnet", r#"{"width": 16}"#, RGB),
+    case("mixer d192 L6 p4, 3x32x32", "mixer", r#"{"width": 192, "depth": 6}"#, RGB),
+    case("resmlp d192 L6 p4, 3x32x32", "resmlp", r#"{"width": 192, "depth": 6}"#, RGB),
+    case("perceiver 32x64, 1x28x28", "perceiver", "{}", GREY),
 ];
 
 fn main() {
