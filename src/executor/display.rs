@@ -4,6 +4,7 @@ use super::jobs::{Pending, PlannedJob};
 use super::{Decision, Observer, tail};
 use crate::event::Outcome;
 use crate::progress::{Amount, Progress, Running};
+use crate::run::Recipe;
 use crate::worker;
 
 /// Bars on a terminal, lines elsewhere.
@@ -90,5 +91,7 @@ impl Observer for Display {
 }
 
 fn name(run: &Pending) -> String {
-    format!("{}, {} examples, lr {}, seed {}", run.label, run.config.examples, run.config.train.lr, run.config.seed)
+    let config = &run.config;
+    let Recipe { lr, .. } = config.train;
+    format!("{}, {} examples, {} steps, lr {lr}, seed {}", run.label, config.examples, config.steps, config.seed)
 }
