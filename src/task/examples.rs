@@ -56,7 +56,8 @@ impl Split {
     }
 }
 
-fn gather<T: Copy>(values: &[T], indices: &[u32], size: usize) -> Vec<T> {
+/// Runs of `size` values at `indices`, in that order.
+pub fn gather<T: Copy>(values: &[T], indices: &[u32], size: usize) -> Vec<T> {
     let mut gathered = Vec::with_capacity(indices.len() * size);
     for &index in indices {
         gathered.extend_from_slice(&values[index as usize * size..][..size]);

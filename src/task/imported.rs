@@ -1,40 +1,29 @@
 //! Sets made of a user's own files: read once into one file of the cache folder, which is then mapped into memory. What
 //! names a set, and so is part of a run's id, is the hash of what is in it (classes, labels, pixels), wherever the files
 //! lie: moving them changes nothing, changing them makes other runs.
-//!
-//! `<data>/<task>/<content>.examples` holds labels (two bytes each, little-endian), then images `[n, C, H, W]`, the
-//! training part first, then validation, then test; `<content>.json` what they are and where they came from;
-//! `stamps/<stamp>` the content of files of these names, sizes and times, so that a plan reads none of them again.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::MetadataExt;
+mod set;
+
+use std::fs::{self, File};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
-use memmap2::{Mmap, MmapMut};
-use rayon::prelude::*;
+use memmap2::Mmap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
-use sha2::{Digest, Sha256};
 
 use crate::error::{Context, Error, Result};
-use crate::files::write_atomically;
 use crate::model::Io;
 use crate::random::stream;
 use crate::run::Settings;
 use crate::task::Splits;
 use crate::task::config::{self, Source};
-use crate::task::examples::{Examples, Images, Split};
+use crate::task::examples::{Examples, Images, Split, gather};
 use crate::task::files;
 use crate::task::order::permutation;
+use set::{LABEL_BYTES, Set};
 
-/// Part of the stamp: raised when the same files would be read into other pixels.
-const FORMAT: u32 = 1;
-const LABEL_BYTES: usize = 2;
+/// Labels are kept in two bytes.
 pub const MOST_CLASSES: usize = 1 << 16;
-/// Files named in the message about those that cannot be read.
-const NAMED: usize = 10;
 
 /// The keys of a task that say which files are read and how.
 pub trait Import: Default + Serialize + DeserializeOwned + 'static {
@@ -55,9 +44,11 @@ pub struct Opened {
     pub labels: Vec<u16>,
     /// Said when the import starts: `1,234 images of DIR`.
     pub what: String,
-    /// Fills in image `[C, H, W]` of this index; an error names the file.
-    pub read: Box<dyn Fn(usize, &mut [u8]) -> Result<()> + Sync>,
+    pub read: Box<Read>,
 }
+
+/// Fills in image `[C, H, W]` of an index; an error names the file.
+type Read = dyn Fn(usize, &mut [u8]) -> Result<()> + Sync;
 
 /// What is known of a set without its examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,21 +59,6 @@ pub struct About {
     pub classes: Vec<String>,
     /// Images of the training, validation and test part; none where a part has to be held out of the first.
     pub parts: [u64; 3],
-}
-
-/// A set in the cache folder.
-#[derive(Debug)]
-struct Set {
-    content: String,
-    examples: PathBuf,
-    kept: Kept,
-}
-
-#[derive(Debug, Serialize, Deserialize)]
-struct Kept {
-    about: About,
-    /// The importing keys, paths absolute.
-    origin: Settings,
 }
 
 /// How much is held out of the training part where the files have no part of their own for it.
@@ -157,116 +133,6 @@ fn absolute(path: &str) -> Result<String> {
         Error::bad_input(format!("cannot open {path}: {error}")).hint(format!("paths start at {}", here().display()))
     })?;
     found.into_os_string().into_string().map_err(|path| Error::bad_input(format!("{path:?} is not UTF-8")))
-}
-
-impl Set {
-    fn open(folder: &Path, content: &str) -> Result<Self> {
-        let (about, examples) = (folder.join(format!("{content}.json")), folder.join(format!("{content}.examples")));
-        let named = content.len() == 16 && content.bytes().all(|byte| byte.is_ascii_hexdigit());
-        if !named || !about.is_file() || !examples.is_file() {
-            return Err(Error::failed(format!("{} has no imported set '{content}'", folder.display()))
-                .hint("name the files again, as in 'crossover task show images:DIR': they are imported anew"));
-        }
-        let text = fs::read(&about).context(|| format!("cannot read {}", about.display()))?;
-        let kept = serde_json::from_slice(&text).context(|| format!("cannot read {}", about.display()))?;
-        Ok(Self { content: content.into(), examples, kept })
-    }
-
-    /// The set of what `origin` names: the one of the same files, sizes and times, or read now.
-    fn import<T: Import>(folder: &Path, origin: Settings) -> Result<Self> {
-        let import: T = config::from_settings(&origin).map_err(|reason| Error::bad_input(reason.to_string()))?;
-        import.check()?;
-        let stamp = stamp(&origin, &import.files()?)?;
-        let known = || {
-            let content = fs::read_to_string(folder.join("stamps").join(&stamp)).ok()?;
-            let mut set = Self::open(folder, &content).ok()?;
-            if set.kept.origin != origin {
-                // Equal files lie elsewhere too, and were imported last.
-                set.kept.origin = origin.clone();
-                set.keep(folder).ok()?;
-            }
-            Some(set)
-        };
-        if let Some(set) = known() {
-            return Ok(set);
-        }
-        fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
-        let _lock = files::lock(folder, &mut |line| eprintln!("{line}"))?;
-        if let Some(set) = known() {
-            return Ok(set);
-        }
-        let opened = import.open()?;
-        let part = folder.join("import.part");
-        let content = write(&part, &opened).inspect_err(|_| drop(fs::remove_file(&part)))?;
-        let examples = folder.join(format!("{content}.examples"));
-        fs::rename(&part, &examples).context(|| format!("cannot write {}", examples.display()))?;
-        let set = Self { content, examples, kept: Kept { about: opened.about, origin } };
-        set.keep(folder)?;
-        write_atomically(&folder.join("stamps").join(&stamp), set.content.as_bytes())?;
-        Ok(set)
-    }
-
-    fn keep(&self, folder: &Path) -> Result<()> {
-        let text = serde_json::to_vec(&self.kept).context(|| "cannot write JSON")?;
-        write_atomically(&folder.join(format!("{}.json", self.content)), &text)
-    }
-}
-
-/// Equal while no file of the import was added, removed, renamed or written to.
-fn stamp(origin: &Settings, files: &[PathBuf]) -> Result<String> {
-    let mut hash = Sha256::new();
-    hash.update(format!("{FORMAT} {}", serde_json::to_string(origin).context(|| "cannot write JSON")?));
-    for path in files {
-        let found = fs::metadata(path).context(|| format!("cannot open {}", path.display()))?;
-        hash.update(format!("\n{} {} {} {:?}", found.len(), found.mtime(), found.mtime_nsec(), path));
-    }
-    Ok(digits(hash))
-}
-
-fn digits(hash: Sha256) -> String {
-    hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes labels and pixels, all cores reading; gives the content's hash. Every file that cannot be read is named.
-fn write(path: &Path, opened: &Opened) -> Result<String> {
-    let failed = || format!("cannot write {}", path.display());
-    let (count, about) = (opened.labels.len(), &opened.about);
-    let size = (about.channels * about.height * about.width) as usize;
-    let bytes = count * (LABEL_BYTES + size);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).context(failed)?;
-    // All of it now: a disk that is full is an error here and would be a signal in the map.
-    nix::fcntl::posix_fallocate(&file, 0, bytes as i64).context(failed)?;
-    // SAFETY: nothing else opens the part while the lock on its folder is held.
-    let mut map = unsafe { MmapMut::map_mut(&file) }.context(failed)?;
-    let (labels, pixels) = map.split_at_mut(count * LABEL_BYTES);
-    for (place, label) in labels.chunks_exact_mut(LABEL_BYTES).zip(&opened.labels) {
-        place.copy_from_slice(&label.to_le_bytes());
-    }
-    eprintln!("importing {}, once", opened.what);
-    let (started, done) = (Instant::now(), AtomicUsize::new(0));
-    let images = pixels.par_chunks_exact_mut(size).enumerate();
-    let unreadable: Vec<String> = images
-        .filter_map(|(index, image)| {
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(10_000) {
-                eprintln!("{done} of {count} imported, {:.0} s", started.elapsed().as_secs_f64());
-            }
-            (opened.read)(index, image).err().map(|error| error.message)
-        })
-        .collect();
-    if !unreadable.is_empty() {
-        let more = unreadable.len().saturating_sub(NAMED);
-        let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
-        let named = unreadable[..unreadable.len().min(NAMED)].join("\n");
-        return Err(Error::bad_input(format!("{} of {count} images cannot be read\n{named}{more}", unreadable.len()))
-            .hint("repair or remove them: none is left out silently"));
-    }
-    map.flush().context(failed)?;
-    file.sync_all().context(failed)?;
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(about).context(|| "cannot write JSON")?);
-    hash.update(&map[..]);
-    Ok(digits(hash))
 }
 
 /// The task: a set, and what is held out of it.
@@ -361,16 +227,13 @@ impl Source for Own {
             .hint("remove it, and the files are imported again"));
         }
         let (labels, pixels) = map.split_at(count * LABEL_BYTES);
-        let select = |indices: &[u32]| {
-            let mut split = Split { images: Images::U8(Vec::new()), labels: Vec::with_capacity(indices.len()) };
-            let mut images = Vec::with_capacity(indices.len() * size);
-            for &index in indices {
-                let index = index as usize;
-                split.labels.push(u16::from_le_bytes([labels[2 * index], labels[2 * index + 1]]).into());
-                images.extend_from_slice(&pixels[index * size..][..size]);
-            }
-            split.images = Images::U8(images);
-            split
+        let label = |&index: &u32| {
+            let at = index as usize * LABEL_BYTES;
+            u16::from_le_bytes([labels[at], labels[at + 1]]).into()
+        };
+        let select = |indices: &[u32]| Split {
+            images: Images::U8(gather(pixels, indices, size)),
+            labels: indices.iter().map(label).collect(),
         };
         let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));
         let [pool, after_validation, end] = [parts[0], parts[0] + parts[1], parts[0] + parts[1] + parts[2]].map(number);
@@ -419,7 +282,10 @@ mod tests {
                 labels: bytes.iter().map(|byte| u16::from(byte % 2)).collect(),
                 read: Box::new(move |index, pixel| match bytes[index] {
                     b'!' => Err(Error::failed(format!("byte {index} is a '!'"))),
-                    byte => Ok(pixel[0] = byte ^ flip),
+                    byte => {
+                        pixel[0] = byte ^ flip;
+                        Ok(())
+                    }
                 }),
             })
         }

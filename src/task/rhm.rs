@@ -7,6 +7,7 @@
 //! An example is a sequence of v symbols, one-hot as v channels of a 1 x d image; a blank is all zeros. Without blanks
 //! d = s^L, and there are P = classes x m^((d - 1) / (s - 1)) different examples. They are numbered, and a keyed
 //! permutation of the numbers gives test, validation and training order: no example is in two splits, or twice.
+//! `shuffle` permutes the positions, which takes the order away that convolution goes by.
 
 use std::path::Path;
 
