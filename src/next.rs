@@ -18,7 +18,7 @@ use crate::units::{Flops, si};
 /// Values to choose from between two of the sweep's.
 const BETWEEN: usize = 2;
 
-/// Values to choose from beyond each end.
+/// Values to choose from beyond the largest. None below the smallest, where laws fail first.
 const BEYOND: i32 = 2;
 
 /// The sweep to run next.
@@ -95,7 +95,7 @@ fn comments(sweep: &Sweep, design: &Design) -> Vec<String> {
     lines
 }
 
-/// The sweep's own values, those between them and those beyond, each with its points and its price; values of which
+/// The sweep's own values and the candidates, each with its points and its price; values of which
 /// nothing can be planned are left out.
 fn levels(sweep: &Sweep, knob: Knob, axis: Axis, has: &[f64]) -> Result<Vec<Level>> {
     let most = match knob {
@@ -123,7 +123,7 @@ fn level(value: f64, axis: Axis, plan: &Plan) -> Level {
     Level { value, points, flops: plan.train_flops().as_f64() }
 }
 
-/// Evenly in log between neighbours and beyond the ends, at two digits; a single value is doubled and halved.
+/// Evenly in log between neighbours and beyond the largest, at two digits; a single value is doubled.
 fn candidates(has: &[f64], whole: bool) -> Vec<f64> {
     let mut all = has.to_vec();
     let (Some(first), Some(last)) = (has.first(), has.last()) else { return all };
@@ -132,7 +132,7 @@ fn candidates(has: &[f64], whole: bool) -> Vec<f64> {
         all.extend((1..=BETWEEN).map(|i| pair[0] * (pair[1] / pair[0]).powf(share(i))));
     }
     let ratio = if has.len() > 1 { (last / first).powf(1.0 / (has.len() - 1) as f64) } else { 2.0 };
-    all.extend((1..=BEYOND).flat_map(|i| [first / ratio.powi(i), last * ratio.powi(i)]));
+    all.extend((1..=BEYOND).map(|i| last * ratio.powi(i)));
     for value in all.iter_mut().skip(has.len()) {
         *value = two_digits(*value);
     }
@@ -156,9 +156,10 @@ mod tests {
     fn candidates_lie_between_and_beyond() {
         assert_eq!(
             candidates(&[250.0, 1000.0, 4000.0], true),
-            [16.0, 63.0, 250.0, 400.0, 630.0, 1000.0, 1600.0, 2500.0, 4000.0, 16000.0, 64000.0]
+            [250.0, 400.0, 630.0, 1000.0, 1600.0, 2500.0, 4000.0, 16000.0, 64000.0]
         );
         assert_eq!(candidates(&[3.0], true), [3.0, 6.0, 12.0]);
-        assert_eq!(candidates(&[3.0], false), [0.75, 1.5, 3.0, 6.0, 12.0]);
+        assert_eq!(candidates(&[0.5, 0.7], false), [0.5, 0.56, 0.63, 0.7, 0.98, 1.4]);
+        assert_eq!(candidates(&[3.0], false), [3.0, 6.0, 12.0]);
     }
 }

@@ -5,8 +5,9 @@ use std::collections::HashMap;
 use serde::Serialize;
 
 use super::table::table;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::fit::backtest::{Backtest, Decision, Foretold};
+use crate::fit::law::Domain;
 use crate::fit::multiplier::{At, Multiplier};
 use crate::fit::multiverse::{Agreement, Convention, Multiverse, Pair};
 use crate::fit::shared::{SIGNIFICANCE, Sharing, Test};
@@ -58,6 +59,9 @@ impl Sections {
         conventions: impl FnOnce() -> Result<Vec<Convention>>,
     ) -> Result<Comparison> {
         let mut comparison = Comparison::default();
+        if self.backtest || self.multiverse {
+            curves_only(analysis)?;
+        }
         if self.shared {
             comparison.shared =
                 Some(fit::in_pool(settings.threads, || fit::shared::test(points, &analysis.fits, settings))??);
@@ -71,6 +75,17 @@ impl Sections {
             comparison.multiverse = Some(fit::multiverse::multiverse(&all, axis, analysis, settings)?);
         }
         Ok(comparison)
+    }
+}
+
+fn curves_only(analysis: &Analysis) -> Result<()> {
+    match analysis.fits.first() {
+        Some(fit) if fit.law.domain() != Domain::Curve => Err(Error::bad_input(format!(
+            "--law {}: back-test and multiverse compare curves over one scale",
+            fit.law.name()
+        ))
+        .hint("fit a curve, as --law power-floor")),
+        _ => Ok(()),
     }
 }
 

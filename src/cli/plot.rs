@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::fit;
 use crate::error::Result;
-use crate::fit::{Analysis, Fit, frontier::frontier};
+use crate::fit::{Analysis, Crossover, Fit, frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -13,6 +13,7 @@ use crate::units::si;
 #[command(after_help = "Examples:
   crossover plot quickstart --x data -o data.svg
   crossover plot quickstart --x compute -o compute.png
+  crossover plot quickstart --x data --multiplier -o times.svg
   crossover plot --csv runs.csv --by arch --x data -o runs.svg")]
 pub struct Args {
     #[command(flatten)]
@@ -20,6 +21,9 @@ pub struct Args {
     /// Figure to write
     #[arg(short, long, value_name = "FILE.svg|FILE.png")]
     output: PathBuf,
+    /// Draw how many times the scale one curve needs to equal another, in place of losses
+    #[arg(long)]
+    multiplier: bool,
     /// Title above the figure
     #[arg(long)]
     title: Option<String>,
@@ -47,11 +51,17 @@ pub fn run(
             None
         }
     };
-    let mut figure = figure(args, &points, analysis.as_ref());
-    if let (Some(sweep), true) = (&args.fit.sweep, args.fit.metric.as_ref().is_none_or(|name| name.ends_with("loss"))) {
-        let label = |floor| format!("floor of local features, {floor:.3}");
-        figure.references = floors_of_sweep(sweep)?.into_iter().map(|y| HLine { y, label: label(y) }).collect();
-    }
+    let figure = match analysis.as_ref().filter(|_| args.multiplier) {
+        Some(analysis) => multiplier_figure(args, analysis),
+        None => {
+            let floors = match &args.fit.sweep {
+                Some(sweep) if metric(args).ends_with("loss") => floors_of_sweep(sweep)?,
+                _ => Vec::new(),
+            };
+            let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
+            Figure { references: floors.into_iter().map(line).collect(), ..figure(args, &points, analysis.as_ref()) }
+        }
+    };
     plot::write(&figure, &args.output)?;
     println!("{}", args.output.display());
     Ok(())
@@ -74,7 +84,7 @@ fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure 
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
-        y: y_axis(args.fit.metric.as_deref().unwrap_or("test_loss")),
+        y: y_axis(metric(args)),
         series: groups.iter().map(|group| series(group, points, axis, fits, range)).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
@@ -84,6 +94,36 @@ fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure 
         references: Vec::new(),
         footnote: fits.first().map(footnote),
     }
+}
+
+/// One line for each pair, over the scales at which both were measured.
+fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
+    let axis = args.fit.x;
+    let of_pair = |pair: &Crossover| {
+        let found = analysis.multipliers.iter().find(|m| m.who == pair.b && m.of == pair.a)?;
+        let measured = || found.curve.iter().filter(|at| at.inside_data);
+        Some(Series {
+            label: format!("{}, to equal {}", found.who, found.of),
+            points: Vec::new(),
+            line: measured().map(|at| (at.x, at.times)).collect(),
+            band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
+        })
+    };
+    let noun = format!("{axis:?}").to_lowercase();
+    Figure {
+        title: args.title.clone(),
+        x: x_axis(axis),
+        y: AxisSpec { label: format!("times as much {noun}"), unit: None, log: true },
+        series: analysis.crossovers.iter().filter_map(of_pair).collect(),
+        crossovers: marks(analysis),
+        frontier: None,
+        references: vec![HLine { y: 1.0, label: "as much".into() }],
+        footnote: analysis.fits.first().map(footnote),
+    }
+}
+
+fn metric(args: &Args) -> &str {
+    args.fit.metric.as_deref().unwrap_or("test_loss")
 }
 
 fn x_axis(axis: Axis) -> AxisSpec {

@@ -1,9 +1,12 @@
 //! The program as a user meets it: one file per command.
 
 mod bad_sweeps;
+mod compare;
 mod interrupted;
+mod next;
 mod plan;
 mod run;
+mod simulate;
 mod task;
 mod trunks;
 mod without_libtorch;
