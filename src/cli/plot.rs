@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::fit;
 use crate::error::Result;
-use crate::fit::{Analysis, Fit, frontier::frontier};
+use crate::fit::{Analysis, Fit, SweepOrigin, frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -32,10 +32,10 @@ impl Args {
 }
 
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
-pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>) -> Result<()> {
+pub fn run(args: &Args, points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>) -> Result<()> {
     let settings = fit::settings(&args.fit)?;
     let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
-    let analysis = match crate::fit::fit_curves(&points, args.fit.x, &settings) {
+    let analysis = match fit::analyse(&args.fit, &points, &settings) {
         Ok(analysis) => Some(analysis),
         Err(error) => {
             eprintln!("drawn without curves: {error}");

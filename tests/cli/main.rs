@@ -1,6 +1,7 @@
 //! The program as a user meets it: one file per command.
 
 mod bad_sweeps;
+mod degenerate;
 mod interrupted;
 mod plan;
 mod run;
