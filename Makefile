@@ -1,6 +1,6 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build bench clean
+.PHONY: quickstart test libtorch data build coverage fuzz bench clean
 SHELL := /bin/bash
 store := runs
 
@@ -21,6 +21,13 @@ data: build                           ## Fashion-MNIST into the shared cache fol
 
 build: libtorch                       ## both programs, in target/release
 	cargo build --release --locked
+
+coverage: libtorch                    ## how often intervals hold the truth, over 18,000 experiments (docs/coverage.md)
+	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::coverage
+
+fuzz:                                 ## ten minutes of mutated CSV and sweep files (cargo install cargo-fuzz, once)
+	cd fuzz && cargo fuzz run --sanitizer none csv -- -max_total_time=300 -max_len=4096
+	cd fuzz && cargo fuzz run --sanitizer none sweep -- -max_total_time=300 -max_len=4096
 
 bench: libtorch                       ## side-by-side ratios and rates; no pass or fail
 	cargo bench --locked

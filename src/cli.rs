@@ -26,6 +26,7 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::error::{Context, Error, Result};
+use crate::fit::{AtEdge, Dropped, SweepOrigin};
 use crate::plan::Plan;
 use crate::point::{Axis, Point};
 use crate::spec;
@@ -132,11 +133,12 @@ fn sweep_name(given: &str) -> Result<String> {
     })
 }
 
-/// The points of a sweep of the store; what gives no point is said on stderr, and so are tuned values at the edge of
-/// their grid (D11).
-fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> Result<Vec<Point>> {
+/// The points of a sweep of the store, and what is to be said of them: what gives no point, and tuned values at the edge
+/// of their grid (D11), which stand in the fit's JSON and verdicts and on stderr.
+fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> Result<(Vec<Point>, SweepOrigin)> {
     let axis = fit.is_curve()?.then_some(fit.x);
-    let found = Reader::open(store)?.points(&sweep_name(sweep)?, metric, axis)?;
+    let name = sweep_name(sweep)?;
+    let found = Reader::open(store)?.points(&name, metric, axis)?;
     for left in &found.left_out {
         eprintln!("left out: {}: {}", left.what, left.reason);
     }
@@ -144,11 +146,12 @@ fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> 
         let count = found.outshone.len();
         eprintln!("{count} cells left out: another size or budget has a lower validation loss at the same scale");
     }
-    let at_edge = found.choices.iter().filter(|choice| !choice.at_edge.is_empty()).count();
-    if at_edge > 0 {
-        eprintln!("{at_edge} of {} tuned values are at the edge of their grid", found.choices.len());
-    }
-    Ok(found.points)
+    let at_edge: AtEdge = (found.choices.into_iter().filter(|choice| !choice.at_edge.is_empty()))
+        .flat_map(|choice| choice.runs.into_iter().map(move |run| (run, choice.at_edge.clone())))
+        .collect();
+    let left_out = found.left_out.into_iter().chain(found.outshone);
+    let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.reason }).collect();
+    Ok((found.points, SweepOrigin { name, left_out, at_edge }))
 }
 
 /// Other counts of the scale of a sweep's runs: 6 N D with every example counted as often as it is seen, and the

@@ -8,6 +8,8 @@ mod chinchilla;
 pub mod crossover;
 pub mod csv;
 pub mod design;
+mod diagnosis;
+mod distribution;
 pub mod estimate;
 pub mod frontier;
 mod group;
@@ -17,6 +19,7 @@ mod joint;
 mod kaplan;
 pub mod law;
 mod m4;
+mod method;
 pub mod multiplier;
 pub mod multiverse;
 pub mod objective;
@@ -30,19 +33,24 @@ pub mod simulate;
 pub mod solve;
 pub mod verdict;
 
+use std::collections::HashSet;
+
 use rayon::prelude::*;
 use serde::Serialize;
 
 pub use self::crossover::Crossover;
-pub use self::estimate::{FileOrigin, Fit, Scale};
+pub use self::diagnosis::AtEdge;
+pub use self::estimate::{Dropped, FileOrigin, Fit, Origin, Scale, SweepOrigin};
 pub use self::frontier::frontier;
 pub use self::interval::IntervalKind;
 pub use self::law::Law;
+pub use self::method::Method;
 pub use self::multiplier::Multiplier;
 pub use self::objective::Objective;
 pub use self::verdict::{Refusal, Verdict};
 
 use self::bootstrap::{Draws, Fitted, Resampling};
+use self::diagnosis::Case;
 use self::estimate::{Provenance, intervals, named};
 use self::group::Group;
 use self::law::Domain;
@@ -76,8 +84,8 @@ pub struct Settings {
     pub exclude_top_loss: usize,
     /// How many of the largest scales are hidden for `holdout_rmse`.
     pub holdout: usize,
-    /// The file that the points come from, for provenance.
-    pub origin: Option<FileOrigin>,
+    /// Where the points come from, for provenance.
+    pub origin: Option<Origin>,
 }
 
 impl Default for Settings {
@@ -117,6 +125,9 @@ pub struct Analysis {
     /// With `--law auto`: every law tried, best first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub laws_tried: Vec<auto::Tried>,
+    /// Runs and cells of the sweep that gave no point, with the reason.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub left_out: Vec<Dropped>,
 }
 
 /// Fits the law to each group's points over `axis` (a surface law: over parameters and data, whatever the axis), and
@@ -127,16 +138,30 @@ pub fn fit_curves(points: &[Point], axis: Axis, settings: &Settings) -> Result<A
     in_pool(settings.threads, || analyse(points, scale_of(settings.law, axis), settings))?
 }
 
+/// Fewer resamples would have no quantile as far out as the level asks for.
+pub fn check_bootstrap(settings: &Settings) -> Result<()> {
+    let need = interval::needed(settings.level);
+    if settings.bootstrap > 0 && settings.bootstrap < need {
+        return Err(Error::bad_input(format!(
+            "--bootstrap {}: intervals of {} need at least {need} resamples",
+            settings.bootstrap, settings.level
+        ))
+        .hint("--bootstrap 0 asks for none"));
+    }
+    Ok(())
+}
+
 fn scale_of(law: &dyn Law, axis: Axis) -> Scale {
     match law.domain() {
         Domain::Curve => Scale::Curve(axis),
         Domain::Surface => Scale::Surface,
+        Domain::Frontier => Scale::Curve(Axis::Compute),
     }
 }
 
 fn solver_of(settings: &Settings) -> Solver {
     let objective = settings.objective.unwrap_or(match settings.law.domain() {
-        Domain::Curve => Objective::SquaredLog,
+        Domain::Curve | Domain::Frontier => Objective::SquaredLog,
         Domain::Surface => Objective::Huber,
     });
     Solver { law: settings.law, objective, max_steps: STEPS }
@@ -157,6 +182,7 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
     if points.is_empty() {
         return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
     }
+    check_bootstrap(settings)?;
     let groups = group::split(points, scale, settings.exclude_top_loss);
     let solver = solver_of(settings);
     let searched: Vec<Result<Search, Refusal>> = groups.par_iter().map(|group| search(group, &solver)).collect();
@@ -173,7 +199,7 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
     if let (true, Some(first)) = (found.is_empty(), refused.first()) {
         return Err(first.reason.clone().into_error(&first.group));
     }
-    let draws = resample(&found, &solver, settings);
+    let draws = resample(&found, &solver, settings)?;
     let fits: Vec<Fit> = found
         .into_iter()
         .zip(draws.1)
@@ -181,17 +207,25 @@ fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analys
         .collect();
     let crossovers = if matches!(scale, Scale::Curve(_)) { compare_all(&fits, settings) } else { Vec::new() };
     let multipliers = multiplier::multipliers(&fits, settings.level);
-    Ok(Analysis { fits, refused, crossovers, multipliers, laws_tried: Vec::new() })
+    let left_out = match &settings.origin {
+        Some(Origin::Sweep(sweep)) => sweep.left_out.clone(),
+        _ => Vec::new(),
+    };
+    Ok(Analysis { fits, refused, crossovers, multipliers, laws_tried: Vec::new(), left_out })
 }
 
 fn search(group: &Group, solver: &Solver) -> Result<Search, Refusal> {
-    group.check(solver.law)?;
+    group.check(solver)?;
     solver.search(&group.sample).ok_or_else(|| Refusal::NoMinimum { law: solver.law.name().into() })
 }
 
-fn resample(found: &[(&Group, Search)], solver: &Solver, settings: &Settings) -> (Option<Resampling>, Vec<Draws>) {
+fn resample(
+    found: &[(&Group, Search)],
+    solver: &Solver,
+    settings: &Settings,
+) -> Result<(Option<Resampling>, Vec<Draws>)> {
     if settings.bootstrap == 0 {
-        return (None, vec![Draws::default(); found.len()]);
+        return Ok((None, vec![Draws::default(); found.len()]));
     }
     let fitted: Vec<Fitted> = found
         .iter()
@@ -204,8 +238,13 @@ fn resample(found: &[(&Group, Search)], solver: &Solver, settings: &Settings) ->
         })
         .collect();
     let way = settings.resampling.unwrap_or_else(|| bootstrap::suited(&fitted));
+    if solver.law.domain() == Domain::Frontier && way != Resampling::Runs {
+        return Err(Error::bad_input(
+            "a frontier is found anew in each resample of the runs, so it takes --resampling runs",
+        ));
+    }
     let jackknife = settings.interval == IntervalKind::Bca;
-    (Some(way), bootstrap::draw(&fitted, way, settings.bootstrap, settings.seed, jackknife))
+    Ok((Some(way), bootstrap::draw(&fitted, way, settings.bootstrap, settings.seed, jackknife)))
 }
 
 fn describe(
@@ -219,7 +258,14 @@ fn describe(
 ) -> Fit {
     let theta = search.best.theta;
     let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
-    let verdicts = group::verdicts(group, &search, &draws, &intervals, solver.law);
+    let at_edge = match &settings.origin {
+        Some(Origin::Sweep(sweep)) => Some(&sweep.at_edge),
+        _ => None,
+    };
+    let case = Case { group, solver, search: &search, draws: &draws, intervals: &intervals, at_edge };
+    let verdicts = case.verdicts();
+    let fitted = solver.fitted(&group.sample);
+    let (low, high) = fitted.ln_range(0);
     Fit {
         group: group.name.clone(),
         law: solver.law,
@@ -229,32 +275,48 @@ fn describe(
         intervals,
         objective: search.best.objective,
         objective_kind: solver.objective,
-        points_used: group.sample.len(),
-        points_dropped: group.dropped.clone(),
+        points_used: fitted.len(),
+        points_dropped: dropped(group, solver),
         verdicts,
         holdout_rmse: holdout_rmse(group, solver, settings.holdout),
         converged: search.best.converged,
         starts_agree: search.agree,
-        range: group.range(),
-        provenance: Provenance {
-            version: env!("CARGO_PKG_VERSION"),
-            seed: settings.seed,
-            bootstrap: settings.bootstrap,
-            resampling,
-            interval: settings.interval,
-            level: settings.level,
-            file: settings.origin.clone(),
-            runs: if settings.origin.is_some() { Vec::new() } else { group.sources.clone() },
-        },
+        range: (low.exp(), high.exp()),
+        provenance: provenance(group, resampling, settings),
         theta,
         draws,
     }
 }
 
+fn provenance(group: &Group, resampling: Option<Resampling>, settings: &Settings) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION"),
+        seed: settings.seed,
+        bootstrap: settings.bootstrap,
+        resampling,
+        interval: settings.interval,
+        level: settings.level,
+        origin: settings.origin.clone(),
+        runs: if matches!(settings.origin, Some(Origin::File(_))) { Vec::new() } else { group.runs() },
+    }
+}
+
+/// What the fit does not use: points without a scale or a loss, outliers, and what lies off the frontier.
+fn dropped(group: &Group, solver: &Solver) -> Vec<Dropped> {
+    let mut dropped = group.dropped.clone();
+    if solver.law.domain() == Domain::Frontier {
+        let kept: HashSet<usize> = frontier::unbeaten(&group.sample).into_iter().collect();
+        let beaten = (0..group.sample.len()).filter(|i| !kept.contains(i));
+        let reason = "off the frontier: a point with as little compute has as low a loss";
+        dropped.extend(beaten.map(|i| Dropped { point: group.sources[i].clone(), reason: reason.into() }));
+    }
+    dropped
+}
+
 /// How well the law, fitted without the `hidden` largest scales, foretells them; `None` where too few remain.
 fn holdout_rmse(group: &Group, solver: &Solver, hidden: usize) -> Option<f64> {
-    let (seen, unseen) = group.split_at_largest(hidden)?;
-    if unseen.is_empty() || group::distinct_scales(&seen) <= solver.law.params().len() {
+    let (seen, unseen) = solver.fitted(&group.sample).split_at_largest(hidden)?;
+    if unseen.is_empty() || seen.distinct_scales() <= solver.law.params().len() {
         return None;
     }
     let best = solver.search(&seen)?.best.theta;

@@ -81,6 +81,18 @@ pub fn si(value: f64) -> String {
     format!("{scaled:.decimals$}{}", LETTERS[power])
 }
 
+/// A parameter of a law, of any size: 0, 0.0123, 2.1034, 123.4, 45.6k, 1.20e-7.
+pub fn brief(value: f64) -> String {
+    match value.abs() {
+        0.0 => "0".into(),
+        size if size >= 1e27 && size.is_finite() => format!("{value:.2e}"),
+        size if size >= 1e4 => si(value),
+        size if size >= 100.0 => format!("{value:.1}"),
+        size if size >= 1e-3 => format!("{value:.4}"),
+        _ => format!("{value:.2e}"),
+    }
+}
+
 /// 0.4 s, 12 s, 3 min 05 s, 2 h 04 min, 3 d 07 h.
 pub fn duration(seconds: f64) -> String {
     let whole = seconds.max(0.0).round() as u64;

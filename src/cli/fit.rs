@@ -12,17 +12,22 @@ use super::compare::{self, Comparison, Sections};
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
+use crate::fit::auto::Tried;
+use crate::fit::interval::Interval;
+use crate::fit::isoflop::{self, IsoFlop, Outcome, Profiles};
 use crate::fit::multiverse::Convention;
-use crate::fit::{self, Analysis, Fit, IntervalKind, Objective, Settings, csv, law};
+use crate::fit::{self, Analysis, Dropped, Fit, IntervalKind, Method, Objective, Origin, Settings, SweepOrigin, csv};
 use crate::point::{Axis, Point};
-use crate::units::si;
+use crate::units::{brief, si};
 
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "Examples:
   crossover fit sweeps/quickstart.toml --x data
   crossover fit sweeps/quickstart.toml --x data --shared --backtest --multiverse
   crossover fit --csv runs.csv --by arch --x compute --metric val_loss --json
-  crossover fit --csv chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000")]
+  crossover fit --csv chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000
+  crossover fit quickstart --x data --law auto
+  crossover fit --csv runs.csv --law isoflop")]
 pub struct Args {
     /// Sweep file whose runs are fitted
     #[arg(value_name = "SWEEP", required_unless_present = "csv", conflicts_with = "csv")]
@@ -53,8 +58,12 @@ pub struct Args {
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
 
-    /// Law to fit
-    #[arg(long, default_value = "power-floor")]
+    /// What to fit
+    ///
+    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that foretells the
+    /// largest scales best. Surfaces over params and data: chinchilla, kaplan, joint; auto-surface. Over compute:
+    /// frontier (the lower envelope), isoflop and isoflop-akima (the best size at each budget)
+    #[arg(long, default_value = "power-floor", hide_default_value = false)]
     pub law: String,
 
     /// What to minimise [default: squared-log for curves, huber for surfaces]
@@ -131,9 +140,9 @@ fn level(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Whether the law is a curve over one scale, not a surface over two.
+    /// Whether one curve over one scale is fitted to each group.
     pub fn is_curve(&self) -> Result<bool> {
-        Ok(law::by_name(&self.law)?.domain() == law::Domain::Curve)
+        Ok(Method::by_name(&self.law)?.is_curve())
     }
 }
 
@@ -141,12 +150,17 @@ impl Args {
 /// runs' scale, by name and run id.
 pub fn run(
     command: &Command,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
     recounts: impl FnOnce(&str, Axis) -> Result<Vec<(String, HashMap<String, f64>)>>,
 ) -> Result<()> {
     let Command { fit: args, sections } = command;
     let (points, settings) = points(args, settings(args)?, points_of_sweep)?;
-    let analysis = fit::fit_curves(&points, args.x, &settings)?;
+    if let Method::IsoFlop(profile) = Method::by_name(&args.law)? {
+        return print_profiles(command, &isoflop::profiles(&points, profile, &settings)?);
+    }
+    let analysis = analyse(args, &points, &settings)?;
+    let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
+    let settings = Settings { law, ..settings };
     let conventions = || conventions(command, &points, recounts);
     let comparison = sections.of(&points, args.x, &analysis, &settings, conventions)?;
     if args.json {
@@ -188,18 +202,45 @@ fn columns(args: &Args) -> csv::Columns {
     csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() }
 }
 
+fn print_profiles(command: &Command, profiles: &Profiles) -> Result<()> {
+    let Command { fit: args, sections } = command;
+    if sections.shared || sections.backtest || sections.multiverse {
+        return Err(Error::bad_input(format!("--law {}: profiles are not curves that could be compared", args.law))
+            .hint("leave out --shared, --backtest and --multiverse"));
+    }
+    if args.json {
+        return print_json(profiles);
+    }
+    write!(io::stdout(), "{}", profiles_text(profiles)).context(|| "cannot write to stdout")
+}
+
+/// The fits and crossovers that `--law` asks for.
+pub fn analyse(args: &Args, points: &[Point], settings: &Settings) -> Result<Analysis> {
+    match Method::by_name(&args.law)? {
+        Method::Law(_) => fit::fit_curves(points, args.x, settings),
+        Method::Auto(domain) => fit::auto::fit_auto(points, args.x, domain, settings),
+        Method::IsoFlop(_) => {
+            Err(Error::bad_input(format!("--law {}: a profile is not a curve of loss over scale", args.law))
+                .hint("'crossover fit' prints it"))
+        }
+    }
+}
+
 /// The points that the flags name, and the settings with where they came from.
 pub fn points(
     args: &Args,
     settings: Settings,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
 ) -> Result<(Vec<Point>, Settings)> {
-    let (mut points, settings) = match (&args.csv, &args.sweep) {
+    let (mut points, origin) = match (&args.csv, &args.sweep) {
         (Some(path), _) => {
-            let (points, origin) = csv::read(path, &columns(args))?;
-            (points, Settings { origin: Some(origin), ..settings })
+            let (points, file) = csv::read(path, &columns(args))?;
+            (points, Origin::File(file))
         }
-        (None, Some(sweep)) => (points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?, settings),
+        (None, Some(sweep)) => {
+            let (points, sweep) = points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?;
+            (points, Origin::Sweep(sweep))
+        }
         (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
     };
     if !args.only.is_empty() {
@@ -211,13 +252,16 @@ pub fn points(
                 .hint(format!("the curves are {named}")));
         }
     }
-    Ok((points, settings))
+    Ok((points, Settings { origin: Some(origin), ..settings }))
 }
 
 /// The settings that the flags ask for.
 pub fn settings(args: &Args) -> Result<Settings> {
     Ok(Settings {
-        law: law::by_name(&args.law)?,
+        law: match Method::by_name(&args.law)? {
+            Method::Law(law) => law,
+            Method::Auto(_) | Method::IsoFlop(_) => Settings::default().law,
+        },
         objective: args.objective,
         bootstrap: args.bootstrap,
         resampling: args.resampling,
@@ -231,19 +275,17 @@ pub fn settings(args: &Args) -> Result<Settings> {
     })
 }
 
-/// The fits, then the crossovers, then what was refused, as a person reads them. Ends with a line break.
+/// The laws tried, the fits, the crossovers, then what was refused, as a person reads them. Ends with a line break.
 pub fn tables(analysis: &Analysis) -> String {
     let mut text = String::new();
+    if !analysis.laws_tried.is_empty() {
+        text += &format!("{}\n\n", tried_table(&analysis.laws_tried));
+    }
     if let Some(first) = analysis.fits.first() {
         text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
     }
     for fit in &analysis.fits {
-        for dropped in fit.points_dropped.iter().take(5) {
-            text += &format!("{}: {} was dropped: {}\n", fit.group, dropped.point, dropped.reason);
-        }
-        if let Some(more) = fit.points_dropped.len().checked_sub(6) {
-            text += &format!("{}: {} more were dropped; --json lists them\n", fit.group, more + 1);
-        }
+        text += &dropped_text(&fit.group, &fit.points_dropped);
     }
     for refused in &analysis.refused {
         text += &format!("{}: not fitted: {}\n", refused.group, refused.summary);
@@ -254,10 +296,63 @@ pub fn tables(analysis: &Analysis) -> String {
     text
 }
 
+fn dropped_text(group: &str, dropped: &[Dropped]) -> String {
+    const SHOWN: usize = 5;
+    let lines = dropped.iter().take(SHOWN);
+    let mut text: String = lines.map(|one| format!("{group}: {} was dropped: {}\n", one.point, one.reason)).collect();
+    if dropped.len() > SHOWN {
+        text += &format!("{group}: {} more were dropped; --json lists them\n", dropped.len() - SHOWN);
+    }
+    text
+}
+
+fn tried_table(tried: &[Tried]) -> String {
+    let row = |tried: &Tried| {
+        let objective = tried.objective.map_or("-".into(), |objective| format!("{objective:.3e}"));
+        let note = match (&tried.refused, tried.holdout_rmse) {
+            (Some(reason), _) => reason.clone(),
+            (None, None) => "too few scales once the largest are hidden".into(),
+            (None, Some(_)) => String::new(),
+        };
+        vec![tried.law.name().into(), tried.params.to_string(), percent(tried.holdout_rmse), objective, note]
+    };
+    table(&["law", "params", "held-out", "objective", "note"], &["law", "note"], tried.iter().map(row))
+}
+
+fn profiles_text(profiles: &Profiles) -> String {
+    let mut text = String::new();
+    let row = |fit: &IsoFlop| {
+        let of = |name: &str| with_interval(fit.params.get(name), fit.intervals.get(name));
+        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
+        let row = [fit.group.clone(), fit.points_used.to_string(), of("a"), of("k"), percent(fit.holdout_rmse)];
+        [&row[..], &[verdicts.join("; ")]].concat()
+    };
+    if let Some(first) = profiles.fits.first() {
+        text += &format!("{}, {:.0}% intervals\n", first.formula, 100.0 * first.provenance.level);
+    }
+    let header = ["curve", "points", "a", "k", "held-out", "verdict"];
+    text += &format!("{}\n\n", table(&header, &["curve", "verdict"], profiles.fits.iter().map(row)));
+    let cells = profiles.fits.iter().flat_map(|fit| fit.cells.iter().map(move |cell| (&fit.group, cell)));
+    let cells = cells.map(|(group, cell)| {
+        let (params, loss, note) = match &cell.outcome {
+            Outcome::Interior { params, loss } => (si(*params), format!("{loss:.4}"), String::new()),
+            other => ("-".into(), "-".into(), other.to_string()),
+        };
+        vec![group.clone(), si(cell.compute), cell.points.to_string(), params, loss, note]
+    });
+    let header = ["curve", "compute", "points", "best params", "loss", "note"];
+    text += &format!("{}\n", table(&header, &["curve", "note"], cells));
+    for fit in &profiles.fits {
+        text += &dropped_text(&fit.group, &fit.points_dropped);
+    }
+    text
+}
+
 fn heading(fit: &Fit) -> String {
     let scale = match fit.x {
         fit::Scale::Curve(axis) => format!(", x = {}", format!("{axis:?}").to_lowercase()),
         fit::Scale::Surface => ", N = params, D = data".into(),
+        fit::Scale::Profile => String::new(),
     };
     format!("{}{scale}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
 }
@@ -268,27 +363,24 @@ fn fit_table(fits: &[Fit]) -> String {
     let row = |fit: &Fit| {
         let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
         let mut row = vec![fit.group.clone(), fit.points_used.to_string()];
-        row.extend(names.iter().map(|name| with_interval(fit, name)));
+        row.extend(names.iter().map(|name| with_interval(fit.params.get(name), fit.intervals.get(name))));
         row.push(format!("{:.3e}", fit.objective));
-        row.push(fit.holdout_rmse.map_or("-".into(), |rmse| format!("{:.2}%", 100.0 * rmse)));
+        row.push(percent(fit.holdout_rmse));
         row.push(verdicts.join("; "));
         row
     };
     table(&header, &["curve", "verdict"], fits.iter().map(row))
 }
 
-fn with_interval(fit: &Fit, name: &str) -> String {
-    let shown = |value: f64| match value.abs() {
-        0.0 => "0".into(),
-        size if size >= 1e4 => si(value),
-        size if size >= 100.0 => format!("{value:.1}"),
-        size if size >= 1e-3 => format!("{value:.4}"),
-        _ => format!("{value:.2e}"),
-    };
-    let Some(value) = fit.params.get(name) else { return "-".into() };
-    match fit.intervals.get(name) {
-        Some(interval) => format!("{} ({} to {})", shown(*value), shown(interval.low), shown(interval.high)),
-        None => shown(*value),
+fn percent(share: Option<f64>) -> String {
+    share.map_or("-".into(), |share| format!("{:.2}%", 100.0 * share))
+}
+
+fn with_interval(value: Option<&f64>, interval: Option<&Interval>) -> String {
+    let Some(value) = value else { return "-".into() };
+    match interval {
+        Some(interval) => format!("{} ({} to {})", brief(*value), brief(interval.low), brief(interval.high)),
+        None => brief(*value),
     }
 }
 
@@ -344,7 +436,7 @@ mod tests {
         assert!(Line::try_parse_from(["fit", "a.toml", "--threads", "0"]).is_err());
         let error = settings(&parsed(&["a.toml", "--law", "chinchila"])).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean --law chinchilla?"));
-        let none = |_: &str, _: &str| Ok(Vec::new());
+        let none = |_: &str, _: &str| Ok((Vec::new(), SweepOrigin::default()));
         let code = |words: &[&str]| {
             let command = Command { fit: parsed(words), sections: Sections::default() };
             run(&command, none, |_, _| Ok(Vec::new())).unwrap_err().exit_code()

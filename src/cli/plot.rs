@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::fit;
 use crate::error::Result;
-use crate::fit::{Analysis, Crossover, Fit, frontier::frontier};
+use crate::fit::{Analysis, Crossover, Fit, SweepOrigin, frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -39,12 +39,12 @@ impl Args {
 /// `floors_of_sweep` gives the losses below which no model of local features gets on the sweep's tasks.
 pub fn run(
     args: &Args,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<Vec<Point>>,
+    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
     floors_of_sweep: impl FnOnce(&str) -> Result<Vec<f64>>,
 ) -> Result<()> {
     let settings = fit::settings(&args.fit)?;
     let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
-    let analysis = match crate::fit::fit_curves(&points, args.fit.x, &settings) {
+    let analysis = match fit::analyse(&args.fit, &points, &settings) {
         Ok(analysis) => Some(analysis),
         Err(error) => {
             eprintln!("drawn without curves: {error}");

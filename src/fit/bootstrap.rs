@@ -26,7 +26,7 @@ use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::law::{MAX_PARAMS, Theta};
+use super::law::{Domain, Theta};
 use super::sample::Sample;
 use super::solve::{Matrix, Solution, Solver, cholesky, solve_factored};
 use crate::random;
@@ -71,8 +71,11 @@ pub struct Draws {
     pub jackknife: Vec<Option<Theta>>,
 }
 
-/// The way that suits the smallest group, or the machine's patience with the largest.
+/// The way that suits the law, the smallest group, or the machine's patience with the largest.
 pub fn suited(groups: &[Fitted<'_>]) -> Resampling {
+    if groups.iter().any(|group| group.solver.law.domain() == Domain::Frontier) {
+        return Resampling::Runs;
+    }
     if groups.iter().any(|group| group.sample.len() >= VERY_MANY) {
         return Resampling::OneStep;
     }
@@ -80,7 +83,7 @@ pub fn suited(groups: &[Fitted<'_>]) -> Resampling {
     if fewest >= MANY_UNITS { Resampling::Runs } else { Resampling::Residuals }
 }
 
-fn distinct(units: &[usize]) -> usize {
+pub fn distinct(units: &[usize]) -> usize {
     let mut sorted = units.to_vec();
     sorted.sort_unstable();
     sorted.dedup();
@@ -178,6 +181,10 @@ fn reweighted(group: &Fitted<'_>, count: impl Fn(usize) -> f64) -> Sample {
 impl Fitted<'_> {
     fn refit(&self, sample: &Sample) -> Option<Theta> {
         let solver = Solver { max_steps: STEPS, ..self.solver };
+        let sample = &*solver.fitted(sample);
+        if solver.law.domain() == Domain::Frontier && sample.distinct_scales() <= solver.law.params().len() {
+            return None; // as the data themselves would be refused
+        }
         let from = std::iter::once(self.best).chain(self.minima.iter().skip(1).map(|minimum| minimum.theta));
         from.map(|start| solver.descend(sample, &start))
             .filter(|solution| solution.objective.is_finite())
@@ -200,19 +207,10 @@ struct Noise {
 impl Noise {
     fn of(group: &Fitted<'_>) -> Self {
         let count = group.solver.law.params().len();
-        let mut information = group.solver.information(group.sample, &group.best);
-        (0..count).for_each(|i| information[i][i] *= 1.0 + 1e-12);
-        let factor = cholesky(&information, count);
         let (mut ln_f, mut residual) = (Vec::new(), Vec::new());
-        let mut slope = [0.0; MAX_PARAMS];
-        for (ln_x, ln_y) in group.sample.ln_x.iter().zip(&group.sample.ln_y) {
-            let fitted = group.solver.law.ln_loss(&group.best, ln_x, &mut slope);
-            let leverage = factor.as_ref().map_or(0.0, |factor| {
-                let solved = solve_factored(factor, &slope, count);
-                (0..count).map(|i| slope[i] * solved[i]).sum()
-            });
-            ln_f.push(fitted);
-            residual.push((ln_y - fitted) / (1.0 - leverage.clamp(0.0, 0.9)).sqrt());
+        for found in group.solver.residuals(group.sample, &group.best) {
+            ln_f.push(found.ln_f);
+            residual.push(found.above / (1.0 - found.leverage.clamp(0.0, 0.9)).sqrt());
         }
         let freedom = distinct(group.units).saturating_sub(count).max(1) as f64;
         let chi_squared = ChiSquared::new(freedom).expect("at least one degree of freedom");
@@ -248,7 +246,7 @@ impl OneStep {
         let Fitted { solver, sample, best, .. } = group;
         let count = solver.law.params().len();
         let mut gradients = vec![Theta::default(); BLOCKS];
-        let mut curvature = [[0.0; MAX_PARAMS]; MAX_PARAMS];
+        let mut curvature = Matrix::default();
         let mut slope = Theta::default();
         for ((ln_x, ln_y), unit) in sample.ln_x.iter().zip(&sample.ln_y).zip(group.units) {
             let term = solver.objective.term(solver.law.ln_loss(best, ln_x, &mut slope), *ln_y);

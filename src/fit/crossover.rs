@@ -5,8 +5,9 @@ use std::fmt;
 use serde::Serialize;
 
 use super::estimate::Fit;
-use super::interval::{IntervalKind, interval};
+use super::interval::{Interval, IntervalKind, interval};
 use super::law::Theta;
+use super::verdict::Verdict;
 use crate::units::si;
 
 /// How far beyond the data roots are looked for, as a factor of scale on either side.
@@ -27,6 +28,9 @@ pub struct Root {
     /// Who has the lower loss just below it, and just above.
     pub leads_below: String,
     pub leads_above: String,
+    /// `identified` where it lies within the data, both ends of its interval do exist and both curves are identified;
+    /// else what is missing.
+    pub verdicts: Vec<Verdict>,
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
@@ -93,6 +97,7 @@ pub fn compare(a: &Fit, b: &Fit, kind: IntervalKind, level: f64) -> Crossover {
             inside_data: is_inside(*root),
             leads_below: below.clone(),
             leads_above: above.clone(),
+            verdicts: verdicts(a, b, is_inside(*root), ends),
         }
     };
     let mut crossover = Crossover {
@@ -108,6 +113,24 @@ pub fn compare(a: &Fit, b: &Fit, kind: IntervalKind, level: f64) -> Crossover {
     };
     crossover.summary = crossover.to_string();
     crossover
+}
+
+/// What weakens a root: where it lies, an interval without an end, a curve that is not identified.
+fn verdicts(a: &Fit, b: &Fit, inside_data: bool, ends: Option<Interval>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if !inside_data {
+        verdicts.push(Verdict::Extrapolation);
+    }
+    let Some(ends) = ends else { return verdicts };
+    if !(ends.low.is_finite() && ends.high.is_finite()) {
+        verdicts.push(Verdict::OpenEnded);
+    }
+    let shaky = [a, b].into_iter().filter(|fit| !fit.identified());
+    verdicts.extend(shaky.map(|fit| Verdict::RestsOn { group: fit.group.clone() }));
+    if verdicts.is_empty() {
+        verdicts.push(Verdict::Identified);
+    }
+    verdicts
 }
 
 /// Where the two curves of one resample meet.

@@ -9,18 +9,31 @@ use super::estimate::FileOrigin;
 use crate::error::{Context, Error, Result, nearest};
 use crate::point::Point;
 
-/// What a column can mean, with the names understood for it (compared without case).
+/// What a column can mean, with the names understood for it (compared without case; spaces and hyphens are underscores).
 const MEANINGS: &[(&str, &[&str])] = &[
     ("arch", &["arch", "architecture", "model", "family", "group"]),
-    ("params", &["params", "n", "parameters", "n_params", "num_params", "model_size"]),
+    ("params", &["params", "n", "parameters", "n_params", "num_params", "model_size", "size"]),
     ("examples", &["examples", "d", "data", "tokens", "n_examples", "samples", "training_tokens", "dataset_size"]),
-    ("flops", &["flops", "c", "compute", "flop", "train_flops", "training_flop", "training_flops", "budget"]),
+    (
+        "flops",
+        &[
+            "flops",
+            "c",
+            "compute",
+            "flop",
+            "train_flops",
+            "training_flop",
+            "training_flops",
+            "training_compute",
+            "budget",
+        ],
+    ),
     ("seed", &["seed", "random_seed"]),
     ("run", &["run", "run_id"]),
 ];
 
 /// Names understood for the metric where none was asked for.
-const LOSSES: &[&str] = &["test_loss", "loss", "l", "val_loss", "validation_loss", "eval_loss"];
+const LOSSES: &[&str] = &["test_loss", "loss", "l", "val_loss", "validation_loss", "eval_loss", "final_loss"];
 
 /// Which columns to read. What is absent is found by name or alias.
 #[derive(Clone, Debug, Default)]
@@ -56,6 +69,10 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The points in the text of a CSV file called `name`.
 pub fn parse(name: &str, bytes: &[u8], columns: &Columns) -> Result<Vec<Point>> {
+    if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
+        return Err(Error::bad_input(format!("{name} is UTF-16 text; a CSV file here is UTF-8"))
+            .hint("save it as UTF-8, or: iconv -f UTF-16 -t UTF-8 FILE > NEW.csv"));
+    }
     let bytes = bytes.strip_prefix(b"\xef\xbb\xbf").unwrap_or(bytes);
     let mut reader = ReaderBuilder::new().delimiter(delimiter(bytes)).trim(csv::Trim::All).from_reader(bytes);
     let bad = |error: csv::Error| bad_csv(name, &error);
@@ -202,7 +219,8 @@ impl Layout {
 /// The one column that a name in `aliases` matches. The first alias that matches wins; two equal columns are an error.
 fn by_alias(name: &str, header: &[String], aliases: &[&str]) -> Result<Option<usize>> {
     for alias in aliases {
-        let mut matching = header.iter().enumerate().filter(|(_, column)| column.eq_ignore_ascii_case(alias));
+        let same = |column: &str| column.replace([' ', '-'], "_").eq_ignore_ascii_case(&alias.replace([' ', '-'], "_"));
+        let mut matching = header.iter().enumerate().filter(|(_, column)| same(column));
         if let Some((index, column)) = matching.next() {
             return match matching.next() {
                 None => Ok(Some(index)),
@@ -240,7 +258,7 @@ mod tests {
         for text in [
             "arch,params,examples,flops,loss,seed\nvit,10,20,30,1.5,7\n",
             "\u{feff}Model;N;Tokens;C;L;seed\r\nvit;1e1;20.0;30;1.5;7\r\n",
-            " group \t n_params \t D \t compute \t val_loss \t SEED\nvit\t10\t20\t30\t1.5\t7",
+            " group \t Model Size \t D \t compute \t val_loss \t SEED\nvit\t10\t20\t30\t1.5\t7",
         ] {
             let point = &points(text).unwrap()[0];
             assert_eq!(

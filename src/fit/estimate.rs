@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use serde::{Serialize, Serializer};
 
 use super::bootstrap::{Draws, Resampling};
+use super::diagnosis::AtEdge;
 use super::interval::{Interval, IntervalKind, interval, quantile};
-use super::law::{Domain, Law, Theta};
+use super::law::{Law, Theta};
 use super::objective::Objective;
 use super::verdict::Verdict;
 use crate::point::Axis;
@@ -17,6 +18,8 @@ pub enum Scale {
     Curve(Axis),
     /// Parameters and data together.
     Surface,
+    /// Compute, with profiles of loss over parameters at each.
+    Profile,
 }
 
 impl Serialize for Scale {
@@ -24,6 +27,7 @@ impl Serialize for Scale {
         match self {
             Scale::Curve(axis) => axis.serialize(serializer),
             Scale::Surface => serializer.serialize_str("params,data"),
+            Scale::Profile => serializer.serialize_str("compute"),
         }
     }
 }
@@ -45,12 +49,31 @@ pub struct Provenance {
     pub resampling: Option<Resampling>,
     pub interval: IntervalKind,
     pub level: f64,
-    /// The file that the points were read from.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    pub file: Option<FileOrigin>,
+    /// The file or the sweep that the points were read from, as `file` or `sweep`.
+    #[serde(flatten)]
+    pub origin: Option<Origin>,
     /// Sources of the points used (run ids), where they came from the store.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub runs: Vec<String>,
+}
+
+#[derive(Clone, Debug, PartialEq, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Origin {
+    File(FileOrigin),
+    Sweep(SweepOrigin),
+}
+
+/// A sweep of the store, with what its runs do not tell by themselves.
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+pub struct SweepOrigin {
+    pub name: String,
+    /// Runs and cells that gave no point; the analysis lists them.
+    #[serde(skip)]
+    pub left_out: Vec<Dropped>,
+    /// Tuned keys whose chosen value is at the edge of its grid, by run; the verdicts tell.
+    #[serde(skip)]
+    pub at_edge: AtEdge,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -157,9 +180,4 @@ pub fn intervals(
         intervals.extend(found.map(|found| (name, found)));
     }
     intervals
-}
-
-/// Whether the law is fitted over one axis.
-pub fn is_curve(law: &dyn Law) -> bool {
-    law.domain() == Domain::Curve
 }

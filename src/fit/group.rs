@@ -1,30 +1,23 @@
-//! One group of points on its way to a fit: what is used, what is dropped and why, which runs are one unit, and what
-//! must be said about the result.
+//! One group of points on its way to a fit: what is used, what is dropped and why, and which runs are one unit.
 
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-use super::bootstrap::Draws;
 use super::estimate::{Dropped, Scale};
-use super::interval::Interval;
-use super::law::{Domain, Law};
+use super::law::Domain;
 use super::sample::Sample;
-use super::solve::Search;
-use super::verdict::{Refusal, Verdict};
+use super::solve::Solver;
+use super::verdict::Refusal;
 use crate::point::{Axis, Point};
-
-/// An exponent whose interval spans a larger factor than this is anything, and is not called identified.
-const WIDEST: f64 = 5.0;
-
-/// The same for an exponent of either sign, as a difference.
-const WIDEST_SIGNED: f64 = 2.0;
 
 pub struct Group {
     pub name: String,
     pub sample: Sample,
     /// The bootstrap's unit of each observation, numbered over all groups.
     pub units: Vec<usize>,
-    /// Distinct sources of the observations, in order.
+    /// Where each observation comes from.
     pub sources: Vec<String>,
+    /// Observations that repeat an earlier one in scale, seed and loss.
+    pub repeated: usize,
     pub dropped: Vec<Dropped>,
 }
 
@@ -78,11 +71,9 @@ fn gather<'a>(
     for (point, ln_x) in &kept {
         sample.push(*ln_x, point.value.ln());
     }
-    let mut sources: Vec<String> = kept.iter().map(|(point, _)| point.source.clone()).collect();
+    let sources = kept.iter().map(|(point, _)| point.source.clone()).collect();
     let units = number_units(name, &kept, numbers);
-    sources.sort_unstable();
-    sources.dedup();
-    Group { name: name.to_owned(), sample, units, sources, dropped }
+    Group { name: name.to_owned(), sample, units, sources, repeated: repeated(&kept), dropped }
 }
 
 /// ln of the scales that the fit is over, or why the point cannot be used.
@@ -98,7 +89,15 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
     match scale {
         Scale::Curve(axis) => Ok([ln(axis)?, 0.0]),
         Scale::Surface => Ok([ln(Axis::Params)?, ln(Axis::Data)?]),
+        Scale::Profile => Ok([ln(Axis::Compute)?, ln(Axis::Params)?]),
     }
+}
+
+fn repeated(points: &[(&Point, [f64; 2])]) -> usize {
+    let mut seen = HashSet::new();
+    let fresh =
+        |(point, ln_x): &&(&Point, [f64; 2])| seen.insert((ln_x.map(f64::to_bits), point.value.to_bits(), point.seed));
+    points.len() - points.iter().filter(fresh).count()
 }
 
 fn number_units<'a>(
@@ -140,86 +139,39 @@ fn number_units<'a>(
     units
 }
 
-/// How many different scales a sample holds.
-pub fn distinct_scales(sample: &Sample) -> usize {
-    sample.ln_x.iter().map(|x| x.map(f64::to_bits)).collect::<HashSet<_>>().len()
-}
-
 impl Group {
-    /// Smallest and largest scale.
-    pub fn range(&self) -> (f64, f64) {
-        let (low, high) = self.sample.ln_range(0);
-        (low.exp(), high.exp())
-    }
-
-    pub fn check(&self, law: &dyn Law) -> Result<(), Refusal> {
-        if self.sample.is_empty() {
-            return Err(Refusal::NoUsablePoints { dropped: self.dropped.len() });
+    /// Whether the law can be fitted at all.
+    pub fn check(&self, solver: &Solver) -> Result<(), Refusal> {
+        let law = solver.law;
+        let fitted = solver.fitted(&self.sample);
+        if fitted.is_empty() {
+            return Err(self.unusable());
         }
-        let (have, need) = (distinct_scales(&self.sample), law.params().len() + 1);
+        let (have, need) = (fitted.distinct_scales(), law.params().len() + 1);
         match law.domain() {
-            _ if have >= need => Ok(()),
-            Domain::Curve => Err(Refusal::TooFewScales { have, need, law: law.name().into() }),
-            Domain::Surface => Err(Refusal::TooFewPoints { have, need, law: law.name().into() }),
+            _ if have >= need => (),
+            Domain::Curve => return Err(Refusal::TooFewScales { have, need, law: law.name().into() }),
+            Domain::Surface | Domain::Frontier => {
+                return Err(Refusal::TooFewPoints { have, need, law: law.name().into() });
+            }
         }
+        let first = fitted.ln_y[0];
+        if fitted.ln_y.iter().all(|ln_y| *ln_y == first) {
+            return Err(Refusal::EqualLosses { value: first.exp() });
+        }
+        Ok(())
     }
 
-    /// The sample without its `hidden` largest scales, and those; of N for surfaces.
-    pub fn split_at_largest(&self, hidden: usize) -> Option<(Sample, Sample)> {
-        let mut scales: Vec<f64> = self.sample.ln_x.iter().map(|x| x[0]).collect();
-        scales.sort_by(f64::total_cmp);
-        scales.dedup();
-        let first_hidden = *scales.get(scales.len().checked_sub(hidden)?)?;
-        let (mut seen, mut unseen) = (Sample::default(), Sample::default());
-        for (ln_x, ln_y) in self.sample.ln_x.iter().zip(&self.sample.ln_y) {
-            if ln_x[0] < first_hidden { seen.push(*ln_x, *ln_y) } else { unseen.push(*ln_x, *ln_y) }
-        }
-        Some((seen, unseen))
+    pub fn unusable(&self) -> Refusal {
+        let first = self.dropped.first().map_or_else(|| "there was none".into(), |first| first.reason.clone());
+        Refusal::NoUsablePoints { dropped: self.dropped.len(), first }
     }
-}
 
-/// What a reader must know before believing the fit.
-pub fn verdicts(
-    group: &Group,
-    search: &Search,
-    draws: &Draws,
-    intervals: &BTreeMap<&'static str, Interval>,
-    law: &dyn Law,
-) -> Vec<Verdict> {
-    let mut verdicts = Vec::new();
-    for param in law.params().iter().filter(|param| param.exponent) {
-        let Some(interval) = intervals.get(param.name) else { continue };
-        let clear_of_bounds = interval.low > param.low + 1e-9 && interval.high < param.high - 1e-9;
-        let narrow = if param.low < 0.0 {
-            interval.high - interval.low <= WIDEST_SIGNED
-        } else {
-            interval.high <= WIDEST * interval.low
-        };
-        if !(clear_of_bounds && narrow) {
-            verdicts.push(Verdict::Unidentified { param: param.name.into(), low: interval.low, high: interval.high });
-        }
+    /// Distinct sources of the observations, in order.
+    pub fn runs(&self) -> Vec<String> {
+        let mut runs = self.sources.clone();
+        runs.sort_unstable();
+        runs.dedup();
+        runs
     }
-    if verdicts.is_empty() && !draws.resamples.is_empty() {
-        verdicts.push(Verdict::Identified);
-    }
-    for (param, theta) in law.params().iter().zip(&search.best.theta) {
-        let (low, high) = param.bounds();
-        if *theta <= low || *theta >= high {
-            verdicts.push(Verdict::AtBound { param: param.name.into(), value: param.natural(*theta) });
-        }
-    }
-    if distinct_scales(&group.sample) == group.sample.len() && law.domain() == Domain::Curve {
-        verdicts.push(Verdict::OneSeed);
-    }
-    if search.agree < 0.5 {
-        verdicts.push(Verdict::StartsDisagree { share: search.agree });
-    }
-    if !search.best.converged {
-        verdicts.push(Verdict::NotConverged);
-    }
-    let failed = draws.resamples.iter().filter(|draw| draw.is_none()).count();
-    if failed > 0 {
-        verdicts.push(Verdict::FailedResamples { share: failed as f64 / draws.resamples.len() as f64 });
-    }
-    verdicts
 }

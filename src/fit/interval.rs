@@ -2,6 +2,8 @@
 
 use serde::Serialize;
 
+use super::distribution::{normal_cdf, normal_quantile};
+
 /// Share of the resamples on either side whose size does not count in a standard error.
 const OUTERMOST: f64 = 1e-3;
 
@@ -32,10 +34,11 @@ pub fn finite_or_null<S: serde::Serializer>(value: &f64, serializer: S) -> Resul
 }
 
 /// The interval of a statistic whose estimate is `estimate`, from its values on resamples and, for BCa, on the data
-/// with one unit left out at a time. Infinite values are allowed. `None` without resamples.
+/// with one unit left out at a time. Infinite values are allowed. `None` with fewer resamples than reach so far into the
+/// tails.
 pub fn interval(kind: IntervalKind, level: f64, estimate: f64, draws: &[f64], jackknife: &[f64]) -> Option<Interval> {
     let mut sorted: Vec<f64> = draws.iter().copied().filter(|value| !value.is_nan()).collect();
-    if sorted.is_empty() {
+    if sorted.len() < needed(level) {
         return None;
     }
     sorted.sort_by(f64::total_cmp);
@@ -47,6 +50,11 @@ pub fn interval(kind: IntervalKind, level: f64, estimate: f64, draws: &[f64], ja
     Some(Interval { low: quantile(&sorted, low), high: quantile(&sorted, high), se: deviation(&sorted) })
 }
 
+/// The fewest resamples that have a quantile as far out as the interval's ends: 39 for 95%.
+pub fn needed(level: f64) -> usize {
+    (2.0 / (1.0 - level) - 1.0 - 1e-9).ceil() as usize
+}
+
 fn deviation(sorted: &[f64]) -> f64 {
     let (least, most) = (quantile(sorted, OUTERMOST), quantile(sorted, 1.0 - OUTERMOST));
     let inside = || sorted.iter().map(|value| value.clamp(least, most));
@@ -54,10 +62,11 @@ fn deviation(sorted: &[f64]) -> f64 {
     (inside().map(|value| (value - mean).powi(2)).sum::<f64>() / (sorted.len() as f64 - 1.0)).sqrt()
 }
 
-/// The quantile at `share` of sorted values, interpolated linearly between neighbours (Hyndman and Fan's type 7);
-/// infinite where a neighbour is.
+/// The quantile at `share` of sorted values, interpolated linearly between neighbours; infinite where a neighbour is.
+/// The i-th of B values stands at i / (B + 1) (Hyndman and Fan's type 6), so that a further draw falls below the
+/// quantile with probability `share` however few there are.
 pub fn quantile(sorted: &[f64], share: f64) -> f64 {
-    let at = share.clamp(0.0, 1.0) * (sorted.len() - 1) as f64;
+    let at = (share * (sorted.len() + 1) as f64 - 1.0).clamp(0.0, (sorted.len() - 1) as f64);
     let (below, above) = (sorted[at.floor() as usize], sorted[at.ceil() as usize]);
     match (below.is_finite(), above.is_finite()) {
         (true, true) => below + (at - at.floor()) * (above - below),
@@ -87,37 +96,15 @@ fn bca_tails(tail: f64, estimate: f64, sorted: &[f64], jackknife: &[f64]) -> Opt
     Some((shifted(-z), shifted(z)))
 }
 
-fn normal_cdf(z: f64) -> f64 {
-    0.5 * libm::erfc(-z / std::f64::consts::SQRT_2)
-}
-
-/// Inverse of the normal distribution by bisection: exact to the last bits and used a few times a fit.
-fn normal_quantile(share: f64) -> f64 {
-    let (mut low, mut high) = (-40.0, 40.0);
-    for _ in 0..100 {
-        let middle = 0.5 * (low + high);
-        if normal_cdf(middle) < share { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    // scipy.stats.norm.ppf([0.025, 0.2, 0.999])
-    #[test]
-    fn normal_quantiles_equal_scipy() {
-        for (share, expected) in [(0.025, -1.9599639845400545), (0.2, -0.8416212335729142), (0.999, 3.090232306167813)]
-        {
-            assert!((normal_quantile(share) - expected).abs() < 1e-12);
-        }
-    }
-
     #[test]
     fn quantiles_survive_infinities() {
         let values = [1.0, 2.0, f64::INFINITY, f64::INFINITY];
-        assert_eq!(quantile(&values, 1.0 / 3.0), 2.0);
+        assert_eq!(quantile(&values, 0.2), 1.0);
+        assert_eq!(quantile(&values, 0.4), 2.0);
         assert_eq!(quantile(&values, 0.5), f64::INFINITY);
         assert_eq!(quantile(&values, 1.0), f64::INFINITY);
         assert_eq!(quantile(&[f64::NEG_INFINITY, 1.0], 0.4), f64::NEG_INFINITY);

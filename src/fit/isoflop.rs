@@ -5,19 +5,24 @@
 //! sizes lie off-centre, even without noise; look at the surface fit beside them.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use rand_chacha::rand_core::Rng;
-use rand_distr::{Distribution, StandardNormal};
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use super::Settings;
-use super::estimate::Dropped;
-use super::interval::{Interval, interval};
+use super::diagnosis::told;
+use super::estimate::{Dropped, Provenance, Scale};
+use super::group::{self, Group};
+use super::interval::{Interval, IntervalKind, interval};
 use super::sample::line;
+use super::verdict::Verdict;
 use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::random;
+use crate::units::si;
 
 /// Budgets that differ by less than this share are one cell.
 const SAME_BUDGET: f64 = 0.1;
@@ -51,6 +56,17 @@ pub enum Outcome {
     },
 }
 
+impl fmt::Display for Outcome {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Outcome::Interior { params, loss } => write!(f, "lowest at {} parameters, {loss:.4}", si(*params)),
+            Outcome::TooFewSizes { have, need } => write!(f, "{have} sizes, and {need} are needed"),
+            Outcome::Concave => write!(f, "no minimum: the profile is bent downwards"),
+            Outcome::MinimumOutside { towards } => write!(f, "no minimum inside: it falls towards {towards}"),
+        }
+    }
+}
+
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
     /// Geometric mean of the budgets.
@@ -64,13 +80,28 @@ pub struct Cell {
 pub struct IsoFlop {
     pub group: String,
     pub law: &'static str,
-    pub x: &'static str,
+    pub formula: &'static str,
+    pub x: Scale,
     /// `a` and `k`, where at least two budgets have an interior minimum.
     pub params: BTreeMap<&'static str, f64>,
     pub intervals: BTreeMap<&'static str, Interval>,
+    /// Sum of squared residuals of ln N_opt about the trend.
+    pub objective: Option<f64>,
     pub points_used: usize,
     pub points_dropped: Vec<Dropped>,
+    pub verdicts: Vec<Verdict>,
+    /// Root mean squared error of ln N_opt at the largest budgets, foretold by the others.
+    pub holdout_rmse: Option<f64>,
     pub cells: Vec<Cell>,
+    pub provenance: Provenance,
+}
+
+/// The profiles of all groups, named as an `Analysis` is.
+#[derive(Clone, Debug, Serialize)]
+pub struct Profiles {
+    pub fits: Vec<IsoFlop>,
+    /// None: profiles give no curves of loss.
+    pub crossovers: [(); 0],
 }
 
 struct Budget {
@@ -79,48 +110,45 @@ struct Budget {
     points: Vec<(f64, f64)>,
 }
 
-/// The profiles of every group. Intervals for `a` and `k` come from parabolas with normal noise of the size of the
-/// parabolas' own residuals.
-pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Result<Vec<IsoFlop>> {
-    let mut by_group: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
-    for point in points {
-        by_group.entry(&point.group).or_default().push(point);
+/// The profiles of every group. Intervals come from parabolas with normal noise, of one size relative to loss in all
+/// budgets, and as uncertain in size as the number of points leaves it (see `bootstrap`).
+pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Result<Profiles> {
+    super::check_bootstrap(settings)?;
+    let groups = group::split(points, Scale::Profile, settings.exclude_top_loss);
+    if groups.is_empty() {
+        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
     }
-    if by_group.is_empty() {
-        return Err(Error::failed("there are no points to fit"));
+    if let Some(group) = groups.iter().find(|group| group.sample.is_empty()) {
+        let error = group.unusable().into_error(&group.name);
+        return Err(error.hint("a profile needs params, compute (flops) and loss, positive and finite"));
     }
-    super::in_pool(settings.threads, || {
-        by_group.into_iter().map(|(group, points)| of_group(group, &points, profile, settings)).collect()
-    })
+    let fits =
+        super::in_pool(settings.threads, || groups.iter().map(|group| of_group(group, profile, settings)).collect())?;
+    Ok(Profiles { fits, crossovers: [] })
 }
 
-fn of_group(group: &str, points: &[&Point], profile: Profile, settings: &Settings) -> IsoFlop {
-    let positive = |value: Option<f64>| value.filter(|value| *value > 0.0 && value.is_finite());
-    let (mut usable, mut points_dropped) = (Vec::new(), Vec::new());
-    for point in points {
-        match (positive(point.compute), positive(point.params), positive(Some(point.value))) {
-            (Some(compute), Some(params), Some(loss)) => usable.push((compute.ln(), params.ln(), loss)),
-            _ => points_dropped.push(Dropped {
-                point: point.source.clone(),
-                reason: "its compute, params and value are not all positive numbers".into(),
-            }),
-        }
-    }
-    let points_used = usable.len();
-    let budgets = budgets(usable);
+fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
+    let budgets = budgets(group);
     let outcomes: Vec<Outcome> = budgets.iter().map(|budget| minimum(&budget.points, profile)).collect();
-    let estimate = trend(&budgets, &outcomes);
+    let minima = minima(&budgets, &outcomes);
+    let estimate = trend(&minima);
     let mut intervals = BTreeMap::new();
+    let mut verdicts = Vec::new();
     if let (Some((k, a)), true) = (estimate, settings.bootstrap > 0) {
-        let draws: Vec<(f64, f64)> = (0..settings.bootstrap)
-            .into_par_iter()
-            .filter_map(|index| resample(&budgets, profile, settings.seed, index as u64))
-            .collect();
-        let (ks, slopes): (Vec<f64>, Vec<f64>) = draws.into_iter().unzip();
-        let of =
-            |value: f64, draws: &[f64]| interval(super::IntervalKind::Percentile, settings.level, value, draws, &[]);
+        let noise = Noise::of(&budgets);
+        let draws =
+            (0..settings.bootstrap).into_par_iter().filter_map(|i| noise.resample(&budgets, profile, settings.seed, i));
+        let (ks, slopes): (Vec<f64>, Vec<f64>) = draws.collect::<Vec<_>>().into_iter().unzip();
+        let of = |value: f64, draws: &[f64]| interval(IntervalKind::Percentile, settings.level, value, draws, &[]);
         intervals.extend(of(a, &slopes).map(|found| ("a", found)));
         intervals.extend(of(k, &ks).map(|found| ("k", found)));
+        verdicts.extend(intervals.get("a").map(|interval| told("a", interval, 0.0, f64::INFINITY)));
+        if slopes.len() < settings.bootstrap {
+            verdicts.push(Verdict::FailedResamples { share: 1.0 - slopes.len() as f64 / settings.bootstrap as f64 });
+        }
+    }
+    if minima.len() < budgets.len() {
+        verdicts.push(Verdict::NonInterior { budgets: budgets.len() - minima.len(), of: budgets.len() });
     }
     let cells = budgets.iter().zip(outcomes).map(|(budget, outcome)| Cell {
         compute: budget.ln_compute.exp(),
@@ -128,18 +156,26 @@ fn of_group(group: &str, points: &[&Point], profile: Profile, settings: &Setting
         outcome,
     });
     IsoFlop {
-        group: group.to_owned(),
+        group: group.name.clone(),
         law: if profile == Profile::Parabola { "isoflop" } else { "isoflop-akima" },
-        x: "compute",
+        formula: "N_opt = k C^a",
+        x: Scale::Profile,
         params: estimate.map_or_else(BTreeMap::new, |(k, a)| [("a", a), ("k", k)].into()),
         intervals,
-        points_used,
-        points_dropped,
+        objective: estimate.map(|trend| squares(&minima, trend)),
+        points_used: group.sample.len(),
+        points_dropped: group.dropped.clone(),
+        verdicts,
+        holdout_rmse: holdout(&minima, settings.holdout),
         cells: cells.collect(),
+        provenance: super::provenance(group, None, settings),
     }
 }
 
-fn budgets(mut usable: Vec<(f64, f64, f64)>) -> Vec<Budget> {
+fn budgets(group: &Group) -> Vec<Budget> {
+    let sample = &group.sample;
+    let mut usable: Vec<(f64, f64, f64)> =
+        sample.ln_x.iter().zip(&sample.ln_y).map(|(ln_x, ln_y)| (ln_x[0], ln_x[1], ln_y.exp())).collect();
     usable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
     let cells = usable.chunk_by(|a, b| b.0 - a.0 < SAME_BUDGET);
     cells
@@ -238,43 +274,70 @@ fn akima_minimum(points: &[(f64, f64)]) -> (f64, f64) {
     lowest
 }
 
+/// (ln C, ln N_opt) of the budgets with an interior minimum.
+fn minima(budgets: &[Budget], outcomes: &[Outcome]) -> Vec<(f64, f64)> {
+    let both = budgets.iter().zip(outcomes);
+    both.filter_map(|(budget, outcome)| match outcome {
+        Outcome::Interior { params, .. } => Some((budget.ln_compute, params.ln())),
+        _ => None,
+    })
+    .collect()
+}
+
 /// k and a of N_opt = k C^a.
-fn trend(budgets: &[Budget], outcomes: &[Outcome]) -> Option<(f64, f64)> {
-    let interior: Vec<(f64, f64, f64)> = budgets
-        .iter()
-        .zip(outcomes)
-        .filter_map(|(budget, outcome)| match outcome {
-            Outcome::Interior { params, .. } => Some((budget.ln_compute, params.ln(), 1.0)),
-            _ => None,
-        })
-        .collect();
-    if interior.len() < 2 {
-        return None;
-    }
-    let (intercept, slope) = line(interior.iter().copied());
-    Some((intercept.exp(), slope))
+fn trend(minima: &[(f64, f64)]) -> Option<(f64, f64)> {
+    let (intercept, slope) = line(minima.iter().map(|(ln_c, ln_n)| (*ln_c, *ln_n, 1.0)));
+    (minima.len() >= 2).then(|| (intercept.exp(), slope))
 }
 
-fn resample(budgets: &[Budget], profile: Profile, seed: u64, index: u64) -> Option<(f64, f64)> {
-    let mut rng = random::stream(seed, "isoflop", index);
-    let redrawn: Vec<Budget> = budgets.iter().map(|budget| redraw(budget, &mut rng)).collect();
-    let outcomes: Vec<Outcome> = redrawn.iter().map(|budget| minimum(&budget.points, profile)).collect();
-    trend(&redrawn, &outcomes)
+fn squares(minima: &[(f64, f64)], (k, a): (f64, f64)) -> f64 {
+    minima.iter().map(|(ln_c, ln_n)| (ln_n - k.ln() - a * ln_c).powi(2)).sum()
 }
 
-fn redraw(budget: &Budget, rng: &mut impl Rng) -> Budget {
-    let mut points = budget.points.clone();
-    if let (Some([constant, slope, bend]), true) = (parabola(&points), points.len() > 3) {
-        let middle = 0.5 * (points[0].0 + points[points.len() - 1].0);
-        let fitted = |ln_n: f64| constant + (ln_n - middle) * (slope + bend * (ln_n - middle));
-        let squares: f64 = points.iter().map(|(ln_n, loss)| (loss - fitted(*ln_n)).powi(2)).sum();
-        let sigma = (squares / (points.len() - 3) as f64).sqrt();
-        for (_, loss) in &mut points {
-            let normal: f64 = StandardNormal.sample(rng);
-            *loss += sigma * normal;
+fn holdout(minima: &[(f64, f64)], hidden: usize) -> Option<f64> {
+    let (seen, unseen) = minima.split_at(minima.len().checked_sub(hidden)?);
+    let rmse = (squares(unseen, trend(seen)?) / unseen.len() as f64).sqrt();
+    rmse.is_finite().then_some(rmse)
+}
+
+/// How far losses lie from the parabolas, relative to the loss.
+struct Noise {
+    sigma: f64,
+    freedom: f64,
+}
+
+impl Noise {
+    fn of(budgets: &[Budget]) -> Self {
+        let (mut squares, mut freedom) = (0.0, 0.0);
+        for points in budgets.iter().map(|budget| &budget.points) {
+            let (Some([constant, slope, bend]), true) = (parabola(points), points.len() > 3) else { continue };
+            let middle = 0.5 * (points[0].0 + points[points.len() - 1].0);
+            let fitted = |ln_n: f64| constant + (ln_n - middle) * (slope + bend * (ln_n - middle));
+            squares += points.iter().map(|(ln_n, loss)| (1.0 - fitted(*ln_n) / loss).powi(2)).sum::<f64>();
+            freedom += points.len() as f64 - 3.0;
         }
+        Self { sigma: (squares / f64::max(freedom, 1.0)).sqrt(), freedom: f64::max(freedom, 1.0) }
     }
-    Budget { ln_compute: budget.ln_compute, points }
+
+    /// k and a of the same budgets with fresh noise.
+    fn resample(&self, budgets: &[Budget], profile: Profile, seed: u64, index: usize) -> Option<(f64, f64)> {
+        let mut rng = random::stream(seed, "isoflop", index as u64);
+        let chi_squared = ChiSquared::new(self.freedom).ok()?.sample(&mut rng);
+        let sigma = self.sigma * (self.freedom / chi_squared).sqrt();
+        let redrawn: Vec<Budget> = budgets.iter().map(|budget| budget.redrawn(sigma, &mut rng)).collect();
+        let outcomes: Vec<Outcome> = redrawn.iter().map(|budget| minimum(&budget.points, profile)).collect();
+        trend(&minima(&redrawn, &outcomes))
+    }
+}
+
+impl Budget {
+    fn redrawn(&self, sigma: f64, rng: &mut impl Rng) -> Budget {
+        let redrawn = self.points.iter().map(|(ln_n, loss)| {
+            let normal: f64 = StandardNormal.sample(rng);
+            (*ln_n, loss * (1.0 + sigma * normal))
+        });
+        Budget { ln_compute: self.ln_compute, points: redrawn.collect() }
+    }
 }
 
 #[cfg(test)]
@@ -301,7 +364,7 @@ mod tests {
     }
 
     fn only(points: &[Point], profile: Profile) -> IsoFlop {
-        profiles(points, profile, &Settings { bootstrap: 200, ..Settings::default() }).unwrap().remove(0)
+        profiles(points, profile, &Settings { bootstrap: 200, ..Settings::default() }).unwrap().fits.remove(0)
     }
 
     /// A profile that is a parabola in ln N, lowest at 3e8 (C / 1e18)^0.49.

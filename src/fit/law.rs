@@ -4,7 +4,7 @@
 use serde::{Serialize, Serializer};
 
 use super::sample::Sample;
-use super::{broken, chinchilla, joint, kaplan, m4, power, power_floor, shifted};
+use super::{broken, chinchilla, frontier, joint, kaplan, m4, power, power_floor, shifted};
 use crate::error::{Error, Result, nearest};
 
 /// Every law that can be fitted, in the order in which tables list them.
@@ -18,6 +18,7 @@ pub const ALL: &[&dyn Law] = &[
     &chinchilla::Chinchilla,
     &kaplan::Kaplan,
     &joint::Joint,
+    &frontier::Frontier,
 ];
 
 /// The most parameters a law may have.
@@ -34,6 +35,8 @@ pub enum Domain {
     Curve,
     /// Parameters N in `ln_x[0]` and examples D in `ln_x[1]`.
     Surface,
+    /// Compute in `ln_x[0]`; only the points that nothing as cheap beats are fitted.
+    Frontier,
 }
 
 /// One parameter of a law.
@@ -132,14 +135,17 @@ impl Serialize for dyn Law {
 
 /// The law of that name.
 pub fn by_name(name: &str) -> Result<&'static dyn Law> {
-    ALL.iter().copied().find(|law| law.name() == name).ok_or_else(|| {
-        let names: Vec<_> = ALL.iter().map(|law| law.name()).collect();
-        let hint = match nearest(name, names.iter().copied()) {
-            Some(near) => format!("did you mean --law {near}?"),
-            None => format!("the laws are {}", names.join(", ")),
-        };
-        Error::bad_input(format!("--law {name}: there is no law of that name")).hint(hint)
-    })
+    let found = ALL.iter().copied().find(|law| law.name() == name);
+    found.ok_or_else(|| unknown(name, &ALL.iter().map(|law| law.name()).collect::<Vec<_>>()))
+}
+
+/// Nothing in `names` is called so.
+pub fn unknown(name: &str, names: &[&str]) -> Error {
+    let hint = match nearest(name, names.iter().copied()) {
+        Some(near) => format!("did you mean --law {near}?"),
+        None => format!("the laws are {}", names.join(", ")),
+    };
+    Error::bad_input(format!("--law {name}: there is no law of that name")).hint(hint)
 }
 
 /// Copies named values into solver coordinates.

@@ -1,5 +1,7 @@
 //! Observations as the solver wants them: logarithms, column by column, each with a weight.
 
+use std::collections::HashSet;
+
 /// One group's observations. The three columns are equally long.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
@@ -26,6 +28,22 @@ impl Sample {
         self.weight.push(1.0);
     }
 
+    /// The observations with these indices, in this order.
+    pub fn only(&self, indices: &[usize]) -> Sample {
+        let mut only = Sample::default();
+        for &i in indices {
+            only.ln_x.push(self.ln_x[i]);
+            only.ln_y.push(self.ln_y[i]);
+            only.weight.push(self.weight[i]);
+        }
+        only
+    }
+
+    /// How many different scales it holds.
+    pub fn distinct_scales(&self) -> usize {
+        self.ln_x.iter().map(|x| x.map(f64::to_bits)).collect::<HashSet<_>>().len()
+    }
+
     /// Smallest and largest of the chosen scale.
     pub fn ln_range(&self, scale: usize) -> (f64, f64) {
         self.ln_x
@@ -41,6 +59,19 @@ impl Sample {
 
     pub fn smallest_loss(&self) -> f64 {
         self.ln_y.iter().copied().fold(f64::INFINITY, f64::min).exp()
+    }
+
+    /// The sample without its `hidden` largest scales, and those; of N for surfaces.
+    pub fn split_at_largest(&self, hidden: usize) -> Option<(Sample, Sample)> {
+        let mut scales: Vec<f64> = self.ln_x.iter().map(|x| x[0]).collect();
+        scales.sort_by(f64::total_cmp);
+        scales.dedup();
+        let first_hidden = *scales.get(scales.len().checked_sub(hidden)?)?;
+        let (mut seen, mut unseen) = (Sample::default(), Sample::default());
+        for (ln_x, ln_y) in self.ln_x.iter().zip(&self.ln_y) {
+            if ln_x[0] < first_hidden { seen.push(*ln_x, *ln_y) } else { unseen.push(*ln_x, *ln_y) }
+        }
+        Some((seen, unseen))
     }
 
     /// At most `count` observations, evenly through the order of the first scale: where a search can begin cheaply.

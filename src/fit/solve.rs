@@ -1,9 +1,12 @@
 //! Finds the parameters with the smallest objective: damped Newton steps with exact gradients inside a box, from many
 //! starts.
 
+use std::borrow::Cow;
+
 use rayon::prelude::*;
 
-use super::law::{Law, MAX_PARAMS, Theta};
+use super::frontier::unbeaten;
+use super::law::{Domain, Law, MAX_PARAMS, Theta};
 use super::objective::Objective;
 use super::sample::Sample;
 
@@ -38,6 +41,15 @@ pub struct Solver {
     pub max_steps: usize,
 }
 
+/// One observation against a fit.
+pub struct Residual {
+    pub ln_f: f64,
+    /// How far ln of the measured loss lies above that.
+    pub above: f64,
+    /// How much the observation pulls the fit to itself, from 0 to 1.
+    pub leverage: f64,
+}
+
 /// The objective with its first two derivatives; of the matrices the lower half.
 pub struct Local {
     pub objective: f64,
@@ -53,6 +65,7 @@ pub type Held = [bool; MAX_PARAMS];
 impl Solver {
     /// Runs every start and compares. `None` when no start has a finite objective.
     pub fn search(&self, sample: &Sample) -> Option<Search> {
+        let sample = &*self.fitted(sample);
         let thinned;
         let scanned = if sample.len() > SEARCH_SIZE {
             thinned = sample.thinned(SEARCH_SIZE);
@@ -137,6 +150,32 @@ impl Solver {
             free[i] = !held[i] && !pushed;
         }
         free
+    }
+
+    /// The observations that the law is fitted to: all of them, or those on the frontier.
+    pub fn fitted<'a>(&self, sample: &'a Sample) -> Cow<'a, Sample> {
+        match self.law.domain() {
+            Domain::Curve | Domain::Surface => Cow::Borrowed(sample),
+            Domain::Frontier => Cow::Owned(sample.only(&unbeaten(sample))),
+        }
+    }
+
+    /// Every observation against the fit.
+    pub fn residuals(&self, sample: &Sample, theta: &Theta) -> Vec<Residual> {
+        let count = self.law.params().len();
+        let mut information = self.information(sample, theta);
+        (0..count).for_each(|i| information[i][i] *= 1.0 + 1e-12);
+        let factor = cholesky(&information, count);
+        let mut slope = Theta::default();
+        let of = |(ln_x, ln_y): (&[f64; 2], &f64)| {
+            let ln_f = self.law.ln_loss(theta, ln_x, &mut slope);
+            let leverage = factor.as_ref().map_or(0.0, |factor| {
+                let solved = solve_factored(factor, &slope, count);
+                (0..count).map(|i| slope[i] * solved[i]).sum()
+            });
+            Residual { ln_f, above: ln_y - ln_f, leverage }
+        };
+        sample.ln_x.iter().zip(&sample.ln_y).map(of).collect()
     }
 
     /// The sample's objective at `theta`.

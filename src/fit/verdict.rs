@@ -5,22 +5,24 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::units::brief;
 
 /// Why a group has no fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Refusal {
-    NoUsablePoints { dropped: usize },
+    NoUsablePoints { dropped: usize, first: String },
     TooFewScales { have: usize, need: usize, law: String },
     TooFewPoints { have: usize, need: usize, law: String },
+    EqualLosses { value: f64 },
     NoMinimum { law: String },
 }
 
 impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Refusal::NoUsablePoints { dropped } => {
-                write!(f, "no usable points: all {dropped} were dropped")
+            Refusal::NoUsablePoints { dropped, first } => {
+                write!(f, "no usable points: all {dropped} were dropped, the first because {first}")
             }
             Refusal::TooFewScales { have, need, law } => {
                 write!(
@@ -30,6 +32,9 @@ impl fmt::Display for Refusal {
             }
             Refusal::TooFewPoints { have, need, law } => {
                 write!(f, "too few points: {law} needs {need}, one more than its parameters, and has {have}")
+            }
+            Refusal::EqualLosses { value } => {
+                write!(f, "every loss is {value}: a curve that does not change with scale has no law")
             }
             Refusal::NoMinimum { law } => write!(f, "no start of {law} leads to a finite objective"),
         }
@@ -47,6 +52,7 @@ impl Refusal {
             Refusal::TooFewScales { .. } | Refusal::TooFewPoints { .. } => {
                 error.hint("add scales to the sweep, or fit a law with fewer parameters: --law power")
             }
+            Refusal::EqualLosses { .. } => error.hint("see whether --metric names the column that was meant"),
             Refusal::NoMinimum { .. } => error.hint("try --law power, and look at the points for outliers"),
         }
     }
@@ -65,6 +71,11 @@ pub enum Verdict {
         low: f64,
         high: f64,
     },
+    /// As many parameters as runs, or more: the checkpoints of a run do not tell how far another run would lie off.
+    FewRuns {
+        runs: usize,
+        need: usize,
+    },
     /// The best value lies on the edge of what is allowed: a floor of zero, a flat or a rising curve.
     AtBound {
         param: String,
@@ -76,6 +87,42 @@ pub enum Verdict {
     LackOfFit {
         p_value: f64,
     },
+    /// One point lies so far from the curve of all others that chance does not explain it (t test of the largest
+    /// externally studentised residual, Bonferroni over the points).
+    Outlier {
+        point: String,
+        p_value: f64,
+    },
+    /// Points that repeat another in scale, seed and loss. They count as runs of their own; if they are copies, the
+    /// intervals are too narrow.
+    Repeated {
+        points: usize,
+    },
+    /// Points whose tuned values (learning rate, …) are the smallest or largest tried: the best may lie beyond, and the
+    /// curve too high.
+    TunedAtEdge {
+        keys: Vec<String>,
+        points: usize,
+        of: usize,
+    },
+    /// Points chosen because their loss is low: the fitted frontier lies too low by about the size of the noise.
+    ChosenForLowLoss {
+        points: usize,
+        of: usize,
+    },
+    /// Profiles without a minimum among the sizes measured; the exponent rests on the others.
+    NonInterior {
+        budgets: usize,
+        of: usize,
+    },
+    /// A crossover where nobody has measured both curves: only the laws say so.
+    Extrapolation,
+    /// A crossover of which one curve has no identified exponent: its interval may be too narrow.
+    RestsOn {
+        group: String,
+    },
+    /// A crossover whose interval has no end on one side.
+    OpenEnded,
     /// Fewer than half of the starts reached the best minimum.
     StartsDisagree {
         share: f64,
@@ -93,13 +140,30 @@ impl fmt::Display for Verdict {
         match self {
             Verdict::Identified => write!(f, "identified"),
             Verdict::Unidentified { param, low, high } => {
-                write!(f, "{param} is not identified: anything from {low:.3} to {high:.3} fits")
+                write!(f, "{param} is not identified: anything from {} to {} fits", brief(*low), brief(*high))
             }
-            Verdict::AtBound { param, value } => write!(f, "{param} is at its bound, {value}"),
+            Verdict::AtBound { param, value } => write!(f, "{param} is at its bound, {}", brief(*value)),
+            Verdict::FewRuns { runs, need } => write!(f, "{runs} runs: their noise can be told from {need} on"),
             Verdict::OneSeed => write!(f, "one seed per scale: noise judged from the scatter about the curve"),
             Verdict::LackOfFit { p_value } => {
                 write!(f, "the law misses the cell means by more than the seeds scatter (p = {p_value:.2e})")
             }
+            Verdict::Outlier { point, p_value } => {
+                write!(f, "{point} is an outlier (p = {p_value:.1e}); --exclude-top-loss leaves out the largest losses")
+            }
+            Verdict::Repeated { points } => write!(f, "{points} points repeat another exactly"),
+            Verdict::TunedAtEdge { keys, points, of } => {
+                write!(f, "{points} of {of} points have {} at the edge of its grid", keys.join(", "))
+            }
+            Verdict::ChosenForLowLoss { points, of } => {
+                write!(f, "{points} of {of} points, chosen for their low loss")
+            }
+            Verdict::NonInterior { budgets, of } => {
+                write!(f, "{budgets} of {of} budgets have no minimum among the sizes measured")
+            }
+            Verdict::Extrapolation => write!(f, "it lies beyond the data"),
+            Verdict::RestsOn { group } => write!(f, "the curve of {group} is not identified"),
+            Verdict::OpenEnded => write!(f, "its interval has no end on one side"),
             Verdict::StartsDisagree { share } => write!(f, "only {:.0}% of the starts agree", percent(share)),
             Verdict::NotConverged => write!(f, "the search stopped before it converged"),
             Verdict::FailedResamples { share } => write!(f, "{:.1}% of the resamples have no fit", percent(share)),

@@ -1,5 +1,7 @@
 //! Sweep files with one thing wrong each: the message names the thing, the rule, the value, the place, what to type.
 
+use rand_chacha::rand_core::Rng;
+
 use crate::workdir::Workdir;
 
 const GOOD: &str = r#"name = "good"
@@ -81,5 +83,29 @@ fn each_bad_sweep_says_what_is_wrong() {
         let dir = Workdir::new();
         let stderr = dir.write("sweep.toml", &text).stderr(&["plan", "sweep.toml", "--no-time"], 2);
         insta::assert_snapshot!(*name, stderr);
+    }
+}
+
+/// Ten thousand mutilations of a good sweep: a sweep or an error, never a panic. `make fuzz` goes on from here.
+#[test]
+fn no_text_makes_the_reader_panic() {
+    for index in 0..10_000 {
+        let mut rng = crossover::random::stream(0, "sweep", index);
+        let mut bytes = GOOD.as_bytes().to_vec();
+        for _ in 0..=rng.next_u32() % 6 {
+            let at = rng.next_u32() as usize % bytes.len();
+            let from = rng.next_u32() as usize % bytes.len();
+            match rng.next_u32() % 5 {
+                0 => bytes[at] = rng.next_u32() as u8 % 128,
+                1 => bytes.insert(at, b"\n=[]{}\"'#.-e_9"[rng.next_u32() as usize % 14]),
+                2 => bytes.truncate(at.max(1)),
+                3 => bytes.splice(at..at, GOOD.bytes().skip(from).take(20)).for_each(drop),
+                _ => drop(bytes.drain(at..(at + 8).min(bytes.len()))),
+            }
+            if bytes.is_empty() {
+                break;
+            }
+        }
+        let _ = crossover::spec::parse(&String::from_utf8_lossy(&bytes), "sweep.toml");
     }
 }

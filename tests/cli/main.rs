@@ -2,6 +2,7 @@
 
 mod bad_sweeps;
 mod compare;
+mod degenerate;
 mod interrupted;
 mod next;
 mod plan;

@@ -1,0 +1,184 @@
+//! What a reader must know before believing a fit: which exponents the data hold, and what in the points or in the
+//! search speaks against it.
+
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+
+use super::bootstrap::{Draws, distinct};
+use super::distribution::{f_tail, t_tails};
+use super::group::Group;
+use super::interval::Interval;
+use super::law::{Domain, Law, Param};
+use super::objective::Objective;
+use super::solve::{Search, Solver};
+use super::verdict::Verdict;
+
+/// An exponent whose interval spans a larger factor than this is anything, and is not called identified.
+const WIDEST: f64 = 5.0;
+
+/// The same for an exponent of either sign, as a difference.
+const WIDEST_SIGNED: f64 = 2.0;
+
+/// Misfits and outliers less likely than this are told.
+const UNLIKELY: f64 = 0.01;
+
+/// Tuned keys at the edge of their grid, by source.
+pub type AtEdge = BTreeMap<String, Vec<String>>;
+
+/// One fit with all that can be held against it.
+pub struct Case<'a> {
+    pub group: &'a Group,
+    pub solver: &'a Solver,
+    pub search: &'a Search,
+    pub draws: &'a Draws,
+    pub intervals: &'a BTreeMap<&'static str, Interval>,
+    pub at_edge: Option<&'a AtEdge>,
+}
+
+/// Whether an exponent that lies between two bounds is identified by its interval.
+pub fn told(name: &str, interval: &Interval, low: f64, high: f64) -> Verdict {
+    let narrow =
+        if low < 0.0 { interval.high - interval.low <= WIDEST_SIGNED } else { interval.high <= WIDEST * interval.low };
+    if narrow && clear_of(interval, low, high) {
+        return Verdict::Identified;
+    }
+    Verdict::Unidentified { param: name.into(), low: interval.low, high: interval.high }
+}
+
+fn clear_of(interval: &Interval, low: f64, high: f64) -> bool {
+    interval.low > low + 1e-9 * interval.high.abs() && interval.high < high
+}
+
+impl Case<'_> {
+    pub fn verdicts(&self) -> Vec<Verdict> {
+        let mut verdicts = self.unidentified();
+        let exponents = self.law().params().iter().filter(|param| param.exponent);
+        let all_told = exponents.into_iter().all(|param| self.intervals.contains_key(param.name));
+        if verdicts.is_empty() && all_told {
+            verdicts.push(Verdict::Identified);
+        }
+        verdicts.extend(self.of_the_points());
+        verdicts.extend(self.misfit());
+        verdicts.extend(self.of_the_search());
+        verdicts
+    }
+
+    fn law(&self) -> &'static dyn Law {
+        self.solver.law
+    }
+
+    /// Exponents that the data do not hold, and floors that may be zero: there the interval of the exponent ends where
+    /// the floor's bound stops it, and not where the data do.
+    fn unidentified(&self) -> Vec<Verdict> {
+        let of = |param: &Param| {
+            let interval = self.intervals.get(param.name)?;
+            let verdict = match param.exponent {
+                true => told(param.name, interval, param.low, param.high),
+                false if param.log || clear_of(interval, param.low, param.high) => Verdict::Identified,
+                false => Verdict::Unidentified { param: param.name.into(), low: interval.low, high: interval.high },
+            };
+            (verdict != Verdict::Identified).then_some(verdict)
+        };
+        let (runs, need) = (distinct(&self.group.units), self.law().params().len() + 1);
+        let few = (runs < need && !self.draws.resamples.is_empty()).then_some(Verdict::FewRuns { runs, need });
+        self.law().params().iter().filter_map(of).chain(few).collect()
+    }
+
+    fn of_the_points(&self) -> Vec<Verdict> {
+        let Group { sample, sources, repeated, .. } = self.group;
+        let fitted = self.solver.fitted(sample);
+        let mut verdicts = Vec::new();
+        if self.law().domain() == Domain::Frontier {
+            verdicts.push(Verdict::ChosenForLowLoss { points: fitted.len(), of: sample.len() });
+        }
+        if self.law().domain() == Domain::Curve && sample.distinct_scales() == sample.len() {
+            verdicts.push(Verdict::OneSeed);
+        }
+        if *repeated > 0 {
+            verdicts.push(Verdict::Repeated { points: *repeated });
+        }
+        let edges: Vec<_> = sources.iter().filter_map(|source| self.at_edge?.get(source)).collect();
+        if !edges.is_empty() {
+            let keys: BTreeSet<&String> = edges.iter().copied().flatten().collect();
+            let keys = keys.into_iter().cloned().collect();
+            verdicts.push(Verdict::TunedAtEdge { keys, points: edges.len(), of: sources.len() });
+        }
+        verdicts
+    }
+
+    fn of_the_search(&self) -> Vec<Verdict> {
+        let Search { best, agree, .. } = self.search;
+        let mut verdicts = Vec::new();
+        for (param, theta) in self.law().params().iter().zip(&best.theta) {
+            let (low, high) = param.bounds();
+            if *theta <= low || *theta >= high {
+                verdicts.push(Verdict::AtBound { param: param.name.into(), value: param.natural(*theta) });
+            }
+        }
+        if *agree < 0.5 {
+            verdicts.push(Verdict::StartsDisagree { share: *agree });
+        }
+        if !best.converged {
+            verdicts.push(Verdict::NotConverged);
+        }
+        let resamples = &self.draws.resamples;
+        let failed = resamples.iter().filter(|draw| draw.is_none()).count();
+        if failed > 0 {
+            verdicts.push(Verdict::FailedResamples { share: failed as f64 / resamples.len() as f64 });
+        }
+        verdicts
+    }
+
+    /// Tests that take the noise of log loss for normal and of one size, as squared residuals do.
+    fn misfit(&self) -> Vec<Verdict> {
+        if self.solver.objective != Objective::SquaredLog || self.law().domain() == Domain::Frontier {
+            return Vec::new();
+        }
+        self.outlier().into_iter().chain(self.lack_of_fit()).collect()
+    }
+
+    fn outlier(&self) -> Option<Verdict> {
+        let sample = &self.group.sample;
+        let residuals = self.solver.residuals(sample, &self.search.best.theta);
+        let freedom = (sample.len() as f64) - (self.law().params().len() as f64) - 1.0;
+        let squares: f64 = residuals.iter().map(|residual| residual.above.powi(2)).sum();
+        let studentised = residuals.iter().map(|residual| {
+            let square = residual.above.powi(2) / (1.0 - residual.leverage).max(1e-3);
+            (square * freedom / (squares - square).max(1e-9 * squares)).sqrt()
+        });
+        let (at, largest) = studentised.enumerate().max_by(|a, b| a.1.total_cmp(&b.1))?;
+        // Residuals of rounding size are no noise to judge by.
+        if freedom < 1.0 || squares < 1e-16 * sample.len() as f64 {
+            return None;
+        }
+        let p_value = (t_tails(largest, freedom) * sample.len() as f64).min(1.0);
+        let point = self.group.sources[at].clone();
+        (p_value < UNLIKELY).then_some(Verdict::Outlier { point, p_value })
+    }
+
+    /// F test of the scatter of the means about the curve against the scatter within cells (Draper and Smith 1998,
+    /// section 2.1); it takes the points for independent, so none where one run gives several.
+    fn lack_of_fit(&self) -> Option<Verdict> {
+        let Group { sample, sources, .. } = self.group;
+        let mut cells: HashMap<[u64; 2], (f64, f64)> = HashMap::new();
+        for (ln_x, ln_y) in sample.ln_x.iter().zip(&sample.ln_y) {
+            let (count, sum) = cells.entry(ln_x.map(f64::to_bits)).or_default();
+            *count += 1.0;
+            *sum += ln_y;
+        }
+        let runs: BTreeSet<&String> = sources.iter().collect();
+        let within: f64 = sample.len() as f64 - cells.len() as f64;
+        let between = cells.len() as f64 - self.law().params().len() as f64;
+        let pure: f64 = (sample.ln_x.iter().zip(&sample.ln_y))
+            .map(|(ln_x, ln_y)| {
+                let (count, sum) = cells[&ln_x.map(f64::to_bits)];
+                (ln_y - sum / count).powi(2)
+            })
+            .sum();
+        if within < 1.0 || between < 1.0 || runs.len() < sources.len() || pure < 1e-16 * within {
+            return None;
+        }
+        let lack = (self.search.best.objective - pure).max(0.0);
+        let p_value = f_tail((lack / between) / (pure / within), between, within);
+        (p_value < UNLIKELY).then_some(Verdict::LackOfFit { p_value })
+    }
+}

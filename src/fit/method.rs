@@ -1,0 +1,47 @@
+//! What `--law` can name: a law, the choice among laws, or profiles of size at equal compute.
+
+use super::isoflop::Profile;
+use super::law::{self, ALL, Domain, Law};
+use crate::error::Result;
+
+#[derive(Clone, Copy, Debug)]
+pub enum Method {
+    Law(&'static dyn Law),
+    /// The law of this domain that foretells the largest scales best.
+    Auto(Domain),
+    IsoFlop(Profile),
+}
+
+/// Beside the laws of `ALL`.
+const OTHERS: [(&str, Method); 4] = [
+    ("auto", Method::Auto(Domain::Curve)),
+    ("auto-surface", Method::Auto(Domain::Surface)),
+    ("isoflop", Method::IsoFlop(Profile::Parabola)),
+    ("isoflop-akima", Method::IsoFlop(Profile::Akima)),
+];
+
+impl Method {
+    /// # Errors
+    /// No such name; the hint says which is near.
+    pub fn by_name(name: &str) -> Result<Self> {
+        match OTHERS.iter().find(|(other, _)| *other == name) {
+            Some((_, method)) => Ok(*method),
+            None => law::by_name(name).map(Method::Law).map_err(|_| law::unknown(name, &names())),
+        }
+    }
+
+    /// Whether it fits one curve over one scale per group, so that architectures with several sizes at a scale are
+    /// represented by their best there.
+    pub fn is_curve(self) -> bool {
+        match self {
+            Method::Law(law) => law.domain() == Domain::Curve,
+            Method::Auto(domain) => domain == Domain::Curve,
+            Method::IsoFlop(_) => false,
+        }
+    }
+}
+
+/// All that `--law` takes.
+fn names() -> Vec<&'static str> {
+    ALL.iter().map(|law| law.name()).chain(OTHERS.iter().map(|(name, _)| *name)).collect()
+}
