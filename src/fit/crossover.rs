@@ -28,8 +28,8 @@ pub struct Root {
     /// Who has the lower loss just below it, and just above.
     pub leads_below: String,
     pub leads_above: String,
-    /// `identified` where it lies within the data, both ends of its interval do exist and both curves are identified;
-    /// else what is missing.
+    /// `identified` where both curves are and its interval has both ends, else what is missing; and `extrapolation`
+    /// where it lies beyond the data, so that it holds only as far as the laws do.
     pub verdicts: Vec<Verdict>,
 }
 
@@ -122,15 +122,15 @@ fn verdicts(a: &Fit, b: &Fit, inside_data: bool, ends: Option<Interval>) -> Vec<
         verdicts.push(Verdict::Extrapolation);
     }
     let Some(ends) = ends else { return verdicts };
-    if !(ends.low.is_finite() && ends.high.is_finite()) {
-        verdicts.push(Verdict::OpenEnded);
-    }
     let shaky = [a, b].into_iter().filter(|fit| !fit.identified());
-    verdicts.extend(shaky.map(|fit| Verdict::RestsOn { group: fit.group.clone() }));
-    if verdicts.is_empty() {
-        verdicts.push(Verdict::Identified);
+    let mut missing: Vec<Verdict> = shaky.map(|fit| Verdict::RestsOn { group: fit.group.clone() }).collect();
+    if !(ends.low.is_finite() && ends.high.is_finite()) {
+        missing.push(Verdict::OpenEnded);
     }
-    verdicts
+    if missing.is_empty() {
+        missing.push(Verdict::Identified);
+    }
+    [missing, verdicts].concat()
 }
 
 /// Where the two curves of one resample meet.

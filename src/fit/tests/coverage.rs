@@ -26,6 +26,10 @@ impl Line {
     }
 }
 
+/// (E, A) of curves with exponents 0.5 and 0.35 that cross at 4,000, and at 58,000, the edge of six scales.
+const MIDDLE: [(f64, f64); 2] = [(0.6, 8.0), (0.3, 7.77)];
+const EDGE: [(f64, f64); 2] = [(0.5, 30.0), (0.3, 15.0)];
+
 fn study(what: &str, trials: u64, experiment: impl Fn(u64) -> Answers + Sync + Send) -> Vec<Line> {
     let answers: Vec<Answers> = (0..trials).into_par_iter().map(experiment).collect();
     let line = |i: usize, name: &str| {
@@ -38,10 +42,16 @@ fn study(what: &str, trials: u64, experiment: impl Fn(u64) -> Answers + Sync + S
     answers[0].iter().enumerate().map(|(i, (name, _))| line(i, name)).collect()
 }
 
-/// Curves that cross once inside most of the data, `scales` of them from 250 on, each three times the last.
-fn two_curves(scales: i32, seeds: i64, sigma: f64, interval: IntervalKind) -> impl Fn(u64) -> Answers + Sync {
+/// Two curves over so many scales from 250 on, each three times the last, crossing once from there on.
+fn two_curves(
+    scales: i32,
+    seeds: i64,
+    sigma: f64,
+    interval: IntervalKind,
+    [a, b]: [(f64, f64); 2],
+) -> impl Fn(u64) -> Answers + Sync {
     let xs: Vec<f64> = (0..scales).map(|i| 250.0 * 3f64.powi(i)).collect();
-    let (a, b) = (floor(0.5, 30.0, 0.5), floor(0.3, 15.0, 0.35));
+    let (a, b) = (floor(a.0, a.1, 0.5), floor(b.0, b.1, 0.35));
     let truth = crossover::roots(&|t: f64| a(t.exp()).ln() - b(t.exp()).ln(), (5.0, 16.0))[0].exp();
     move |trial| {
         let mut points = planted("a", &a, &xs, seeds, sigma, trial);
@@ -122,7 +132,7 @@ fn profile(sigma: f64) -> impl Fn(u64) -> Answers + Sync {
 
 #[test]
 fn intervals_hold_the_truth_as_often_as_they_say() {
-    for line in study("6 scales, 3 seeds, noise 0.02", 300, two_curves(6, 3, 0.02, IntervalKind::Percentile)) {
+    for line in study("6 scales, 3 seeds, noise 0.01", 300, two_curves(6, 3, 0.01, IntervalKind::Percentile, MIDDLE)) {
         assert!(line.identified > 150, "{}: too few were identified", line.what);
         let slack = 4.0 * (0.95 * 0.05 / line.identified as f64).sqrt();
         assert!((line.share() - 0.95).abs() < slack, "{}: {}", line.what, line.share());
@@ -134,15 +144,17 @@ fn intervals_hold_the_truth_as_often_as_they_say() {
 fn intervals_hold_the_truth_in_thousands_of_experiments() {
     const TRIALS: u64 = 1000;
     let mut lines = Vec::new();
-    for (scales, seeds, sigma) in [(5, 3, 0.01), (5, 3, 0.05), (6, 3, 0.02), (6, 4, 0.03), (7, 5, 0.05), (8, 4, 0.1)] {
+    for (scales, seeds, sigma) in [(5, 3, 0.005), (6, 3, 0.01), (6, 4, 0.02), (7, 5, 0.02), (8, 3, 0.01), (8, 5, 0.05)]
+    {
         let what = format!("{scales} scales, {seeds} seeds, noise {sigma}");
-        lines.extend(study(&what, TRIALS, two_curves(scales, seeds, sigma, IntervalKind::Percentile)));
+        lines.extend(study(&what, TRIALS, two_curves(scales, seeds, sigma, IntervalKind::Percentile, MIDDLE)));
     }
-    lines.extend(study(
-        "the same by BCa, 6 scales, 3 seeds, noise 0.02",
-        TRIALS,
-        two_curves(6, 3, 0.02, IntervalKind::Bca),
-    ));
+    let bca = two_curves(6, 3, 0.01, IntervalKind::Bca, MIDDLE);
+    lines.extend(study("6 scales, 3 seeds, noise 0.01, BCa", TRIALS, bca));
+    for sigma in [0.02, 0.1] {
+        let edge = two_curves(6, 3, sigma, IntervalKind::Percentile, EDGE);
+        lines.extend(study(&format!("crossing at the edge, 6 scales, 3 seeds, noise {sigma}"), TRIALS, edge));
+    }
     lines.extend(study("power, 4 scales, 3 seeds, noise 0.05", TRIALS, one_curve("power", 4, 0.05)));
     lines.extend(study("shifted, 7 scales, 3 seeds, noise 0.02", TRIALS, one_curve("shifted", 7, 0.02)));
     lines.extend(study("isoFLOP, 5 budgets, 7 sizes, noise 0.005", TRIALS, profile(0.005)));
