@@ -15,6 +15,12 @@ use crate::fit::{self, Analysis, Settings};
 use crate::point::{Axis, Point};
 use crate::units::si;
 
+/// Decisions of a back-test beyond which only the wrong ones are printed.
+const MOST_ROWS: usize = 30;
+
+/// Pairs of curves beyond which a multiverse has one line for each.
+const MOST_PAIRS: usize = 3;
+
 /// Sections beside the fits and crossovers; each refits the curves many times.
 #[derive(Clone, Debug, Default, clap::Args)]
 #[command(next_help_heading = "Comparison")]
@@ -209,8 +215,11 @@ fn backtest_text(backtest: &Backtest) -> String {
         ]
     };
     let header = ["curves", "hidden", "seen to", "at", "foretold", "measured", "gap foretold", "measured gap", ""];
-    let shown = table(&header, &["curves", "foretold", "measured", ""], backtest.decisions.iter().map(row));
-    let mut text = format!("back-test: who leads at scales that were hidden\n{shown}\n");
+    let all = backtest.decisions.len() <= MOST_ROWS;
+    let rows = backtest.decisions.iter().filter(|decision| all || !decision.right).take(MOST_ROWS).map(row);
+    let shown = table(&header, &["curves", "foretold", "measured", ""], rows);
+    let which = if all { "" } else { "; the wrong ones (--json lists all)" };
+    let mut text = format!("back-test: who leads at scales that were hidden{which}\n{shown}\n");
     text += &format!("{} of {} decisions wrong", backtest.wrong, backtest.decisions.len());
     if let (Some(mean), Some(worst)) = (backtest.mean_cost, backtest.worst_cost) {
         text += &format!("; a wrong one costs {} of loss, at most {}", percent(mean), percent(worst));
@@ -220,7 +229,7 @@ fn backtest_text(backtest: &Backtest) -> String {
             &format!("; {} of the {} that 95% of the resamples shared", backtest.confident_wrong, backtest.confident);
     }
     text.push('\n');
-    for foretold in &backtest.crossovers {
+    for foretold in backtest.crossovers.iter().filter(|foretold| !foretold.found.is_empty() || !foretold.same_count) {
         text += &foretold_text(foretold);
     }
     text
@@ -263,6 +272,12 @@ fn multiverse_text(multiverse: &Multiverse) -> String {
             range.unwrap_or("-".into()),
         ]
     };
+    if multiverse.pairs.len() > MOST_PAIRS {
+        let row = |pair: &Pair| cells(&format!("{}, {}", pair.a, pair.b), &conclusion(pair), &pair.overall);
+        let header = [&["curves", "conclusion"], &header[2..]].concat();
+        let shown = table(&header, &["curves", "conclusion"], multiverse.pairs.iter().map(row));
+        return text + &format!("{shown}\n--json has the options of each pair\n");
+    }
     for pair in &multiverse.pairs {
         text += &format!("{} against {}: {}\n", pair.a, pair.b, conclusion(pair));
         let all = std::iter::once(cells("all", "", &pair.overall));

@@ -15,6 +15,9 @@ use crate::point::{Axis, Point};
 /// Resamples for each number of hidden scales.
 const RESAMPLES: usize = 400;
 
+/// How many numbers of hidden scales are tried, and at how many of the scales hidden a decision is made.
+const MOST: usize = 6;
+
 /// A decision that this share of the resamples agrees with is made with confidence.
 const CONFIDENT: f64 = 0.95;
 
@@ -78,12 +81,13 @@ pub fn backtest(points: &[Point], axis: Axis, full: &Analysis, settings: &Settin
     let measured: Vec<Measured> =
         group::split(points, scale, settings.exclude_top_loss).iter().map(Measured::of).collect();
     let most = measured.iter().map(|group| group.means.len()).max().unwrap_or(0);
+    let hide = evenly(most.saturating_sub(settings.law.params().len() + 1));
     let without = |hidden: usize| {
         let seen = points.iter().filter(|point| measured.iter().any(|group| group.sees(point, axis, hidden)));
         analyse(&seen.cloned().collect::<Vec<_>>(), scale, &settings).ok()
     };
     let trials: Vec<(usize, Analysis)> = in_pool(settings.threads, || {
-        (1..most).into_par_iter().filter_map(|hidden| Some((hidden, without(hidden)?))).collect()
+        hide.into_par_iter().filter_map(|hidden| Some((hidden, without(hidden)?))).collect()
     })?;
     let (mut decisions, mut crossovers) = (Vec::new(), Vec::new());
     for (hidden, analysis) in &trials {
@@ -107,6 +111,12 @@ pub fn backtest(points: &[Point], axis: Axis, full: &Analysis, settings: &Settin
         .hint("add scales to the sweep, or fit a law with fewer parameters: --law power"));
     }
     Ok(summary(decisions, crossovers))
+}
+
+/// At most `MOST` numbers from 1 to `last`, `last` among them.
+fn evenly(last: usize) -> Vec<usize> {
+    let count = last.min(MOST);
+    (1..=count).map(|i| i * last / count).collect()
 }
 
 /// The mean log loss at each scale of a group, in order of scale.
@@ -165,6 +175,7 @@ fn decide((a, of_a): (&Fit, &Measured), (b, of_b): (&Fit, &Measured), hidden: us
     let mut scales: Vec<f64> = of_a.means.iter().chain(&of_b.means).map(|(x, _)| *x).filter(|x| *x >= cut).collect();
     scales.sort_by(f64::total_cmp);
     scales.dedup();
+    let scales = evenly(scales.len()).into_iter().map(|number| scales[number - 1]);
     let leader = |gap: f64| if gap <= 0.0 { a.group.clone() } else { b.group.clone() };
     let decision = |ln_x: f64| {
         let measured_gap = of_a.ln_loss(ln_x)? - of_b.ln_loss(ln_x)?;
@@ -187,7 +198,7 @@ fn decide((a, of_a): (&Fit, &Measured), (b, of_b): (&Fit, &Measured), hidden: us
             measured_gap,
         })
     };
-    scales.into_iter().filter_map(decision).collect()
+    scales.filter_map(decision).collect()
 }
 
 /// `first` and `last` are ln of the smallest and the largest scale that both curves were measured at.
@@ -275,6 +286,13 @@ mod tests {
         let mean = costs.iter().sum::<f64>() / costs.len() as f64;
         assert!((found.mean_cost.unwrap() / mean - 1.0).abs() < 1e-6, "{found:?}");
         assert!(found.confident_wrong > 0 && found.confident_wrong <= found.confident);
+    }
+
+    #[test]
+    fn of_many_a_few_are_taken_evenly() {
+        assert_eq!(evenly(0), Vec::<usize>::new());
+        assert_eq!(evenly(4), [1, 2, 3, 4]);
+        assert_eq!(evenly(500_000), [83_333, 166_666, 250_000, 333_333, 416_666, 500_000]);
     }
 
     #[test]

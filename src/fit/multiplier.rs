@@ -93,27 +93,40 @@ fn ln_times(who: &Fit, theta: &Theta, of: &Fit, of_theta: &Theta, ln_x: f64) -> 
 
 /// The scale at which a falling function passes zero, the nearest to `from`; infinite beyond the last number.
 fn scale_at(function: &dyn Fn(f64) -> f64, from: f64) -> f64 {
-    let above = function(from) > 0.0;
-    let direction = if above { 1.0 } else { -1.0 };
-    let (mut near, mut step) = (from, 0.25);
+    let mut near = (from, function(from));
+    let direction = if near.1 > 0.0 { 1.0 } else { -1.0 };
+    let mut step = 0.25;
     loop {
-        let far = near + direction * step;
-        if far.abs() > FARTHEST {
+        let at = near.0 + direction * step;
+        if at.abs() > FARTHEST {
             return direction * f64::INFINITY;
         }
-        if (function(far) > 0.0) != above {
-            return bisect(function, near.min(far), near.max(far));
+        let far = (at, function(at));
+        if (far.1 > 0.0) != (near.1 > 0.0) {
+            return zero(function, near, far);
         }
         (near, step) = (far, 1.5 * step);
     }
 }
 
-fn bisect(function: &dyn Fn(f64) -> f64, mut low: f64, mut high: f64) -> f64 {
-    while high - low > 1e-9 {
-        let middle = 0.5 * (low + high);
-        if function(middle) > 0.0 { low = middle } else { high = middle }
+/// Where a function is zero between two places of different sign, by false position (Illinois: the value of an end that
+/// stays is halved).
+fn zero(function: &dyn Fn(f64) -> f64, mut stays: (f64, f64), mut moves: (f64, f64)) -> f64 {
+    for _ in 0..200 {
+        let secant = moves.0 - moves.1 * (moves.0 - stays.0) / (moves.1 - stays.1);
+        let at = if secant.is_finite() { secant } else { 0.5 * (moves.0 + stays.0) };
+        let value = function(at);
+        if value == 0.0 || (at - moves.0).abs() < 1e-10 {
+            return at;
+        }
+        if (value > 0.0) == (moves.1 > 0.0) {
+            stays.1 *= 0.5
+        } else {
+            stays = moves
+        }
+        moves = (at, value);
     }
-    0.5 * (low + high)
+    moves.0
 }
 
 #[cfg(test)]

@@ -23,8 +23,8 @@ pub fn fit(solver: &Solver, samples: &[Sample], shared: &Held, starts: &[Vec<The
 pub fn starts(groups: &[Fitted<'_>], shared: &Held) -> Vec<Vec<Theta>> {
     let own: Vec<Theta> = groups.iter().map(|group| group.best).collect();
     let mut mean = Theta::default();
-    for i in 0..MAX_PARAMS {
-        mean[i] = own.iter().map(|theta| theta[i]).sum::<f64>() / own.len() as f64;
+    for (i, mean) in mean.iter_mut().enumerate() {
+        *mean = own.iter().map(|theta| theta[i]).sum::<f64>() / own.len() as f64;
     }
     own.iter().chain([&mean]).map(|from| own.iter().map(|to| with(to, from, shared)).collect()).collect()
 }

@@ -10,7 +10,7 @@ use super::crossover::{self, Crossover};
 use super::estimate::{intervals, named};
 use super::group::{self, Group};
 use super::interval::{Interval, IntervalKind};
-use super::law::{Law, Param, Theta};
+use super::law::{Domain, Law, Param, Theta};
 use super::pooled::{self, Pooled};
 use super::sample::Sample;
 use super::solve::{Held, Solver};
@@ -71,6 +71,11 @@ pub fn test(points: &[Point], fits: &[Fit], settings: &Settings) -> Result<Vec<S
     let [first, _, ..] = fits else {
         return Err(Error::failed("one curve shares nothing with itself").hint("name the curves with --by COLUMN"));
     };
+    let domain = first.law.domain();
+    if domain != Domain::Curve && domain != Domain::Surface {
+        return Err(Error::bad_input(format!("--law {}: only curves and surfaces are tested", first.law.name()))
+            .hint("fit a curve, as --law power-floor"));
+    }
     let mut groups = group::split(points, first.x, settings.exclude_top_loss);
     groups.retain(|group| fits.iter().any(|fit| fit.group == group.name));
     if let Some(large) = groups.iter().find(|group| group.sample.len() >= VERY_MANY) {
