@@ -11,11 +11,13 @@
 //!
 //! the entropy of the class given the cue: 0 at q = 0, ln K at q = 1. A model that uses the relation can reach 0.
 //! Why: glyphs stand at least `gap` pixels apart and `margin` pixels from the border, so a model whose receptive field
-//! reaches no further than that sees one glyph at a time and no border. For "quadrant", what it sees of the marker is
-//! then the same in each quadrant, so *any* function of the bag of its features is bound by the cue alone. For "same"
-//! the bag does tell (it can be counted), and the floor holds for models that *average* features into linear logits:
-//! the loss is convex in the logits, and exchanging glyph kinds changes nothing, so by Jensen's inequality no additive
-//! score of the two glyphs beats a constant.
+//! is at most gap + 1 pixels wide sees one glyph at a time, and never a glyph and the border if it is at most margin +
+//! 1 wide, or pads in a circle and is at most 2 margin + 1 wide: by default 5, as that of `convnet` with block =
+//! "plain", depths = [1], padding = "circular". For "quadrant", what it sees of the marker is then the same in each
+//! quadrant, so *any* function of the bag of its features is bound by the cue alone. For "same" the bag does tell (it
+//! can be counted), and the floor holds for models that *average* features into linear logits: the loss is convex in
+//! the logits, and exchanging glyph kinds changes nothing, so by Jensen's inequality no additive score of the two
+//! glyphs beats a constant.
 
 use std::path::Path;
 
