@@ -158,14 +158,13 @@ impl Case<'_> {
     /// F test of the scatter of the means about the curve against the scatter within cells (Draper and Smith 1998,
     /// section 2.1); it takes the points for independent, so none where one run gives several.
     fn lack_of_fit(&self) -> Option<Verdict> {
-        let Group { sample, sources, .. } = self.group;
+        let Group { sample, units, .. } = self.group;
         let mut cells: HashMap<[u64; 2], (f64, f64)> = HashMap::new();
         for (ln_x, ln_y) in sample.ln_x.iter().zip(&sample.ln_y) {
             let (count, sum) = cells.entry(ln_x.map(f64::to_bits)).or_default();
             *count += 1.0;
             *sum += ln_y;
         }
-        let runs: BTreeSet<&String> = sources.iter().collect();
         let within: f64 = sample.len() as f64 - cells.len() as f64;
         let between = cells.len() as f64 - self.law().params().len() as f64;
         let pure: f64 = (sample.ln_x.iter().zip(&sample.ln_y))
@@ -174,7 +173,7 @@ impl Case<'_> {
                 (ln_y - sum / count).powi(2)
             })
             .sum();
-        if within < 1.0 || between < 1.0 || runs.len() < sources.len() || pure < 1e-16 * within {
+        if within < 1.0 || between < 1.0 || distinct(units) < units.len() || pure < 1e-16 * within {
             return None;
         }
         let lack = (self.search.best.objective - pure).max(0.0);
