@@ -169,8 +169,9 @@ fn intervals_hold_the_truth_in_thousands_of_experiments() {
 /// between crossings.
 #[test]
 fn planted_crossings_are_counted() {
+    type Curve = Box<dyn Fn(f64) -> f64 + Sync>;
     let a = floor(0.5, 30.0, 0.5);
-    let rivals: [(usize, Box<dyn Fn(f64) -> f64 + Sync>); 3] = [
+    let rivals: [(usize, Curve); 3] = [
         (0, Box::new(floor(0.65, 39.0, 0.5))),
         (1, Box::new(floor(0.3, 15.0, 0.35))),
         (2, Box::new(floor(0.1, 8.0, 0.25))),
