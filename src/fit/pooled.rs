@@ -73,8 +73,8 @@ fn add(sum: &mut Local, group: &Local, shared: &Held, free: &Held) {
 /// What is left of a symmetric matrix, given by its lower half, once all that is not kept has been eliminated.
 fn eliminated(lower: &Matrix, kept: &Held, free: &Held) -> Matrix {
     let mut matrix = *lower;
-    for i in 0..MAX_PARAMS {
-        (0..i).for_each(|j| matrix[j][i] = matrix[i][j]);
+    for (i, j) in (0..MAX_PARAMS).flat_map(|i| (0..i).map(move |j| (i, j))) {
+        matrix[j][i] = matrix[i][j];
     }
     let mut open: Held = std::array::from_fn(|i| kept[i] || free[i]);
     for out in (0..MAX_PARAMS).filter(|&i| !kept[i] && free[i]) {
