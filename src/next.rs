@@ -142,10 +142,9 @@ fn candidates(has: &[f64], whole: bool) -> Vec<f64> {
     all
 }
 
+/// By way of decimal text: what a person would write, to the last bit.
 fn two_digits(value: f64) -> f64 {
-    let unit = 10f64.powf(value.log10().floor() - 1.0);
-    let rounded = (value / unit).round() * unit;
-    if rounded >= 10.0 { rounded.round() } else { rounded }
+    format!("{value:.1e}").parse().unwrap_or(value)
 }
 
 #[cfg(test)]
