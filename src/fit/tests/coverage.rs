@@ -177,8 +177,6 @@ fn assert_between_93_and_97(lines: &[Line]) {
     }
 }
 
-type Curve = Box<dyn Fn(f64) -> f64 + Sync>;
-
 /// Curves that cross never, once or twice within the data, apart from each other by five times the noise or more
 /// between crossings.
 #[test]
