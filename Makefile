@@ -22,7 +22,7 @@ data: build                           ## Fashion-MNIST into the shared cache fol
 build: libtorch                       ## both programs, in target/release
 	cargo build --release --locked
 
-coverage: libtorch                    ## how often intervals hold the truth, over 18,000 experiments (docs/coverage.md)
+coverage: libtorch                    ## how often intervals hold the truth, over 13,000 experiments (docs/coverage.md)
 	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::coverage
 
 fuzz:                                 ## ten minutes of mutated CSV and sweep files (cargo install cargo-fuzz, once)

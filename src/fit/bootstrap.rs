@@ -27,12 +27,17 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use super::law::{Domain, Theta};
+use super::objective::Objective;
 use super::sample::Sample;
 use super::solve::{Matrix, Solution, Solver, cholesky, solve_factored};
 use crate::random;
 
 /// `Runs` from this many units per group on.
 const MANY_UNITS: usize = 100;
+
+/// The same for Huber's objective: it runs through about as many points as it has parameters, and these residuals of zero
+/// make those of the others look too small.
+const MANY_FOR_HUBER: usize = 40;
 
 /// `OneStep` from this many observations in any group on.
 pub const VERY_MANY: usize = 20_000;
@@ -80,7 +85,9 @@ pub fn suited(groups: &[Fitted<'_>]) -> Resampling {
         return Resampling::OneStep;
     }
     let fewest = groups.iter().map(|group| distinct(group.units)).min().unwrap_or(0);
-    if fewest >= MANY_UNITS { Resampling::Runs } else { Resampling::Residuals }
+    let huber = groups.iter().any(|group| group.solver.objective == Objective::Huber);
+    let many = if huber { MANY_FOR_HUBER } else { MANY_UNITS };
+    if fewest >= many { Resampling::Runs } else { Resampling::Residuals }
 }
 
 pub fn distinct(units: &[usize]) -> usize {

@@ -157,9 +157,21 @@ fn intervals_hold_the_truth_in_thousands_of_experiments() {
     }
     lines.extend(study("power, 4 scales, 3 seeds, noise 0.05", TRIALS, one_curve("power", 4, 0.05)));
     lines.extend(study("shifted, 7 scales, 3 seeds, noise 0.02", TRIALS, one_curve("shifted", 7, 0.02)));
-    lines.extend(study("isoFLOP, 5 budgets, 7 sizes, noise 0.005", TRIALS, profile(0.005)));
-    lines.extend(study("chinchilla, 5 x 5, 3 seeds, noise 0.01", TRIALS, surface(5, 0.01)));
-    lines.extend(study("chinchilla, 6 x 6, 3 seeds, noise 0.01", TRIALS, surface(6, 0.01)));
+    assert_between_93_and_97(&lines);
+}
+
+#[test]
+#[ignore = "minutes of all cores: make coverage"]
+fn surfaces_and_profiles_hold_the_truth_in_thousands_of_experiments() {
+    assert_between_93_and_97(&study("isoFLOP, 5 budgets, 7 sizes, noise 0.005", 1000, profile(0.005)));
+    // Wider than they need be: docs/coverage.md says why.
+    for line in study("chinchilla (Huber), 5 x 5, 3 seeds, noise 0.01", 1000, surface(5, 0.01)) {
+        assert!((0.93..0.99).contains(&line.share()), "{}: {}", line.what, line.share());
+    }
+}
+
+/// Where at least half of the experiments were called identified: of fewer, the verdict says that it cannot.
+fn assert_between_93_and_97(lines: &[Line]) {
     for line in lines.iter().filter(|line| 2 * line.identified >= line.trials) {
         assert!((0.93..=0.97).contains(&line.share()), "{}: {}", line.what, line.share());
     }
