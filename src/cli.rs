@@ -139,8 +139,12 @@ fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> 
     let axis = fit.is_curve()?.then_some(fit.x);
     let name = sweep_name(sweep)?;
     let found = Reader::open(store)?.points(&name, metric, axis)?;
-    for left in &found.left_out {
+    const SHOWN: usize = 5;
+    for left in found.left_out.iter().take(SHOWN) {
         eprintln!("left out: {}: {}", left.what, left.reason);
+    }
+    if found.left_out.len() > SHOWN {
+        eprintln!("and {} more; 'crossover fit {name} --json' lists them all", found.left_out.len() - SHOWN);
     }
     if !found.outshone.is_empty() {
         let count = found.outshone.len();
