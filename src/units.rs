@@ -60,6 +60,9 @@ impl<'de> Deserialize<'de> for Flops {
 /// Three significant digits with an SI letter: 12, 4.57k, 86.6M, 35.1G.
 pub fn si(value: f64) -> String {
     const LETTERS: [&str; 9] = ["", "k", "M", "G", "T", "P", "E", "Z", "Y"];
+    if value.is_finite() && value.abs() >= 1e27 {
+        return format!("{value:.2e}");
+    }
     if !value.is_finite() || value.abs() < 1000.0 {
         // exp(ln 250) is 250 too.
         let whole = (value - value.round()).abs() <= 1e-9 * value.abs();
@@ -85,7 +88,6 @@ pub fn si(value: f64) -> String {
 pub fn brief(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
-        size if size >= 1e27 && size.is_finite() => format!("{value:.2e}"),
         size if size >= 1e4 => si(value),
         size if size >= 100.0 => format!("{value:.1}"),
         size if size >= 1e-3 => format!("{value:.4}"),

@@ -149,6 +149,7 @@ pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
 
 fn times(at: &At) -> String {
     let multiple = |times: f64| match times {
+        0.0 => "0".into(),
         _ if times.is_infinite() => "never".into(),
         _ if times >= 100.0 => si(times.round()),
         _ if times >= 0.01 => format!("{times:.2}"),
