@@ -175,11 +175,12 @@ fn recounts(store: &Path, sweep: &str, axis: Axis) -> Result<Vec<(String, HashMa
     })
 }
 
-/// The positive losses below which no model of local, position-free features gets on the tasks of a sweep.
-fn floors_of_sweep(store: &Path, sweep: &str) -> Result<Vec<f64>> {
+/// The positive losses below which no model of local, position-free features gets on the tasks of a sweep's curves.
+fn floors_of_sweep(store: &Path, sweep: &str, curves: &[&str]) -> Result<Vec<f64>> {
     let runs = Reader::open(store)?.runs(&sweep_name(sweep)?)?;
-    let floors = runs.iter().filter_map(|run| crate::task::floor(&run.config.task).transpose());
-    let mut floors: Vec<f64> = floors.collect::<Result<_>>()?;
+    let drawn = runs.iter().filter(|run| curves.contains(&run.label.as_str()));
+    let mut floors: Vec<f64> =
+        drawn.filter_map(|run| crate::task::floor(&run.config.task).transpose()).collect::<Result<_>>()?;
     floors.retain(|floor| *floor > 0.0);
     floors.sort_by(f64::total_cmp);
     floors.dedup();
@@ -205,7 +206,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Simulate(args) => simulate::run(args)?,
         Command::Plot(args) => {
             let points = |sweep: &str, metric: &str| points_of_sweep(store, sweep, metric, args.fit());
-            plot::run(args, points, |sweep| floors_of_sweep(store, sweep))?;
+            plot::run(args, points, |sweep, curves| floors_of_sweep(store, sweep, curves))?;
         }
         Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,

@@ -36,11 +36,11 @@ impl Args {
 }
 
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
-/// `floors_of_sweep` gives the losses below which no model of local features gets on the sweep's tasks.
+/// `floors_of_sweep` gives the losses below which no model of local features gets on the tasks of these curves.
 pub fn run(
     args: &Args,
     points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
-    floors_of_sweep: impl FnOnce(&str) -> Result<Vec<f64>>,
+    floors_of_sweep: impl FnOnce(&str, &[&str]) -> Result<Vec<f64>>,
 ) -> Result<()> {
     let settings = fit::settings(&args.fit)?;
     let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
@@ -54,8 +54,9 @@ pub fn run(
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
         Some(analysis) => multiplier_figure(args, analysis),
         None => {
+            let curves: Vec<&str> = points.iter().map(|point| point.group.as_str()).collect();
             let floors = match &args.fit.sweep {
-                Some(sweep) if metric(args).ends_with("loss") => floors_of_sweep(sweep)?,
+                Some(sweep) if metric(args).ends_with("loss") => floors_of_sweep(sweep, &curves)?,
                 _ => Vec::new(),
             };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
