@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
-use crate::model::scale::unround;
+use crate::model::scale::{depths, unround};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -55,10 +55,7 @@ impl Config for Mlp {
     }
 
     fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        match held.contains_key("depth") {
-            true => vec![self.clone()],
-            false => (1..=8).map(|depth| Self { depth, ..self.clone() }).collect(),
-        }
+        depths(self.depth, 8, held).map(|depth| Self { depth, ..self.clone() }).collect()
     }
 
     fn widened(&self, width: u64, _: &Settings) -> Self {

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
 use crate::model::grid::Grid;
-use crate::model::scale::unround;
+use crate::model::scale::{depths, undeep, unround};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -84,19 +84,16 @@ impl Config for Resmlp {
     }
 
     fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        match held.contains_key("depth") {
-            true => vec![self.clone()],
-            false => (1..=36).map(|depth| Self { depth, ..self.clone() }).collect(),
-        }
+        depths(self.depth, 36, held).map(|depth| Self { depth, ..self.clone() }).collect()
     }
 
     fn widened(&self, width: u64, _: &Settings) -> Self {
         Self { width, ..self.clone() }
     }
 
-    /// Usual: depth = sqrt(width) / 2, that is 4 at 64, 10 at 384, 14 at 768 (the paper's: 12 to 36, 24); round widths.
+    /// Usual: as deep as a ViT (the paper's are deeper); round widths.
     fn oddness(&self) -> f64 {
-        (self.depth as f64 / ((self.width as f64).sqrt() / 2.0)).ln().abs() + unround(self.width)
+        undeep(self.depth, self.width) + unround(self.width)
     }
 }
 

@@ -1,6 +1,8 @@
 //! Size ladders (D9): the config of a wanted cost. Each family offers shapes (depths); the width is found by bisection;
 //! among the configs within tolerance the one of the most usual proportions is taken.
 
+use std::ops::RangeInclusive;
+
 use crate::error::{Error, Result};
 use crate::model::config::{Config, overlay, settings};
 use crate::model::{Costs, Io, Target};
@@ -44,6 +46,17 @@ impl Target {
 /// Oddness of a width that is not a multiple of 8.
 pub fn unround(width: u64) -> f64 {
     [0.0, 0.05, 0.1, 0.2][3 - width.trailing_zeros().min(3) as usize]
+}
+
+/// Oddness of the depth of a stack of token blocks. Usual is sqrt(width) / 2, that is 4 at 64, 7 at 192, 14 at 768:
+/// ViT-B and Mixer-B are 12 deep, and small ones on small images are a few deep.
+pub fn undeep(depth: u64, width: u64) -> f64 {
+    (depth as f64 / ((width as f64).sqrt() / 2.0)).ln().abs()
+}
+
+/// The depths to look at: the one held, or all up to the deepest.
+pub fn depths(depth: u64, deepest: u64, held: &Settings) -> RangeInclusive<u64> {
+    if held.contains_key("depth") { depth..=depth } else { 1..=deepest }
 }
 
 pub fn nearest_config<C: Config>(given: &Settings, target: Target, tolerance: f64, io: Io) -> Result<C> {

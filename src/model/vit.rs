@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Size, rule};
 use crate::model::grid::Grid;
-use crate::model::scale::unround;
+use crate::model::scale::{depths, undeep, unround};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -121,12 +121,8 @@ impl Config for Vit {
         self.costs_with(io, &|tally, _, tokens| self.mlp_costs(tally, tokens))
     }
 
-    /// Width and depth grow together: ViT-B is 12 deep at width 768, and small ones on small images are a few deep.
     fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        match held.contains_key("depth") {
-            true => vec![self.clone()],
-            false => (1..=32).map(|depth| Self { depth, ..self.clone() }).collect(),
-        }
+        depths(self.depth, 32, held).map(|depth| Self { depth, ..self.clone() }).collect()
     }
 
     fn widened(&self, width: u64, held: &Settings) -> Self {
@@ -134,12 +130,10 @@ impl Config for Vit {
         Self { width, heads, ..self.clone() }
     }
 
-    /// Usual: depth = sqrt(width) / 2, that is 4 at 64, 7 at 192, 14 at 768; heads of 16 to 64; round widths.
+    /// Usual: a depth that goes with the width; heads of 16 to 64; round widths.
     fn oddness(&self) -> f64 {
-        let width = self.width as f64;
-        let deep = (self.depth as f64 / (width.sqrt() / 2.0)).ln().abs();
-        let head = (width / self.heads as f64 / usual_head(self.width)).ln().abs();
-        deep + 0.3 * head + unround(self.width)
+        let head = (self.width as f64 / self.heads as f64 / usual_head(self.width)).ln().abs();
+        undeep(self.depth, self.width) + 0.3 * head + unround(self.width)
     }
 }
 
