@@ -63,10 +63,17 @@ pub fn si(value: f64) -> String {
     if value.is_finite() && value.abs() >= 1e27 {
         return format!("{value:.2e}");
     }
-    if !value.is_finite() || value.abs() < 1000.0 {
+    let decimals = |scaled: f64| match scaled.abs() {
+        size if size >= 99.95 => 0,
+        size if size >= 9.995 => 1,
+        size if size >= 0.9995 => 2,
+        _ => 3,
+    };
+    if !value.is_finite() || value.abs() < 999.5 {
         // exp(ln 250) is 250 too.
         let whole = (value - value.round()).abs() <= 1e-9 * value.abs();
-        return if whole { format!("{}", value.round()) } else { format!("{value:.3}") };
+        let decimals = if whole { 0 } else { decimals(value) };
+        return format!("{value:.decimals$}");
     }
     let mut power = ((value.abs().log10() / 3.0) as usize).min(LETTERS.len() - 1);
     let mut scaled = value / 1000f64.powi(power as i32);
@@ -74,13 +81,7 @@ pub fn si(value: f64) -> String {
         scaled /= 1000.0;
         power += 1;
     }
-    let decimals = if scaled.abs() >= 99.95 {
-        0
-    } else if scaled.abs() >= 9.995 {
-        1
-    } else {
-        2
-    };
+    let decimals = decimals(scaled);
     format!("{scaled:.decimals$}{}", LETTERS[power])
 }
 
@@ -135,10 +136,12 @@ mod tests {
     #[test]
     fn si_keeps_three_digits() {
         let shown: Vec<_> =
-            [0.0, 12.0, 250f64.ln().exp(), 999.0, 1000.0, 4567.0, 99_960.0, 86_567_656.0, 999_600.0, 3.5e10]
+            [0.0, 0.25, 1.2345, 12.0, 47.88, 250f64.ln().exp(), 503.27, 999.0, 999.7, 1000.0, 4567.0, 99_960.0, 3.5e10]
                 .map(si)
                 .into();
-        assert_eq!(shown, ["0", "12", "250", "999", "1.00k", "4.57k", "100k", "86.6M", "1.00M", "35.0G"]);
+        let wanted =
+            ["0", "0.250", "1.23", "12", "47.9", "250", "503", "999", "1.00k", "1.00k", "4.57k", "100k", "35.0G"];
+        assert_eq!(shown, wanted);
     }
 
     #[test]
