@@ -22,13 +22,13 @@ data: build                           ## Fashion-MNIST into the shared cache fol
 build: libtorch                       ## both programs, in target/release
 	cargo build --release --locked
 
-coverage: libtorch                    ## how often intervals hold the truth, over 13,000 experiments (docs/coverage.md)
+coverage: libtorch                    ## how often intervals hold the truth, over 15,000 experiments (docs/coverage.md)
 	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::coverage
 
 fuzz:                                 ## ten minutes of mutated CSV and sweep files (needs rustup's nightly toolchain)
 	cargo fuzz --version || cargo install --locked cargo-fuzz
 	cd fuzz && cargo +nightly fuzz run --sanitizer none csv -- -max_total_time=300 -max_len=4096
-	cd fuzz && cargo +nightly fuzz run --sanitizer none sweep -- -max_total_time=300 -max_len=4096
+	cd fuzz && cargo +nightly fuzz run --sanitizer none sweep corpus/sweep ../sweeps -- -max_total_time=300 -max_len=4096
 
 bench: libtorch                       ## side-by-side ratios and rates; no pass or fail
 	cargo bench --locked

@@ -1,6 +1,8 @@
-//! Any text as a sweep file: a sweep or an error, never a panic.
+//! Any text as a sweep file: a plan or an error, never a panic.
 #![no_main]
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
-    let _ = crossover::spec::parse(text, "fuzz.toml");
+    if let Ok(sweep) = crossover::spec::parse(text, "fuzz.toml") {
+        let _ = crossover::plan::plan(&sweep);
+    }
 });
