@@ -54,10 +54,13 @@ pub fn estimate(plan: &Plan, seconds: &[f64], slots: usize) -> Estimate {
 /// replaced), the final weights and about 4 kB of config and metrics of each run.
 pub fn disk_bytes(plan: &Plan, slots: usize) -> u64 {
     let at_start: Vec<_> = plan.runs.iter().map(|run| (&run.config, 0)).collect();
-    let of_trunk = |group: &Vec<usize>| (group.len() as u64 + 1) * 3 * 4 * plan.runs[group[0]].costs.params;
+    let of_trunk = |group: &Vec<usize>| {
+        (group.len() as u64 + 1).saturating_mul(3 * 4).saturating_mul(plan.runs[group[0]].costs.params)
+    };
     let mut largest: Vec<u64> = trunk::groups(&at_start).iter().map(of_trunk).collect();
     largest.sort_unstable_by(|a, b| b.cmp(a));
-    largest.iter().take(slots).sum::<u64>() + plan.runs.iter().map(|run| 4096 + 4 * run.costs.params).sum::<u64>()
+    let weights = plan.runs.iter().map(|run| run.costs.params.saturating_mul(4).saturating_add(4096));
+    largest.iter().take(slots).copied().chain(weights).fold(0, u64::saturating_add)
 }
 
 /// Per label and batch, the smallest and the largest model: others lie between.

@@ -12,7 +12,7 @@ use crate::model::{self, Costs, Io, Target};
 use crate::point;
 use crate::run::{Named, Recipe, RunConfig};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
-use crate::task;
+use crate::task::{self, Splits};
 use crate::trunk;
 use crate::units::{Flops, si};
 
@@ -102,15 +102,24 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
                 continue;
             }
         };
-        let io = task::io(&task)?;
+        let (io, splits) = (task::io(&task)?, task::splits(&task)?);
         for entry in &sweep.models {
             let label = label(entry, &variant);
             let models = sizes(entry, io, &label, &mut plan.dropped);
             for sized in &models {
                 for &examples in &sweep.examples {
                     for &budget in &sweep.budgets {
-                        let cell =
-                            Cell { sweep, variant: &variant, task: &task, io, label: &label, sized, examples, budget };
+                        let cell = Cell {
+                            sweep,
+                            variant: &variant,
+                            task: &task,
+                            io,
+                            splits,
+                            label: &label,
+                            sized,
+                            examples,
+                            budget,
+                        };
                         expand(&cell, &mut plan, &mut seen)?;
                     }
                 }
@@ -206,6 +215,7 @@ struct Cell<'a> {
     variant: &'a Variant<'a>,
     task: &'a Named,
     io: Io,
+    splits: Splits,
     label: &'a str,
     sized: &'a Sized,
     examples: u64,
@@ -250,8 +260,12 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
     Ok(())
 }
 
-/// Refuses a budget that ends before every example was seen once: its data would be fewer than the axis says.
+/// Refuses what would be fewer data than the axis says: a task that has not as many examples, a budget that ends before
+/// each was seen once.
 fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
+    if let Some(all) = cell.splits.train.filter(|all| *all < cell.examples) {
+        return Err(Error::bad_input(format!("the task has {all} training examples")));
+    }
     let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
     let seen = steps.saturating_mul(batch);
     if seen < cell.examples {

@@ -3,13 +3,14 @@
 use std::collections::BTreeMap;
 
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 use sha2::{Digest, Sha256};
 
 /// Part of the hash: raised when training changes so that old results would no longer be reproduced.
 const FORMAT: u32 = 1;
 
 /// Every key of an arch or a task, defaults filled in, in key order; so equal configs are equal text.
-pub type Settings = BTreeMap<String, serde_json::Value>;
+pub type Settings = BTreeMap<String, Value>;
 
 /// An arch (`convnet`, `vit`, …) or a task (`fashion-mnist`, …) by name, with all its keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -102,5 +103,21 @@ impl RunConfig {
         let text = serde_json::to_string(self).expect("a config has string keys and finite numbers only");
         let digest = Sha256::digest(format!("{FORMAT}\n{text}"));
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+    }
+}
+
+/// A number without a fraction, also when written as 1e6.
+pub fn whole(value: &Value) -> Option<u64> {
+    value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e19).map(|x| x as u64))
+}
+
+/// Numbers without a fraction as whole ones, also within a list; none where nothing changes.
+pub fn wholes(value: &Value) -> Option<Value> {
+    match value {
+        Value::Number(number) if number.is_f64() => whole(value).map(Value::from),
+        Value::Array(values) if values.iter().any(|value| wholes(value).is_some()) => {
+            Some(values.iter().map(|value| wholes(value).unwrap_or_else(|| value.clone())).collect())
+        }
+        _ => None,
     }
 }

@@ -12,9 +12,9 @@ use toml::Spanned;
 use crate::budget::Budget;
 use crate::error::Error;
 use crate::model::{self, Io, Target};
-use crate::run::{Named, Settings};
+use crate::run::{Named, Settings, whole};
 use crate::task::{self, Splits};
-use document::{Checked, Complaint, Entry, Table, whole};
+use document::{Checked, Complaint, Entry, Table};
 use recipe::RecipeDraft;
 
 /// A sweep whose every value is valid by itself; [`crate::plan`] expands it.
@@ -128,16 +128,22 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
         set(&mut train, &entry, &entry.value)?;
     }
     recipe::check_together(&|key| [&raw.train, &raw.axes, &raw.tuned].into_iter().find_map(|table| table.get(key)))?;
-    let (mut examples, mut seeds, mut axes) = (None, vec![0], Vec::new());
+    let (mut seeds, mut axes) = (vec![0], Vec::new());
     for entry in raw.axes.entries() {
         match entry.key.as_str() {
-            "examples" => examples = Some(resolve_examples(&entry, &task, splits)?),
+            "examples" => (),
             "seed" => seeds = entry.list_of("whole numbers from 0", whole)?,
             _ => axes.push(resolve_axis(&entry, &task, &train)?),
         }
     }
-    let examples = match (examples, splits.train) {
-        (Some(examples), _) => examples,
+    let variants = task_variants(&task, &axes);
+    let (mut ios, splits): (Vec<Io>, Vec<Splits>) = variants.unwrap_or_else(|| vec![(io, splits)]).into_iter().unzip();
+    ios.dedup();
+    // None where any number can be had of one of them.
+    let most =
+        splits.iter().map(|splits| splits.train).collect::<Option<Vec<u64>>>().and_then(|all| all.into_iter().max());
+    let examples = match (raw.axes.get("examples"), most) {
+        (Some(entry), _) => resolve_examples(&entry, &task, most)?,
         (None, Some(all)) => vec![all],
         (None, None) => {
             return Err(Complaint::at(raw.task.span(), format!("`{}` has any number of examples", task.name))
@@ -157,7 +163,7 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
         return Err(Complaint::at(span, format!("`{}` is in [axes] and in [tuned]", both.key))
             .hint("an axis is either reported over or minimised over: remove one"));
     }
-    let models = resolve_models(&raw.model, io)?;
+    let models = resolve_models(&raw.model, &ios)?;
     Ok(Sweep {
         name,
         question: raw.question,
@@ -216,10 +222,30 @@ fn resolve_task(raw: &Spanned<Table>) -> Checked<(Named, Io, Splits)> {
     Ok((task, io, splits))
 }
 
-fn resolve_examples(entry: &Entry, task: &Named, splits: Splits) -> Checked<Vec<u64>> {
+/// What models and axes are checked against: input and splits of the task at each combination of its axes, as `plan`
+/// expands them. None where no axis is on the task, or none of them makes sense.
+fn task_variants(task: &Named, axes: &[Axis]) -> Option<Vec<(Io, Splits)>> {
+    let on_task = axes.iter().filter(|axis| axis.on == AxisOf::Task);
+    let settings = on_task.fold(vec![task.settings.clone()], |all, axis| {
+        let with = |settings: &Settings, value: &Value| {
+            let mut settings = settings.clone();
+            settings.insert(axis.key.clone(), value.clone());
+            settings
+        };
+        all.iter().flat_map(|settings| axis.values.iter().map(|value| with(settings, value))).collect()
+    });
+    let of = |settings: &Settings| {
+        let task = task::resolve(&task.name, settings).ok()?;
+        Some((task::io(&task).ok()?, task::splits(&task).ok()?))
+    };
+    Some(settings.iter().filter_map(of).collect::<Vec<_>>()).filter(|variants| !variants.is_empty())
+}
+
+/// At most `all` where that is known.
+fn resolve_examples(entry: &Entry, task: &Named, all: Option<u64>) -> Checked<Vec<u64>> {
     let counts = entry.list_of("whole numbers from 1", |value| whole(value).filter(|count| *count > 0))?;
     let most = counts.iter().copied().max().unwrap_or(0);
-    match splits.train {
+    match all {
         Some(all) if most > all => Err(Complaint::at(
             entry.span.clone(),
             format!("`{}` has {all} training examples, fewer than {most}", task.name),
@@ -292,7 +318,7 @@ fn resolve_axis(entry: &Entry, task: &Named, train: &RecipeDraft) -> Checked<Axi
     Ok(Axis { key: entry.key.clone(), on: AxisOf::Task, values })
 }
 
-fn resolve_models(raw: &[Spanned<Table>], io: Io) -> Checked<Vec<ModelEntry>> {
+fn resolve_models(raw: &[Spanned<Table>], ios: &[Io]) -> Checked<Vec<ModelEntry>> {
     if raw.is_empty() {
         return Err(
             Complaint::at(0..0, "the sweep has no [[model]]").hint("add a table such as\n[[model]]\narch = \"vit\"")
@@ -300,7 +326,7 @@ fn resolve_models(raw: &[Spanned<Table>], io: Io) -> Checked<Vec<ModelEntry>> {
     }
     let mut models: Vec<ModelEntry> = Vec::new();
     for table in raw {
-        let model = resolve_model(table, io)?;
+        let model = resolve_model(table, ios)?;
         if models.iter().any(|other| other.label == model.label) {
             let span = table.get_ref().get("name").or(table.get_ref().get("arch")).map_or(table.span(), |e| e.span);
             return Err(Complaint::at(
@@ -316,7 +342,8 @@ fn resolve_models(raw: &[Spanned<Table>], io: Io) -> Checked<Vec<ModelEntry>> {
 
 const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops", "tolerance"];
 
-fn resolve_model(raw: &Spanned<Table>, io: Io) -> Checked<ModelEntry> {
+/// It has to fit one of the inputs; `plan` drops the cells of the others.
+fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     let table = raw.get_ref();
     let Some(arch) = table.get("arch") else {
         return Err(
@@ -331,16 +358,23 @@ fn resolve_model(raw: &Spanned<Table>, io: Io) -> Checked<ModelEntry> {
     };
     let sizes = resolve_sizes(table)?;
     let complain = |error| blame(table, error, arch.span.clone());
-    let bases = match &sizes {
-        Sizes::Named(names) => names.iter().map(|size| model::resolve(&name, Some(size), &settings)).collect(),
-        Sizes::Explicit | Sizes::Ladder { .. } => vec![model::resolve(&name, None, &settings)],
+    let fits = |size: Option<&str>, io: Io| {
+        let model = model::resolve(&name, size, &settings)?;
+        model::costs(&model, io).map(drop)
     };
-    for base in bases {
-        let base = base.map_err(complain)?;
-        if !matches!(sizes, Sizes::Ladder { .. }) {
-            model::costs(&base, io).map_err(complain)?;
-        }
-    }
+    let fit = |io: &Io| match &sizes {
+        Sizes::Named(names) => names.iter().try_for_each(|size| fits(Some(size), *io)),
+        Sizes::Explicit => fits(None, *io),
+        // Held keys may go with some width or depth, if not with the default ones. A size that no config has is dropped.
+        Sizes::Ladder { targets, tolerance } => match model::resolve(&name, None, &settings) {
+            Ok(_) => Ok(()),
+            Err(_) => {
+                let found = |target: &Target| model::scale_to(&name, &settings, *target, *tolerance, *io).map(drop);
+                targets.iter().map(found).reduce(Result::or).unwrap_or(Ok(()))
+            }
+        },
+    };
+    ios.iter().map(fit).reduce(Result::or).unwrap_or(Ok(())).map_err(complain)?;
     Ok(ModelEntry { label, arch: name, settings, sizes })
 }
 

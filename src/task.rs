@@ -115,7 +115,8 @@ pub fn classes(task: &Named) -> Result<Vec<String>> {
 
 /// Nats below which no model of local, position-free features gets, where that is known in closed form.
 pub fn floor(task: &Named) -> Result<Option<f64>> {
-    Ok(parts(task)?.0.floor())
+    let (source, transforms) = parts(task)?;
+    Ok(source.floor().filter(|_| transforms.leave_neighbours()))
 }
 
 /// Where a user's own files were when they were imported.
@@ -166,6 +167,21 @@ mod tests {
             assert!(keys.iter().all(|key| entry.meaning(key).is_some()), "{} {keys:?}", entry.name);
             assert!(entry.meanings().all(|(key, _)| keys.iter().any(|k| k == key)), "{}", entry.name);
         }
+    }
+
+    #[test]
+    fn a_floor_of_local_features_holds_where_neighbours_stay_neighbours() {
+        let floor = |text: &str| floor(&resolve("relations", &settings(text)).unwrap()).unwrap();
+        assert!(floor(r#"{"relational": 1.0, "label_noise": 0.1, "augment": "shift-flip"}"#).is_some());
+        assert_eq!(floor(r#"{"relational": 1.0, "shuffle": true}"#), None);
+        assert_eq!(floor(r#"{"relational": 1.0, "resolution": 8}"#), None);
+    }
+
+    #[test]
+    fn whole_numbers_may_be_written_as_1e3_and_symbols_are_bytes() {
+        assert_eq!(resolve("mnist1d", &settings(r#"{"validation": 1e3}"#)).unwrap().settings["validation"], 1000);
+        let error = resolve("rhm", &settings(r#"{"classes": 257, "v": 64}"#)).unwrap_err();
+        assert_eq!(error.message, "task 'rhm': v and classes must be at most 256, and one is 257");
     }
 
     #[test]

@@ -100,7 +100,7 @@ fn list(json: bool) -> Result<()> {
     let columns = ["arch", "what", "sizes"];
     let rows = listed.iter().map(|arch| vec![arch.arch.into(), arch.about.into(), arch.sizes.join(" ")]);
     println!("{}\n", table(&columns, &columns, rows));
-    println!("'crossover model info ARCH' shows the keys of one and what it costs.");
+    println!("'crossover model info ARCH' shows the keys of one, what they mean and what it costs.");
     Ok(())
 }
 
@@ -122,7 +122,9 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
     }
     let shown = |value: u64| format!("{value} ({})", si(value as f64));
     let mut rows = vec![vec!["arch".into(), model.name.clone()]];
-    rows.extend(model.settings.iter().map(|(key, value)| vec![key.clone(), value.to_string()]));
+    let arch = arch(&model.name)?;
+    let meaning = |key: &str| arch.meaning(key).unwrap_or_default().to_owned();
+    rows.extend(model.settings.iter().map(|(key, value)| vec![key.clone(), value.to_string(), meaning(key)]));
     rows.push(vec!["input".into(), info.input.map(|side| side.to_string()).join("x")]);
     rows.push(vec!["classes".into(), io.classes.to_string()]);
     rows.push(vec!["params".into(), shown(info.params)]);
@@ -134,7 +136,8 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
     if let Some([height, width]) = info.receptive_field {
         rows.push(vec!["receptive_field".into(), format!("{height}x{width}")]);
     }
-    println!("{}", table(&["key", "value"], &["key", "value"], rows));
+    rows.iter_mut().for_each(|row| row.resize(3, String::new()));
+    println!("{}", table(&["key", "value", "meaning"], &["key", "value", "meaning"], rows));
     Ok(())
 }
 

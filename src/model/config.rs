@@ -7,13 +7,15 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, nearest};
 use crate::model::{Costs, Io, Target, scale};
-use crate::run::Settings;
+use crate::run::{Settings, wholes};
 
 /// A family's config: a serde struct with `deny_unknown_fields, default`, each key documented at its field.
 pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
     const NAME: &'static str;
     /// One line for `model list`, with the source.
     const ABOUT: &'static str;
+    /// Each key with what it means.
+    const KEYS: Keys;
     /// Published models, by name.
     const SIZES: &'static [Size<Self>];
 
@@ -44,6 +46,9 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
     fn oddness(&self) -> f64;
 }
 
+/// Keys with what they mean, in parts: some families have those of another beside their own.
+pub type Keys = &'static [&'static [(&'static str, &'static str)]];
+
 /// A published model.
 pub struct Size<C> {
     pub name: &'static str,
@@ -57,6 +62,7 @@ pub struct Arch {
     pub about: &'static str,
     /// Published sizes with their sources.
     pub sizes: fn() -> Vec<(&'static str, &'static str)>,
+    keys: Keys,
     /// All keys with their defaults.
     pub defaults: fn() -> Result<Settings>,
     pub(super) resolve: fn(Option<&str>, &Settings) -> Result<Settings>,
@@ -70,6 +76,7 @@ impl Arch {
         Self {
             name: C::NAME,
             about: C::ABOUT,
+            keys: C::KEYS,
             sizes: || C::SIZES.iter().map(|size| (size.name, size.source)).collect(),
             defaults: || settings(&C::default()),
             resolve: |size, given| {
@@ -81,6 +88,13 @@ impl Arch {
             receptive_field: |given, io| Ok(parse::<C>(given)?.receptive_field(io)),
             scale: |given, target, tolerance, io| settings(&scale::nearest_config::<C>(given, target, tolerance, io)?),
         }
+    }
+}
+
+impl Arch {
+    /// What a key means.
+    pub fn meaning(&self, key: &str) -> Option<&'static str> {
+        self.keys.iter().copied().flatten().find(|(name, _)| *name == key).map(|(_, meaning)| *meaning)
     }
 }
 
@@ -120,16 +134,36 @@ pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
             (Value::Array(_), single) => Value::Array(vec![single.clone()]),
             _ => value.clone(),
         };
+        bounded(key, &value).map_err(|error| error.context(C::NAME))?;
         // Key by key, so that an error can name its key.
-        let mut alone = whole.clone();
-        alone.insert(key.clone(), value.clone());
-        from_settings::<C>(&alone).map_err(|error| {
+        let with = |value: &Value| {
+            let mut alone = whole.clone();
+            alone.insert(key.clone(), value.clone());
+            from_settings::<C>(&alone).map(|_| value.clone())
+        };
+        // 1e3 is a whole number where one is wanted.
+        let read = with(&value).or_else(|error| wholes(&value).and_then(|value| with(&value).ok()).ok_or(error));
+        let read = read.map_err(|error| {
             Error::bad_input(format!("{}: {key} = {value}: {error}", C::NAME))
                 .hint(format!("the default is {key} = {}", whole[key]))
         })?;
-        merged.insert(key.clone(), value);
+        merged.insert(key.clone(), read);
     }
     from_settings(&merged).map_err(|error| Error::bad_input(format!("{}: {error}", C::NAME)))
+}
+
+/// Beyond these no cost could be counted, let alone paid.
+const LARGEST: f64 = 1048576.0;
+const DEEPEST: f64 = 4096.0;
+
+/// Refuses numbers that no model has.
+fn bounded(key: &str, value: &Value) -> Result<()> {
+    let most = if ["depth", "depths", "blocks", "layers_per_block"].contains(&key) { DEEPEST } else { LARGEST };
+    let values = value.as_array().map_or(std::slice::from_ref(value), Vec::as_slice);
+    match values.iter().find(|value| value.as_f64().is_some_and(|number| number.abs() > most)) {
+        Some(beyond) => Err(refusal(key, beyond, &format!("must be at most {most}"), &format!("{key} = {most}"))),
+        None => Ok(()),
+    }
 }
 
 fn unknown_key(arch: &str, key: &str, known: &Settings) -> Error {
@@ -162,4 +196,55 @@ pub(super) fn rule(holds: bool, key: &str, value: impl std::fmt::Display, rule: 
 /// That a value breaks its rule.
 pub(super) fn refusal(key: &str, value: impl std::fmt::Display, rule: &str, hint: &str) -> Error {
     Error::bad_input(format!("{key} = {value}: {rule}")).hint(hint)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::model::{Io, Target, arch, costs, names, resolve, scale_to};
+    use crate::run::Settings;
+
+    fn settings(text: &str) -> Settings {
+        serde_json::from_str(text).unwrap()
+    }
+
+    #[test]
+    fn every_key_has_a_meaning_and_every_meaning_a_key() {
+        for name in names() {
+            let arch = arch(name).unwrap();
+            let keys = (arch.defaults)().unwrap();
+            assert!(keys.keys().all(|key| arch.meaning(key).is_some()), "{name} {keys:?}");
+            let meanings = arch.keys.iter().copied().flatten();
+            assert!(meanings.into_iter().all(|(key, _)| keys.contains_key(*key)), "{name}");
+        }
+    }
+
+    #[test]
+    fn the_largest_models_are_counted_and_larger_numbers_refused() {
+        let io = Io { channels: 3, height: 224, width: 224, classes: 1000 };
+        for name in names() {
+            for (key, value) in (arch(name).unwrap().defaults)().unwrap() {
+                let with = |value: u64| resolve(name, None, &settings(&format!("{{\"{key}\": {value}}}")));
+                if value.is_number() || value.is_array() {
+                    let error = with(u64::MAX).unwrap_err().to_string();
+                    assert!(error.contains(&format!("{key} = {}: must be at most", u64::MAX)), "{error}");
+                    // Many keys have a lower bound of their own, or go with others.
+                    let _ = with(4096).and_then(|model| costs(&model, io));
+                    let _ = with(1 << 20).and_then(|model| costs(&model, io));
+                }
+            }
+        }
+        assert_eq!(
+            resolve("vit", None, &settings(r#"{"width": 1e2, "heads": 4.0}"#)).unwrap(),
+            resolve("vit", None, &settings(r#"{"width": 100}"#)).unwrap()
+        );
+    }
+
+    #[test]
+    fn a_ladder_holds_keys_that_do_not_go_with_the_default_width() {
+        let io = Io { channels: 1, height: 28, width: 28, classes: 10 };
+        let found = scale_to("vit", &settings(r#"{"heads": 3}"#), Target::Params(5e4), 0.05, io).unwrap();
+        assert_eq!((&found.settings["heads"], found.settings["width"].as_u64().unwrap() % 3), (&3.into(), 0));
+        let refused = scale_to("vit", &settings(r#"{"patch": 0}"#), Target::Params(5e4), 0.05, io).unwrap_err();
+        assert_eq!(refused.to_string(), "vit: patch = 0: must be at least 1");
+    }
 }

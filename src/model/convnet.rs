@@ -12,7 +12,7 @@ mod resnet;
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::convnet::convnext::ConvNext;
 use crate::model::convnet::resnet::Resnet;
 #[cfg(torch)]
@@ -80,6 +80,13 @@ impl Config for Convnet {
     const NAME: &'static str = "convnet";
     const ABOUT: &'static str =
         "ResNet, plain stack (He et al. 2016) or ConvNeXt (Liu et al. 2022), as in torchvision and timm";
+    const KEYS: Keys = &[&[
+        ("width", "channels of the first stage; each further one has twice as many, at half the resolution"),
+        ("depths", "blocks of each stage; as many stages as numbers"),
+        ("block", "basic, bottleneck, plain or convnext"),
+        ("stem", "small: 3x3; large: 7x7 and pooling, 4x4 before convnext blocks"),
+        ("padding", "what convolutions see beyond the border: zeros, or circular (the opposite border)"),
+    ]];
     const SIZES: &'static [Size<Self>] = &[
         size("resnet-18", "He et al. 2016, table 1; torchvision resnet18", || {
             published(64, [2, 2, 2, 2], BlockKind::Basic)

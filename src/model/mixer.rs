@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
 use crate::model::scale::{depths, undeep, unround};
 use crate::model::tally::Tally;
@@ -35,6 +35,11 @@ const fn size(name: &'static str, config: fn() -> Mixer) -> Size<Mixer> {
 impl Config for Mixer {
     const NAME: &'static str = "mixer";
     const ABOUT: &'static str = "MLP-Mixer (Tolstikhin et al. 2021), as in timm";
+    const KEYS: Keys = &[&[
+        ("width", "of a token"),
+        ("depth", "blocks"),
+        ("patch", "pixels of a patch's side; patches tile the image"),
+    ]];
     const SIZES: &'static [Size<Self>] = &[
         size("s32", || Mixer { width: 512, depth: 8, patch: 32 }),
         size("s16", || Mixer { width: 512, depth: 8, patch: 16 }),

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::scale::{depths, unround};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
@@ -37,6 +37,7 @@ impl Default for Mlp {
 impl Config for Mlp {
     const NAME: &'static str = "mlp";
     const ABOUT: &'static str = "multi-layer perceptron on flattened pixels, as torchvision.ops.MLP: the baseline";
+    const KEYS: Keys = &[&[("width", "of a hidden layer"), ("depth", "hidden layers"), ("activation", "relu or gelu")]];
     const SIZES: &'static [Size<Self>] = &[];
 
     fn check(&self) -> Result<()> {

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, refusal, rule};
+use crate::model::config::{Config, Keys, Size, refusal, rule};
 #[cfg(torch)]
 use crate::model::layers::{Layer, Mlp, Routing, SoftExperts, SparseExperts};
 #[cfg(torch)]
@@ -17,7 +17,7 @@ use crate::model::layout::Builder;
 use crate::model::tally::Tally;
 #[cfg(torch)]
 use crate::model::vit;
-use crate::model::vit::Vit;
+use crate::model::vit::{VIT_KEYS, Vit};
 use crate::model::{Costs, Io};
 use crate::run::Settings;
 
@@ -107,6 +107,20 @@ impl Config for Moe {
     const NAME: &'static str = "moe";
     const ABOUT: &'static str =
         "ViT with sparse (V-MoE, Riquelme et al. 2021) or soft (Puigcerver et al. 2023) experts";
+    const KEYS: Keys = &[
+        VIT_KEYS,
+        &[
+            ("experts", "MLPs that stand for one, each as large as the one"),
+            ("every", "every n-th block has experts; or else last"),
+            ("last", "the last n blocks have experts; or else every"),
+            ("router", "top_k (V-MoE) or soft (Soft MoE)"),
+            ("top_k", "experts that a token asks for"),
+            ("capacity", "room of an expert for an image's tokens, in even shares"),
+            ("priority", "who is served first where room is short: order or score (batch prioritized)"),
+            ("balance", "weight of the importance and load losses"),
+            ("slots", "slots of each soft expert; null: as many as tokens in all"),
+        ],
+    ];
     const SIZES: &'static [Size<Self>] = &[
         size("s32", || published(512, 8, 8, 32)),
         size("b32", || published(768, 12, 12, 32)),

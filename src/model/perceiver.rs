@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::scale::unround;
 use crate::model::tally::Tally;
 use crate::model::vit::usual_heads;
@@ -72,6 +72,18 @@ impl Default for Perceiver {
 impl Config for Perceiver {
     const NAME: &'static str = "perceiver";
     const ABOUT: &'static str = "Perceiver (Jaegle et al. 2021): latents that attend to pixels";
+    const KEYS: Keys = &[&[
+        ("latents", "how many"),
+        ("width", "of a latent"),
+        ("heads", "of the self-attention among latents; they divide the width"),
+        ("bands", "frequencies of the Fourier code, per side of the image"),
+        ("blocks", "a cross-attend to the pixels, then self-attention layers"),
+        ("layers_per_block", "self-attention layers of a block"),
+        ("mlp_ratio", "hidden width of the MLPs, in widths"),
+        ("share", "whether blocks share weights, the first cross-attend aside"),
+        ("position", "fourier, learned or none"),
+        ("position_width", "width of the learned code"),
+    ]];
     const SIZES: &'static [Size<Self>] = &[Size {
         name: "imagenet",
         source: "Jaegle et al. 2021, section 4.1: 44.9M params, 707.2 GFLOPs",

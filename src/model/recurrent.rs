@@ -5,12 +5,12 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size};
+use crate::model::config::{Config, Keys, Size};
 #[cfg(torch)]
 use crate::model::layout::Builder;
 #[cfg(torch)]
 use crate::model::vit;
-use crate::model::vit::Vit;
+use crate::model::vit::{VIT_KEYS, Vit};
 use crate::model::{Costs, Io};
 use crate::run::Settings;
 
@@ -21,6 +21,7 @@ pub struct Recurrent(Vit);
 impl Config for Recurrent {
     const NAME: &'static str = "recurrent";
     const ABOUT: &'static str = "vision transformer of one block applied many times (Dehghani et al. 2019)";
+    const KEYS: Keys = &[VIT_KEYS];
     const SIZES: &'static [Size<Self>] = &[];
 
     fn check(&self) -> Result<()> {

@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
 use crate::model::scale::{depths, undeep, unround};
 use crate::model::tally::Tally;
@@ -35,6 +35,11 @@ const fn size(name: &'static str, source: &'static str, config: fn() -> Resmlp) 
 impl Config for Resmlp {
     const NAME: &'static str = "resmlp";
     const ABOUT: &'static str = "ResMLP (Touvron et al. 2021), as in timm";
+    const KEYS: Keys = &[&[
+        ("width", "of a token"),
+        ("depth", "blocks"),
+        ("patch", "pixels of a patch's side; patches tile the image"),
+    ]];
     const SIZES: &'static [Size<Self>] = &[
         size("12", "Touvron et al. 2021, ResMLP-S12; timm resmlp_12_224", || Resmlp {
             width: 384,

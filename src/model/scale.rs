@@ -13,6 +13,9 @@ const WIDEST: u64 = 1 << 16;
 /// Widths looked at in one shape: more are within tolerance only at widths of thousands, where any serves.
 const WIDTHS: u64 = 256;
 
+/// Widths tried before a shape is given up.
+const PROBED: u64 = 1024;
+
 struct Candidate<C> {
     config: C,
     cost: f64,
@@ -65,9 +68,15 @@ pub fn nearest_config<C: Config>(given: &Settings, target: Target, tolerance: f6
         return Err(Error::bad_input(format!("{}: no config has {wanted} {}", C::NAME, target.unit())));
     }
     let base: C = overlay(C::default(), given)?;
-    let mut found = Vec::new();
+    let (mut found, mut refused) = (Vec::new(), None);
     for shape in base.shapes(given, io) {
-        candidates(&shape, given, target, tolerance, io, &mut found)?;
+        match first_sound(&shape, given) {
+            Ok(()) => candidates(&shape, given, target, tolerance, io, &mut found)?,
+            Err(error) => refused = refused.or(Some(error)),
+        }
+    }
+    if let (true, Some(error)) = (found.is_empty(), refused) {
+        return Err(error.context(C::NAME));
     }
     let closest = found.iter().min_by(|a, b| a.distance.total_cmp(&b.distance));
     let limit = (1.0 + tolerance).ln();
@@ -78,6 +87,15 @@ pub fn nearest_config<C: Config>(given: &Settings, target: Target, tolerance: f6
         Some(best) => Ok(best.config.clone()),
         None => Err(unreachable_target::<C>(closest, target, tolerance)),
     }
+}
+
+/// Refuses a shape that its keys make impossible at every width: its costs mean nothing.
+fn first_sound<C: Config>(shape: &C, given: &Settings) -> Result<()> {
+    if given.contains_key("width") {
+        return shape.check();
+    }
+    let at = |width: u64| shape.widened(width, given).check();
+    if (1..PROBED).any(|width| at(width).is_ok()) { Ok(()) } else { at(PROBED) }
 }
 
 /// Adds what is near the target in one shape: all widths within tolerance, and the first on either side of it.

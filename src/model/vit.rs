@@ -4,7 +4,7 @@
 use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
-use crate::model::config::{Config, Size, rule};
+use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
 use crate::model::scale::{depths, undeep, unround};
 use crate::model::tally::Tally;
@@ -67,6 +67,22 @@ pub enum Qk {
     Identity,
 }
 
+/// Of a `recurrent` and a `moe` too.
+pub(super) const VIT_KEYS: &[(&str, &str)] = &[
+    ("width", "of a token"),
+    ("depth", "blocks; of a recurrent: times that its one block is applied"),
+    ("heads", "of attention; they divide the width"),
+    ("patch", "pixels of a patch's side"),
+    ("stride", "pixels from one patch to the next; 0: patch, they tile the image"),
+    ("pool", "what the head reads: cls (a class token) or mean (over tokens)"),
+    ("position", "learned, sincos or none"),
+    ("mlp_ratio", "hidden width of the MLPs, in widths"),
+    ("qk", "what attention compares: learned (maps of tokens) or identity (tokens)"),
+    ("window", "rows and columns of tokens away that attention reads; 0: everywhere"),
+    ("residual", "whether attention and MLP are added to their input"),
+    ("norm", "whether attention, MLP and head have a layer norm before them"),
+];
+
 impl Default for Vit {
     fn default() -> Self {
         Self {
@@ -93,6 +109,7 @@ const fn size(name: &'static str, source: &'static str, config: fn() -> Vit) -> 
 impl Config for Vit {
     const NAME: &'static str = "vit";
     const ABOUT: &'static str = "vision transformer (Dosovitskiy et al. 2021), as in timm";
+    const KEYS: Keys = &[VIT_KEYS];
     const SIZES: &'static [Size<Self>] = &[
         size("ti16", "Touvron et al. 2021, DeiT-Ti; timm vit_tiny_patch16_224", || published(192, 3)),
         size("s16", "Touvron et al. 2021, DeiT-S; timm vit_small_patch16_224", || published(384, 6)),

@@ -140,11 +140,6 @@ impl Entry {
     }
 }
 
-/// A number without a fraction, also when written as 1e6.
-pub fn whole(value: &Value) -> Option<u64> {
-    value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e19).map(|x| x as u64))
-}
-
 /// As JSON, which configs are made of. Dates become text.
 fn json(value: &toml::Value) -> Value {
     match value {

@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::run::{Recipe, Schedule};
-use crate::spec::document::{Checked, Complaint, Entry, whole};
+use crate::run::{Recipe, Schedule, whole};
+use crate::spec::document::{Checked, Complaint, Entry};
 
 pub const KEYS: [&str; 12] = [
     "batch",
@@ -107,7 +107,8 @@ impl RecipeDraft {
         Ok(())
     }
 
-    /// The recipe of a run of `steps` steps. Refuses a cooldown that would begin before the warmup is over.
+    /// The recipe of a run of `steps` steps. Refuses a warmup that takes all of them, or as long as
+    /// the trunk.
     pub fn resolve(&self, steps: u64) -> Result<Recipe> {
         let share = (self.warmup * steps as f64).round() as u64;
         let (schedule, default) = match self.recipe.schedule {
@@ -119,6 +120,10 @@ impl RecipeDraft {
         if matches!(schedule, Schedule::Wsd { .. }) && warmup > trunk {
             let message =
                 format!("its warmup takes {warmup} steps (`warmup_steps`), and its cooldown begins at {trunk}");
+            return Err(Error::bad_input(message));
+        }
+        if self.warmup_steps.is_some_and(|warmup| warmup >= steps) {
+            let message = format!("its warmup takes {warmup} steps (`warmup_steps`), and the run has {steps}");
             return Err(Error::bad_input(message));
         }
         Ok(Recipe { warmup, schedule, ..self.recipe.clone() })

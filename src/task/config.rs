@@ -4,10 +4,11 @@ use std::path::Path;
 
 use serde::Serialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::Io;
-use crate::run::Settings;
+use crate::run::{Settings, wholes};
 use crate::task::Splits;
 use crate::task::examples::Examples;
 use crate::task::files::File;
@@ -150,10 +151,14 @@ where
 {
     let mut settings = to_settings(&T::default());
     for (key, value) in given {
-        let mut tried = settings.clone();
-        tried.insert(key.clone(), value.clone());
-        from_settings::<T>(&tried).map_err(|reason| Error::bad_input(format!("task '{task}': {key}: {reason}")))?;
-        settings = tried;
+        let with = |value: &Value| {
+            let mut tried = settings.clone();
+            tried.insert(key.clone(), value.clone());
+            from_settings::<T>(&tried).map(|_| tried)
+        };
+        // 1e3 is a whole number where one is wanted.
+        let read = with(value).or_else(|reason| wholes(value).and_then(|whole| with(&whole).ok()).ok_or(reason));
+        settings = read.map_err(|reason| Error::bad_input(format!("task '{task}': {key}: {reason}")))?;
     }
     let config = from_settings(&settings).map_err(|reason| Error::bad_input(format!("task '{task}': {reason}")))?;
     // Written again from what was read, so that 1 and 1.0 are the same setting.

@@ -6,10 +6,11 @@
 //! once to `size` pixels a side, antialiased (a triangle as wide as the pixels it covers, Pillow's BILINEAR).
 
 use std::fs;
+use std::io::{self, Cursor, ErrorKind};
 use std::path::{Path, PathBuf};
 
 use image::imageops::{FilterType, resize};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageReader, RgbImage};
+use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
@@ -110,10 +111,10 @@ impl Listing {
         let folders = subfolders(root)?;
         let mut parts: [Vec<&str>; 3] = Default::default();
         for (folder, _) in &folders {
-            match folder.as_str() {
-                "train" => parts[0].push(folder),
+            match folder.to_lowercase().as_str() {
+                "train" | "training" => parts[0].push(folder),
                 "val" | "valid" | "validation" => parts[1].push(folder),
-                "test" => parts[2].push(folder),
+                "test" | "testing" => parts[2].push(folder),
                 _ => (),
             }
         }
@@ -194,10 +195,20 @@ fn subfolders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
     Ok(entries(folder)?.into_iter().filter(|(_, path)| path.is_dir()).collect())
 }
 
+/// Whether a link leads to this folder or one above it.
+fn is_above(path: &Path, folder: &Path) -> Result<bool> {
+    let real = |path: &Path| fs::canonicalize(path).context(|| format!("cannot open {}", path.display()));
+    Ok(path.is_symlink() && real(folder)?.starts_with(real(path)?))
+}
+
 /// All files below a folder.
 fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
     for (_, path) in entries(folder)? {
         match path.is_dir() {
+            true if is_above(&path, folder)? => {
+                let message = format!("{} is a link to a folder that it stands in", path.display());
+                return Err(Error::bad_input(message).hint("remove the link: its images would be read many times"));
+            }
             true => walk(&path, found)?,
             false => found.push(path),
         }
@@ -207,7 +218,13 @@ fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
 
 /// Fills in `[channels, size, size]` from a file.
 fn read(path: &Path, size: u32, channels: u64, pixels: &mut [u8]) -> image::ImageResult<()> {
-    let mut decoder = ImageReader::open(path)?.with_guessed_format()?.into_decoder()?;
+    let bytes = fs::read(path)?;
+    let reader = ImageReader::new(Cursor::new(&bytes)).with_guessed_format()?;
+    if reader.format() == Some(ImageFormat::Jpeg) && !has_end(&bytes) {
+        // The decoder would fill up what is missing with grey.
+        return Err(io::Error::new(ErrorKind::UnexpectedEof, "it is cut off: a JPEG without its end").into());
+    }
+    let mut decoder = reader.into_decoder()?;
     let orientation = decoder.orientation()?;
     let mut image = DynamicImage::from_decoder(decoder)?;
     image.apply_orientation(orientation);
@@ -227,6 +244,13 @@ fn read(path: &Path, size: u32, channels: u64, pixels: &mut [u8]) -> image::Imag
         }
     }
     Ok(())
+}
+
+/// Whether the end marker of a JPEG follows its last scan. (A thumbnail within it has a scan and an end of its own; within
+/// a scan no byte of a marker follows FF.)
+fn has_end(jpeg: &[u8]) -> bool {
+    let scan = jpeg.windows(2).rposition(|marker| marker == [0xff, 0xda]);
+    scan.is_some_and(|at| jpeg[at..].windows(2).any(|marker| marker == [0xff, 0xd9]))
 }
 
 fn on_white(image: &DynamicImage) -> RgbImage {
@@ -327,6 +351,37 @@ mod tests {
             pixels[..2].iter().all(|&top| top < 60) && pixels[2..].iter().all(|&bottom| bottom > 195),
             "{pixels:?}"
         );
+    }
+
+    #[test]
+    fn a_jpeg_that_is_cut_off_is_refused_wherever_it_is_cut() {
+        let folder = tempfile::tempdir().unwrap();
+        save(folder.path(), "a.jpg", painted(64, 64));
+        let path = folder.path().join("a.jpg");
+        let whole = fs::read(&path).unwrap();
+        for kept in [whole.len() / 3, whole.len() * 9 / 10, whole.len() - 2] {
+            fs::write(&path, &whole[..kept]).unwrap();
+            let error = read(&path, 8, 3, &mut [0; 192]).unwrap_err().to_string();
+            assert!(error.contains("it is cut off"), "{error}");
+        }
+        fs::write(&path, [whole, b"a comment behind it".to_vec()].concat()).unwrap();
+        read(&path, 8, 3, &mut [0; 192]).unwrap();
+    }
+
+    #[test]
+    fn splits_go_by_several_names_and_no_link_leads_upwards() {
+        let root = tempfile::tempdir().unwrap();
+        let folder = root.path().join("photos");
+        for (split, count) in [("Training", 3), ("Val", 2), ("Testing", 1)] {
+            for i in 0..count {
+                save(&folder, &format!("{split}/ant/{i}.png"), painted(4, 4 + i));
+                save(&folder, &format!("{split}/bee/{i}.png"), painted(4, 5 + i));
+            }
+        }
+        let splits = source(&folder, "").unwrap().splits();
+        assert_eq!((splits.train, splits.validation, splits.test), (Some(6), 4, 2));
+        std::os::unix::fs::symlink("..", folder.join("Val/ant/self")).unwrap();
+        assert!(refused(&folder, "").contains("self is a link to a folder that it stands in"));
     }
 
     #[test]

@@ -39,6 +39,8 @@ const KEYS: [(&str, &str); 9] = [
 
 /// Positions of the longest sequence, and spellings there can be of s symbols.
 const LONGEST: u64 = 4096;
+/// A symbol is a byte.
+const MOST_SYMBOLS: u64 = 256;
 const MOST_TUPLES: u64 = 1 << 24;
 /// Examples are numbered up to here; where there are more, the rest is drawn.
 const MOST_NUMBERS: u64 = 1 << 62;
@@ -79,6 +81,10 @@ impl Source for RandomHierarchy {
             if value < least {
                 return refuse(format!("{key} must be at least {least}, and is {value}"));
             }
+        }
+        if self.v.max(self.classes) > MOST_SYMBOLS {
+            let most = self.v.max(self.classes);
+            return refuse(format!("v and classes must be at most {MOST_SYMBOLS}, and one is {most}"));
         }
         if self.length().is_none_or(|length| length > LONGEST) {
             return refuse(format!("(s (blanks + 1))^L must be at most {LONGEST} positions"));

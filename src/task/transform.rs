@@ -75,6 +75,11 @@ impl Transforms {
         Ok(())
     }
 
+    /// Whether what is local in the source is local in what a model sees, and nothing else is.
+    pub fn leave_neighbours(&self) -> bool {
+        !self.shuffle && self.resolution.is_none()
+    }
+
     /// What a model sees, of a source that gives `io`.
     pub fn io(&self, io: Io) -> Io {
         let Some(resolution) = self.resolution else { return io };
@@ -88,7 +93,14 @@ impl Transforms {
         let seen = self.io(io);
         let positions =
             self.shuffle.then(|| permutation(&mut stream(0, "shuffle", 0), (seen.height * seen.width) as u32));
-        for split in [&mut examples.train, &mut examples.validation, &mut examples.test] {
+        let splits = [&mut examples.train, &mut examples.validation, &mut examples.test];
+        // Means of bytes are rounded to bytes, which of zeros and ones would leave nothing.
+        let binary = |images: &Images| matches!(images, Images::U8(values) if values.iter().all(|value| *value <= 1));
+        let floats = seen != io && splits.iter().all(|split| binary(&split.images));
+        for split in splits {
+            if let (true, Images::U8(values)) = (floats, &split.images) {
+                split.images = Images::F32(values.iter().map(|&value| value.into()).collect());
+            }
             if seen != io {
                 resize(&mut split.images, io, seen);
             }
@@ -219,6 +231,16 @@ mod tests {
         assert_eq!(sorted, plane);
         assert_eq!(shuffled.validation.images, shuffled.test.images);
         assert_eq!(shuffled.train.images, Images::U8([test.clone(), test.clone()].concat()));
+    }
+
+    #[test]
+    fn means_of_zeros_and_ones_are_not_rounded() {
+        let io = Io { channels: 1, height: 1, width: 4, classes: 2 };
+        let resized = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 1, 0, 0]));
+        assert_eq!(resized.test.images, Images::F32(vec![0.5, 0.0]));
+        assert_eq!(resized.train.images, resized.test.images);
+        let bytes = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 3, 0, 0]));
+        assert_eq!(bytes.test.images, Images::U8(vec![2, 0]));
     }
 
     #[test]

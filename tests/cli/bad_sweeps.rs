@@ -56,6 +56,8 @@ const BAD: &[(&str, &str, &str)] = &[
     ("cooldown-of-a-cosine", "batch = 32", "cooldown = 0.2"),
     ("no-cooldown", "batch = 32", "schedule = \"wsd\"\ncooldown = 0"),
     ("all-warmup", "batch = 32", "schedule = \"wsd\""),
+    ("nothing-but-warmup", "batch = 32", "warmup_steps = 100"),
+    ("huge-depth", "patch = 5", "patch = 5\ndepth = 100_000_000_000"),
     ("unknown-arch", "\"vit\"", "\"vitt\""),
     ("unknown-model-key", "patch = 5", "pach = 5"),
     ("bad-model-value", "patch = 5", "patch = 0"),

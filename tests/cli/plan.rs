@@ -164,3 +164,26 @@ heads = 2
     };
     assert_eq!(params(40) - params(20), 4 * 16, "four patches more, a position code each");
 }
+
+/// What the task is varies with its axes: each cell is asked, not the defaults.
+#[test]
+fn axes_of_the_task_decide_which_cells_there_are() {
+    let sweep = |task: &str, axes: &str, model: &str| {
+        format!("name = \"x\"\ntask = {task}\n[axes]\n{axes}\n[budget]\nepochs = 1\n[[model]]\n{model}\n")
+    };
+    let plan = |text: &str| {
+        let dir = Workdir::new();
+        let plan = dir.write("x.toml", text).json(&["plan", "x.toml", "--no-time", "--json"]);
+        let dropped = plan["dropped"].as_array().unwrap().iter().map(|dropped| dropped["reason"].to_string());
+        (plan["runs"].as_array().unwrap().len(), dropped.collect::<Vec<_>>())
+    };
+    // 8 m^3 are 64 and 512 examples, of which 20 are held out.
+    let rhm = "{ name = \"rhm\", L = 2, validation = 10, test = 10 }";
+    let (runs, dropped) = plan(&sweep(rhm, "m = [2, 4]\nexamples = [300]", "arch = \"mlp\""));
+    assert_eq!((runs, dropped.len()), (1, 1), "{dropped:?}");
+    assert!(dropped[0].contains("the task has 44 training examples"), "{dropped:?}");
+    // 7 divides 35 and 42, and not the 32 pixels that the task has by itself.
+    let (runs, dropped) =
+        plan(&sweep("{ name = \"relations\" }", "size = [35, 40, 42]\nexamples = [64]", "arch = \"vit\"\npatch = 7"));
+    assert_eq!((runs, dropped.len()), (2, 1), "{dropped:?}");
+}

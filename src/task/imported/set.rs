@@ -22,7 +22,7 @@ use crate::run::Settings;
 use crate::task::{config, files};
 
 /// Part of the stamp: raised when the same files would be read into other pixels.
-const FORMAT: u32 = 1;
+const FORMAT: u32 = 2;
 pub const LABEL_BYTES: usize = 2;
 /// Files named in the message about those that cannot be read.
 const NAMED: usize = 10;
