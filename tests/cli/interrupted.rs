@@ -2,7 +2,7 @@
 
 use std::collections::HashSet;
 use std::path::Path;
-use std::process::{Child, Stdio};
+use std::process::Stdio;
 use std::time::{Duration, Instant};
 
 use nix::sys::signal::{Signal, kill};
@@ -34,14 +34,43 @@ depth = 2
 heads = 2
 "#;
 
-fn start(dir: &Workdir) -> Child {
+/// The events of each run.
+pub fn logs(dir: &Workdir) -> Vec<String> {
+    let folders = std::fs::read_dir(dir.path("runs")).into_iter().flatten().flatten();
+    folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("events.jsonl")).ok()).collect()
+}
+
+/// Starts the sweep and ends it when `more` metrics were logged; whether it was done before that. Killed workers die with
+/// their orchestrator, others have to notice by themselves.
+pub fn interrupt(dir: &Workdir, signal: Signal, more: usize, workers_too: bool) -> bool {
+    let logged = || logs(dir).iter().map(|log| log.matches("\"metrics\"").count()).sum::<usize>();
+    let before = logged();
     let mut command = dir.command(&["run", "small.toml", "--slots", "2"]);
-    command.env("CROSSOVER_CHECKPOINT_SECONDS", "0.1").stdout(Stdio::null()).stderr(Stdio::null());
-    command.spawn().expect("the program starts")
+    command.env("CROSSOVER_CHECKPOINT_SECONDS", "0.05").stdout(Stdio::null()).stderr(Stdio::null());
+    let mut orchestrator = command.spawn().expect("the program starts");
+    let start = Instant::now();
+    while logged() < before + more {
+        if let Some(status) = orchestrator.try_wait().expect("its status") {
+            assert!(status.success(), "{status}");
+            return true;
+        }
+        assert!(start.elapsed() < Duration::from_secs(120), "nothing happens");
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    let workers = workers(dir);
+    kill(Pid::from_raw(orchestrator.id() as i32), signal).expect("it still runs");
+    for worker in workers.iter().filter(|_| signal == Signal::SIGKILL && workers_too) {
+        kill(Pid::from_raw(*worker), signal).ok();
+    }
+    let status = orchestrator.wait().expect("it ends");
+    // It may have been done just then.
+    assert!(signal == Signal::SIGKILL || status.success() || status.code() == Some(130), "{status}");
+    no_worker_is_left(dir);
+    false
 }
 
 /// Workers whose command line names this test's store, by process id.
-pub fn workers(dir: &Workdir) -> Vec<i32> {
+fn workers(dir: &Workdir) -> Vec<i32> {
     let folder = std::fs::canonicalize(dir.path("")).expect("the folder");
     let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -54,7 +83,7 @@ pub fn workers(dir: &Workdir) -> Vec<i32> {
     pids.filter(ours).collect()
 }
 
-pub fn no_worker_is_left(dir: &Workdir) {
+fn no_worker_is_left(dir: &Workdir) {
     let start = Instant::now();
     while !workers(dir).is_empty() {
         assert!(start.elapsed() < Duration::from_secs(20), "workers outlive their orchestrator: {:?}", workers(dir));
@@ -78,22 +107,8 @@ fn results_are_the_same_however_often_a_sweep_is_interrupted() {
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let dir = Workdir::new();
         dir.write("small.toml", SWEEP);
-        for millis in [900, 1700, 2600] {
-            let mut orchestrator = start(&dir);
-            std::thread::sleep(Duration::from_millis(millis));
-            let before = workers(&dir);
-            kill(Pid::from_raw(orchestrator.id() as i32), signal).expect("it still runs");
-            if signal == Signal::SIGKILL {
-                // The shortest one kills the orchestrator alone: its workers have to notice by themselves.
-                for worker in before.iter().filter(|_| millis > 900) {
-                    kill(Pid::from_raw(*worker), signal).ok();
-                }
-            }
-            let status = orchestrator.wait().expect("it ends");
-            assert!(!status.success(), "interrupted before it was done");
-            assert!(signal == Signal::SIGKILL || status.code() == Some(130), "{status}");
-            no_worker_is_left(&dir);
-        }
+        let interruptions = (0..20).take_while(|i| !interrupt(&dir, signal, 9, *i > 0)).count();
+        assert!(interruptions >= 3, "{interruptions} interruptions");
         dir.stdout(&["run", "small.toml", "--slots", "2"]);
         assert_eq!(export(&dir), expected, "after {signal}");
 

@@ -1,12 +1,8 @@
 //! Runs that differ in their budget alone share a trunk: what is saved, and that nobody can tell from the results.
 
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use nix::sys::signal::Signal;
 
-use nix::sys::signal::{Signal, kill};
-use nix::unistd::Pid;
-
-use crate::interrupted::{no_worker_is_left, workers};
+use crate::interrupted::{interrupt, logs};
 use crate::workdir::Workdir;
 
 const SWEEP: &str = r#"
@@ -37,39 +33,9 @@ fn export(dir: &Workdir) -> String {
     dir.stdout(&["export", "small", "--format", "csv"])
 }
 
-/// Lines of metrics in the logs, and logs of runs that left a trunk.
-fn logged(dir: &Workdir) -> (usize, usize) {
-    let folders = std::fs::read_dir(dir.path("runs")).into_iter().flatten().flatten();
-    let logs = folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("events.jsonl")).ok());
-    logs.fold((0, 0), |(lines, left), log| {
-        let stopped = log.contains("\"stopped\"");
-        (lines + log.matches("\"metrics\"").count(), left + usize::from(stopped))
-    })
-}
-
-/// Starts the sweep and ends it when `more` metrics were logged; whether it was done before that.
-fn interrupt(dir: &Workdir, signal: Signal, more: usize) -> bool {
-    let before = logged(dir).0;
-    let mut command = dir.command(&["run", "small.toml", "--slots", "2"]);
-    command.env("CROSSOVER_CHECKPOINT_SECONDS", "0.05").stdout(Stdio::null()).stderr(Stdio::null());
-    let mut orchestrator = command.spawn().expect("the program starts");
-    let start = Instant::now();
-    while logged(dir).0 < before + more {
-        if let Some(status) = orchestrator.try_wait().expect("its status") {
-            assert!(status.success(), "{status}");
-            return true;
-        }
-        assert!(start.elapsed() < Duration::from_secs(120), "nothing happens");
-        std::thread::sleep(Duration::from_millis(20));
-    }
-    let workers = workers(dir);
-    kill(Pid::from_raw(orchestrator.id() as i32), signal).expect("it still runs");
-    for worker in workers.iter().filter(|_| signal == Signal::SIGKILL) {
-        kill(Pid::from_raw(*worker), signal).ok();
-    }
-    orchestrator.wait().expect("it ends");
-    no_worker_is_left(dir);
-    false
+/// Logs of runs that left a trunk.
+fn branched(dir: &Workdir) -> usize {
+    logs(dir).iter().filter(|log| log.contains("\"stopped\"")).count()
 }
 
 #[test]
@@ -78,17 +44,17 @@ fn results_are_those_of_runs_trained_alone_however_often_interrupted() {
     alone.write("small.toml", SWEEP).stdout(&["run", "small.toml", "--slots", "2", "--no-trunks"]);
     let expected = export(&alone);
     assert_eq!(expected.lines().filter(|line| line.contains(",1000,test_loss,")).count(), 2, "{expected}");
-    assert_eq!(logged(&alone).1, 0, "each was trained from its beginning to its end");
+    assert_eq!(branched(&alone), 0, "each was trained from its beginning to its end");
 
     let shared = Workdir::new();
     shared.write("small.toml", SWEEP).stdout(&["run", "small.toml", "--slots", "2"]);
     assert_eq!(export(&shared), expected);
-    assert_eq!(logged(&shared).1, 2 * 5, "all but the longest branched off");
+    assert_eq!(branched(&shared), 2 * 5, "all but the longest branched off");
 
     for signal in [Signal::SIGINT, Signal::SIGKILL] {
         let dir = Workdir::new();
         dir.write("small.toml", SWEEP);
-        let interruptions = (0..20).take_while(|_| !interrupt(&dir, signal, 11)).count();
+        let interruptions = (0..20).take_while(|_| !interrupt(&dir, signal, 11, true)).count();
         assert!(interruptions >= 3, "{interruptions} interruptions");
         assert_eq!(export(&dir), expected, "after {interruptions} times {signal}");
     }
@@ -109,7 +75,7 @@ fn a_budget_alone_is_the_same_run() {
     let decision = dir.json(&["run", "small.toml", "--dry-run", "--json"]);
     assert_eq!((&decision["ended"], decision["jobs"].as_array().map(Vec::len)), (&2.into(), Some(2)));
     dir.stdout(&["run", "small.toml"]);
-    assert_eq!(logged(&dir).1, 0, "nothing was left to share");
+    assert_eq!(branched(&dir), 0, "nothing was left to share");
 }
 
 #[test]
