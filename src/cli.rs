@@ -155,7 +155,7 @@ fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> 
         .collect();
     let left_out = found.left_out.into_iter().chain(found.outshone);
     let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.reason }).collect();
-    Ok((found.points, SweepOrigin { name, left_out, at_edge }))
+    Ok((found.points, SweepOrigin { name, metric: metric.to_owned(), left_out, at_edge }))
 }
 
 /// Other counts of the scale of a sweep's runs: 6 N D with every example counted as often as it is seen, and the

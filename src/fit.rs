@@ -294,8 +294,10 @@ fn provenance(group: &Group, resampling: Option<Resampling>, settings: &Settings
         seed: settings.seed,
         bootstrap: settings.bootstrap,
         resampling,
-        interval: settings.interval,
+        // One step leaves no runs out, so BCa is not to be had there.
+        interval: if resampling == Some(Resampling::OneStep) { IntervalKind::Percentile } else { settings.interval },
         level: settings.level,
+        exclude_top_loss: settings.exclude_top_loss,
         origin: settings.origin.clone(),
         runs: if matches!(settings.origin, Some(Origin::File(_))) { Vec::new() } else { group.runs() },
     }

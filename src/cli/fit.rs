@@ -34,7 +34,7 @@ pub struct Args {
     pub sweep: Option<String>,
 
     /// Fit the rows of a CSV file instead: columns arch, params (N), examples (D, tokens), flops (C), seed, run, and
-    /// the metric
+    /// the metric. Rows of one run are its checkpoints; without a column run each row is a run
     #[arg(long, value_name = "FILE")]
     pub csv: Option<PathBuf>,
 
@@ -46,7 +46,7 @@ pub struct Args {
     #[arg(long, value_name = "COLUMN")]
     pub by: Option<String>,
 
-    /// Metric to fit [default: test_loss; in a CSV file the first column that is a loss]
+    /// Metric to fit [default: test_loss; in a CSV file test_loss, val_loss, …, loss: the first there is]
     #[arg(long)]
     pub metric: Option<String>,
 
@@ -178,6 +178,10 @@ fn conventions(
 ) -> Result<Vec<Convention>> {
     let Command { fit: args, sections } = command;
     if let Some(sweep) = &args.sweep {
+        if !sections.count.is_empty() {
+            return Err(Error::bad_input("--count names columns of a CSV file, and a sweep was given")
+                .hint("--multiverse counts a sweep's compute in other ways by itself"));
+        }
         let recounts = recounts(sweep, args.x)?;
         return Ok(recounts.iter().map(|(name, counts)| compare::recounted(points, args.x, name, counts)).collect());
     }
@@ -236,6 +240,10 @@ pub fn points(
         (Some(path), _) => {
             let (points, file) = csv::read(path, &columns(args))?;
             (points, Origin::File(file))
+        }
+        (None, Some(_)) if args.by.is_some() || !args.column.is_empty() => {
+            return Err(Error::bad_input("--by and --column name columns of a CSV file, and a sweep was given")
+                .hint("--only TEXT picks curves of a sweep"));
         }
         (None, Some(sweep)) => {
             let (points, sweep) = points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?;
@@ -345,6 +353,9 @@ fn profiles_text(profiles: &Profiles) -> String {
     for fit in &profiles.fits {
         text += &dropped_text(&fit.group, &fit.points_dropped);
     }
+    for refused in &profiles.refused {
+        text += &format!("{}: not fitted: {}\n", refused.group, refused.summary);
+    }
     text
 }
 
@@ -354,7 +365,9 @@ fn heading(fit: &Fit) -> String {
         fit::Scale::Surface => ", N = params, D = data".into(),
         fit::Scale::Profile => String::new(),
     };
-    format!("{}{scale}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
+    let metric = fit.provenance.origin.as_ref().map_or("", |origin| origin.metric());
+    let metric = if metric.is_empty() { String::new() } else { format!(", L = {metric}") };
+    format!("{}{scale}{metric}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
 }
 
 fn fit_table(fits: &[Fit]) -> String {

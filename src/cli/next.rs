@@ -152,6 +152,10 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
             format!(" --law '{}: {}'", fit.group, named.collect::<Vec<_>>().join(" "))
         })
         .collect();
+    let axis = match analysis.fits.first().map(|fit| fit.x) {
+        Some(fit::Scale::Curve(axis)) if axis != Axis::Data => format!(" --x {axis:?}").to_lowercase(),
+        _ => String::new(),
+    };
     let noise = next.design.noise.iter().map(|(_, noise)| *noise).fold(0.0, f64::max);
-    text + &format!("to try it on paper: crossover simulate {file} --noise {noise:.3}{laws}\n")
+    text + &format!("to try it on paper: crossover simulate {file}{axis} --noise {noise:.3}{laws}\n")
 }

@@ -3,8 +3,8 @@
 use std::path::PathBuf;
 
 use super::fit;
-use crate::error::Result;
-use crate::fit::{Analysis, Crossover, Fit, SweepOrigin, frontier::frontier};
+use crate::error::{Kind, Result};
+use crate::fit::{Analysis, Crossover, Fit, Scale, SweepOrigin, frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -46,21 +46,27 @@ pub fn run(
     let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
     let analysis = match fit::analyse(&args.fit, &points, &settings) {
         Ok(analysis) => Some(analysis),
+        // Points can be drawn without curves; multipliers, or what cannot be asked for, cannot.
+        Err(error) if args.multiplier || error.kind == Kind::BadInput => return Err(error),
         Err(error) => {
             eprintln!("drawn without curves: {error}");
             None
         }
     };
+    let metric = settings.origin.as_ref().map_or("test_loss", |origin| origin.metric());
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
         Some(analysis) => multiplier_figure(args, analysis),
         None => {
             let curves: Vec<&str> = points.iter().map(|point| point.group.as_str()).collect();
             let floors = match &args.fit.sweep {
-                Some(sweep) if metric(args).ends_with("loss") => floors_of_sweep(sweep, &curves)?,
+                Some(sweep) if metric.ends_with("loss") => floors_of_sweep(sweep, &curves)?,
                 _ => Vec::new(),
             };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
-            Figure { references: floors.into_iter().map(line).collect(), ..figure(args, &points, analysis.as_ref()) }
+            Figure {
+                references: floors.into_iter().map(line).collect(),
+                ..figure(args, metric, &points, analysis.as_ref())
+            }
         }
     };
     plot::write(&figure, &args.output)?;
@@ -68,11 +74,15 @@ pub fn run(
     Ok(())
 }
 
-fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure {
+fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysis>) -> Figure {
     let axis = args.fit.x;
     let fits = analysis.map_or(&[][..], |analysis| &analysis.fits);
     for refused in analysis.iter().flat_map(|analysis| &analysis.refused) {
         eprintln!("{}: drawn without a curve: {}", refused.group, refused.summary);
+    }
+    if fits.first().is_some_and(|fit| fit.x != Scale::Curve(axis)) {
+        let axis = format!("{axis:?}").to_lowercase();
+        eprintln!("drawn without curves: {} is not fitted over {axis} alone", fits[0].law.name());
     }
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
     let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
@@ -85,7 +95,7 @@ fn figure(args: &Args, points: &[Point], analysis: Option<&Analysis>) -> Figure 
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
-        y: y_axis(metric(args)),
+        y: y_axis(metric),
         series: groups.iter().map(|group| series(group, points, axis, fits, range)).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
@@ -123,10 +133,6 @@ fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
     }
 }
 
-fn metric(args: &Args) -> &str {
-    args.fit.metric.as_deref().unwrap_or("test_loss")
-}
-
 fn x_axis(axis: Axis) -> AxisSpec {
     let (label, unit) = match axis {
         Axis::Params => ("model size", "parameters"),
@@ -154,7 +160,7 @@ fn series(group: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): 
         points: own.filter_map(|point| Some((point.x(axis)?, point.value))).collect(),
         ..Series::default()
     };
-    if let Some(fit) = fits.iter().find(|fit| fit.group == group && fit.x == crate::fit::Scale::Curve(axis)) {
+    if let Some(fit) = fits.iter().find(|fit| fit.group == group && fit.x == Scale::Curve(axis)) {
         let grid = (0..=STEPS).map(|step| (low.ln() + (high / low).ln() * step as f64 / STEPS as f64).exp());
         for x in grid {
             series.line.push((x, fit.predict(x)));

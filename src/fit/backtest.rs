@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::crossover::{Crossover, Root};
 use super::group::{self, Group};
+use super::interval::needed;
 use super::{Analysis, Fit, Scale, Settings, analyse, in_pool};
 use crate::error::{Error, Result};
 use crate::point::{Axis, Point};
@@ -76,7 +77,8 @@ pub struct Backtest {
 ///
 /// Errors: no pair of curves with a scale to spare.
 pub fn backtest(points: &[Point], axis: Axis, full: &Analysis, settings: &Settings) -> Result<Backtest> {
-    let settings = Settings { bootstrap: settings.bootstrap.min(RESAMPLES), ..settings.clone() };
+    let settings =
+        Settings { bootstrap: settings.bootstrap.min(RESAMPLES.max(needed(settings.level))), ..settings.clone() };
     let scale = Scale::Curve(axis);
     let measured: Vec<Measured> =
         group::split(points, scale, settings.exclude_top_loss).iter().map(Measured::of).collect();

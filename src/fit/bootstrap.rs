@@ -112,7 +112,7 @@ pub fn draw(groups: &[Fitted<'_>], way: Resampling, count: usize, seed: u64, jac
             let steps: Vec<OneStep> = groups.par_iter().map(OneStep::of).collect();
             each(count, seed, |mut rng| {
                 let normal: Vec<f64> = (0..BLOCKS).map(|_| StandardNormal.sample(&mut rng)).collect();
-                groups.iter().zip(&steps).map(|(group, step)| step.sample(group, &normal)).collect()
+                groups.iter().zip(&steps).map(|(group, step)| step.sample(group, &normal, &rng)).collect()
             })
         }
     };
@@ -263,6 +263,10 @@ fn beside_exact(mut residual: Vec<f64>, params: usize) -> Vec<f64> {
 struct OneStep {
     gradients: Vec<Theta>,
     factor: Option<Matrix>,
+    /// Units beyond the parameters, and what makes up for these: as in `Noise`, few runs leave the size of their noise
+    /// uncertain, however many checkpoints they have.
+    freedom: f64,
+    shrunk: f64,
 }
 
 impl OneStep {
@@ -280,10 +284,15 @@ impl OneStep {
             }
         }
         (0..count).for_each(|i| curvature[i][i] *= 1.0 + 1e-12);
-        Self { gradients, factor: cholesky(&curvature, count) }
+        let units = distinct(group.units) as f64;
+        let freedom = f64::max(units - count as f64, 1.0);
+        Self { gradients, factor: cholesky(&curvature, count), freedom, shrunk: (units / freedom).sqrt() }
     }
 
-    fn sample(&self, group: &Fitted<'_>, normal: &[f64]) -> Option<Theta> {
+    /// `rng` is the same for all groups, as in `Noise`.
+    fn sample(&self, group: &Fitted<'_>, normal: &[f64], rng: &ChaCha8Rng) -> Option<Theta> {
+        let chi_squared = ChiSquared::new(self.freedom).ok()?.sample(&mut rng.clone());
+        let scale = self.shrunk * (self.freedom / chi_squared).sqrt();
         let count = group.solver.law.params().len();
         let mut total = Theta::default();
         for (gradient, z) in self.gradients.iter().zip(normal) {
@@ -291,7 +300,7 @@ impl OneStep {
         }
         let mut theta = group.best;
         let step = solve_factored(self.factor.as_ref()?, &total, count);
-        (0..count).for_each(|i| theta[i] -= step[i]);
+        (0..count).for_each(|i| theta[i] -= scale * step[i]);
         Some(group.solver.boxed(&theta))
     }
 }

@@ -29,11 +29,11 @@ const MEANINGS: &[(&str, &[&str])] = &[
         ],
     ),
     ("seed", &["seed", "random_seed"]),
-    ("run", &["run", "run_id"]),
+    ("run", &["run", "run_id", "run_name", "run_path"]),
 ];
 
 /// Names understood for the metric where none was asked for.
-const LOSSES: &[&str] = &["test_loss", "loss", "l", "val_loss", "validation_loss", "eval_loss", "final_loss"];
+const LOSSES: &[&str] = &["test_loss", "val_loss", "validation_loss", "eval_loss", "final_loss", "loss", "l"];
 
 /// Which columns to read. What is absent is found by name or alias.
 #[derive(Clone, Debug, Default)]
@@ -57,9 +57,9 @@ pub fn read(path: &Path, columns: &Columns) -> Result<(Vec<Point>, FileOrigin)> 
     let bytes = std::fs::read(path)
         .context(|| format!("cannot read {name}"))
         .map_err(|error| Error { kind: crate::error::Kind::BadInput, ..error })?;
-    let (points, sha256) = rayon::join(|| parse(&name, &bytes, columns), || hex(&Sha256::digest(&bytes)));
-    let points = points?;
-    let origin = FileOrigin { path: name, sha256, rows: points.len() };
+    let (points, sha256) = rayon::join(|| parse_named(&name, &bytes, columns), || hex(&Sha256::digest(&bytes)));
+    let (points, metric) = points?;
+    let origin = FileOrigin { path: name, sha256, rows: points.len(), metric };
     Ok((points, origin))
 }
 
@@ -69,6 +69,11 @@ fn hex(bytes: &[u8]) -> String {
 
 /// The points in the text of a CSV file called `name`.
 pub fn parse(name: &str, bytes: &[u8], columns: &Columns) -> Result<Vec<Point>> {
+    Ok(parse_named(name, bytes, columns)?.0)
+}
+
+/// The same with the name of the metric's column.
+fn parse_named(name: &str, bytes: &[u8], columns: &Columns) -> Result<(Vec<Point>, String)> {
     if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(Error::bad_input(format!("{name} is UTF-16 text; a CSV file here is UTF-8"))
             .hint("save it as UTF-8, or: iconv -f UTF-16 -t UTF-8 FILE > NEW.csv"));
@@ -91,7 +96,7 @@ pub fn parse(name: &str, bytes: &[u8], columns: &Columns) -> Result<Vec<Point>> 
     if points.is_empty() {
         return Err(Error::bad_input(format!("{name} has a header and no rows")));
     }
-    Ok(points)
+    Ok((points, header[layout.value].clone()))
 }
 
 /// The line that a row starts on. The reader's own position is before the line breaks that it has yet to skip.
@@ -198,7 +203,7 @@ impl Layout {
             None => None,
             Some(column) => match text(column) {
                 Ok("") => None,
-                Ok(digits) => Some(digits.parse().map_err(|_| refuse(column, "not a whole number"))?),
+                Ok(digits) => Some(whole(digits).ok_or_else(|| refuse(column, "not a whole number"))?),
                 Err(_) => return Err(refuse(column, "not a whole number")),
             },
         };
@@ -214,6 +219,12 @@ impl Layout {
             source: run.map_or_else(|| format!("{name}:{line}"), |run| format!("{name} run {run}")),
         })
     }
+}
+
+/// Also as pandas writes whole numbers of a column with gaps: 7.0.
+fn whole(digits: &str) -> Option<i64> {
+    let float = || digits.parse::<f64>().ok().filter(|x| x.fract() == 0.0 && x.abs() < 2f64.powi(53));
+    digits.parse().ok().or_else(|| float().map(|x| x as i64))
 }
 
 /// The one column that a name in `aliases` matches. The first alias that matches wins; two equal columns are an error.
@@ -280,6 +291,13 @@ mod tests {
         assert_eq!((read[0].group.as_str(), read[0].params, read[0].value), ("x", Some(3.0), 0.5));
         assert_eq!(read[0].source, "f.csv run r1");
         assert!(read[1].value.is_nan());
+    }
+
+    #[test]
+    fn a_validation_loss_comes_before_a_bare_one_and_gaps_make_no_fractions() {
+        let (read, metric) =
+            parse_named("f.csv", b"loss,val_loss,n,seed\n9,2,3,7.0\n8,1,4,\n", &Columns::default()).unwrap();
+        assert_eq!((metric.as_str(), read[0].value, read[0].seed, read[1].seed), ("val_loss", 2.0, Some(7), None));
     }
 
     #[test]

@@ -18,6 +18,10 @@ const WIDEST: f64 = 5.0;
 /// The same for an exponent of either sign, as a difference.
 const WIDEST_SIGNED: f64 = 2.0;
 
+/// Neighbouring rows are compared from so many on, and are alike from this correlation on.
+const MANY_ROWS: usize = 30;
+const ALIKE: f64 = 0.2;
+
 /// Misfits and outliers less likely than this are told.
 const UNLIKELY: f64 = 0.01;
 
@@ -80,7 +84,30 @@ impl Case<'_> {
         };
         let (runs, need) = (distinct(&self.group.units), self.law().params().len() + 1);
         let few = (runs < need && !self.draws.resamples.is_empty()).then_some(Verdict::FewRuns { runs, need });
-        self.law().params().iter().filter_map(of).chain(few).collect()
+        self.law().params().iter().filter_map(of).chain(few).chain(self.serial()).collect()
+    }
+
+    /// Rows that are taken for runs and look like checkpoints of fewer ones: within a seed, in the order of the input.
+    fn serial(&self) -> Option<Verdict> {
+        let Group { sample, units, seeds, .. } = self.group;
+        let count = sample.len();
+        if count < MANY_ROWS || distinct(units) < count || self.law().domain() != Domain::Curve {
+            return None;
+        }
+        let residuals = self.solver.residuals(sample, &self.search.best.theta);
+        let mut by_seed: BTreeMap<Option<i64>, Vec<f64>> = BTreeMap::new();
+        for (residual, seed) in residuals.iter().zip(seeds) {
+            by_seed.entry(*seed).or_default().push(residual.above);
+        }
+        let (mut products, mut squares) = (0.0, 0.0);
+        for series in by_seed.values() {
+            products += series.windows(2).map(|pair| pair[0] * pair[1]).sum::<f64>();
+            squares += series.iter().map(|residual| residual * residual).sum::<f64>();
+        }
+        let correlation = products / squares;
+        // Residuals of rounding size are no noise to judge by.
+        let noisy = squares > 1e-16 * count as f64;
+        (noisy && correlation > (3.0 / (count as f64).sqrt()).max(ALIKE)).then_some(Verdict::Serial { correlation })
     }
 
     fn of_the_points(&self) -> Vec<Verdict> {

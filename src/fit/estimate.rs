@@ -49,6 +49,8 @@ pub struct Provenance {
     pub resampling: Option<Resampling>,
     pub interval: IntervalKind,
     pub level: f64,
+    /// Largest losses left out of each group.
+    pub exclude_top_loss: usize,
     /// The file or the sweep that the points were read from, as `file` or `sweep`.
     #[serde(flatten)]
     pub origin: Option<Origin>,
@@ -68,6 +70,7 @@ pub enum Origin {
 #[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct SweepOrigin {
     pub name: String,
+    pub metric: String,
     /// Runs and cells that gave no point; the analysis lists them.
     #[serde(skip)]
     pub left_out: Vec<Dropped>,
@@ -82,6 +85,17 @@ pub struct FileOrigin {
     pub sha256: String,
     /// Rows of data, without the header.
     pub rows: usize,
+    /// The metric's column.
+    pub metric: String,
+}
+
+impl Origin {
+    pub fn metric(&self) -> &str {
+        match self {
+            Origin::File(file) => &file.metric,
+            Origin::Sweep(sweep) => &sweep.metric,
+        }
+    }
 }
 
 /// A law fitted to one group.

@@ -16,6 +16,7 @@ pub struct Group {
     pub units: Vec<usize>,
     /// Where each observation comes from.
     pub sources: Vec<String>,
+    pub seeds: Vec<Option<i64>>,
     /// Observations that repeat an earlier one in scale, seed and loss.
     pub repeated: usize,
     pub dropped: Vec<Dropped>,
@@ -73,7 +74,8 @@ fn gather<'a>(
     }
     let sources = kept.iter().map(|(point, _)| point.source.clone()).collect();
     let units = number_units(name, &kept, numbers);
-    Group { name: name.to_owned(), sample, units, sources, repeated: repeated(&kept), dropped }
+    let seeds = kept.iter().map(|(point, _)| point.seed).collect();
+    Group { name: name.to_owned(), sample, units, sources, seeds, repeated: repeated(&kept), dropped }
 }
 
 /// ln of the scales that the fit is over, or why the point cannot be used.
@@ -83,14 +85,15 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
         Some(x) if x > 0.0 && x.is_finite() => Ok(x.ln()),
         Some(x) => Err(format!("its {} is {x}, not a positive number", format!("{axis:?}").to_lowercase())),
     };
+    let ln_x = match scale {
+        Scale::Curve(axis) => [ln(axis)?, 0.0],
+        Scale::Surface => [ln(Axis::Params)?, ln(Axis::Data)?],
+        Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?],
+    };
     if !(point.value > 0.0 && point.value.is_finite()) {
         return Err(format!("its value is {}, not a positive number", point.value));
     }
-    match scale {
-        Scale::Curve(axis) => Ok([ln(axis)?, 0.0]),
-        Scale::Surface => Ok([ln(Axis::Params)?, ln(Axis::Data)?]),
-        Scale::Profile => Ok([ln(Axis::Compute)?, ln(Axis::Params)?]),
-    }
+    Ok(ln_x)
 }
 
 fn repeated(points: &[(&Point, [f64; 2])]) -> usize {
@@ -153,6 +156,16 @@ impl Group {
             Domain::Curve => return Err(Refusal::TooFewScales { have, need, law: law.name().into() }),
             Domain::Surface | Domain::Frontier => {
                 return Err(Refusal::TooFewPoints { have, need, law: law.name().into() });
+            }
+        }
+        if law.domain() == Domain::Surface {
+            // Two can be told from a floor by none.
+            let need = if law.params().iter().any(|param| param.name == "E") { 3 } else { 2 };
+            for (scale, i) in [(Axis::Params, 0), (Axis::Data, 1)] {
+                let have = fitted.ln_x.iter().map(|ln_x| ln_x[i].to_bits()).collect::<HashSet<_>>().len();
+                if have < need {
+                    return Err(Refusal::TooFewOf { scale, have, need, law: law.name().into() });
+                }
             }
         }
         let first = fitted.ln_y[0];

@@ -12,13 +12,13 @@ use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::Settings;
 use super::diagnosis::told;
 use super::estimate::{Dropped, Provenance, Scale};
 use super::group::{self, Group};
 use super::interval::{Interval, IntervalKind, interval};
 use super::sample::line;
 use super::verdict::Verdict;
+use super::{Refused, Settings};
 use crate::error::{Error, Result};
 use crate::point::Point;
 use crate::random;
@@ -26,6 +26,9 @@ use crate::units::si;
 
 /// Budgets that differ by less than this share are one cell.
 const SAME_BUDGET: f64 = 0.1;
+
+/// No cell spans more, as a difference of logarithms: half as much again.
+const WIDEST_BUDGET: f64 = 0.405;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 #[serde(rename_all = "kebab-case")]
@@ -100,6 +103,7 @@ pub struct IsoFlop {
 #[derive(Clone, Debug, Serialize)]
 pub struct Profiles {
     pub fits: Vec<IsoFlop>,
+    pub refused: Vec<Refused>,
     /// None: profiles give no curves of loss.
     pub crossovers: [(); 0],
 }
@@ -118,13 +122,20 @@ pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Resu
     if groups.is_empty() {
         return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
     }
-    if let Some(group) = groups.iter().find(|group| group.sample.is_empty()) {
+    let (empty, groups): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(|group| group.sample.is_empty());
+    if let (true, Some(group)) = (groups.is_empty(), empty.first()) {
         let error = group.unusable().into_error(&group.name);
         return Err(error.hint("a profile needs params, compute (flops) and loss, positive and finite"));
     }
+    let refused = empty.iter().map(|group| Refused {
+        group: group.name.clone(),
+        summary: group.unusable().to_string(),
+        reason: group.unusable(),
+    });
+    let refused = refused.collect();
     let fits =
         super::in_pool(settings.threads, || groups.iter().map(|group| of_group(group, profile, settings)).collect())?;
-    Ok(Profiles { fits, crossovers: [] })
+    Ok(Profiles { fits, refused, crossovers: [] })
 }
 
 fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
@@ -134,8 +145,12 @@ fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
     let estimate = trend(&minima);
     let mut intervals = BTreeMap::new();
     let mut verdicts = Vec::new();
-    if let (Some((k, a)), true) = (estimate, settings.bootstrap > 0) {
-        let noise = Noise::of(&budgets);
+    let noise = Noise::of(&budgets);
+    if noise.is_none() {
+        let runs = group.sample.len();
+        verdicts.push(Verdict::FewRuns { runs, need: 3 * budgets.len() + 1 });
+    }
+    if let (Some((k, a)), Some(noise), true) = (estimate, noise, settings.bootstrap > 0) {
         let draws =
             (0..settings.bootstrap).into_par_iter().filter_map(|i| noise.resample(&budgets, profile, settings.seed, i));
         let (ks, slopes): (Vec<f64>, Vec<f64>) = draws.collect::<Vec<_>>().into_iter().unzip();
@@ -177,8 +192,9 @@ fn budgets(group: &Group) -> Vec<Budget> {
     let mut usable: Vec<(f64, f64, f64)> =
         sample.ln_x.iter().zip(&sample.ln_y).map(|(ln_x, ln_y)| (ln_x[0], ln_x[1], ln_y.exp())).collect();
     usable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
-    let cells = usable.chunk_by(|a, b| b.0 - a.0 < SAME_BUDGET);
-    cells
+    usable
+        .chunk_by(|a, b| b.0 - a.0 < SAME_BUDGET)
+        .flat_map(narrow)
         .map(|cell| {
             let ln_compute = cell.iter().map(|point| point.0).sum::<f64>() / cell.len() as f64;
             let mut points: Vec<(f64, f64)> = cell.iter().map(|point| (point.1, point.2)).collect();
@@ -186,6 +202,18 @@ fn budgets(group: &Group) -> Vec<Budget> {
             Budget { ln_compute, points }
         })
         .collect()
+}
+
+/// Budgets in a row that lie near each other and reach far: parted at the widest gap until none spans too much.
+fn narrow(cell: &[(f64, f64, f64)]) -> Vec<&[(f64, f64, f64)]> {
+    let gap = |i: &usize| cell[*i].0 - cell[i - 1].0;
+    match (1..cell.len()).max_by(|a, b| gap(a).total_cmp(&gap(b))) {
+        Some(widest) if cell[cell.len() - 1].0 - cell[0].0 > WIDEST_BUDGET => {
+            let (low, high) = cell.split_at(widest);
+            [narrow(low), narrow(high)].concat()
+        }
+        _ => vec![cell],
+    }
 }
 
 /// The lowest point of a profile, if it has one inside.
@@ -307,7 +335,8 @@ struct Noise {
 }
 
 impl Noise {
-    fn of(budgets: &[Budget]) -> Self {
+    /// None where parabolas run through all points.
+    fn of(budgets: &[Budget]) -> Option<Self> {
         let (mut squares, mut freedom) = (0.0, 0.0);
         for points in budgets.iter().map(|budget| &budget.points) {
             let (Some([constant, slope, bend]), true) = (parabola(points), points.len() > 3) else { continue };
@@ -316,7 +345,7 @@ impl Noise {
             squares += points.iter().map(|(ln_n, loss)| (1.0 - fitted(*ln_n) / loss).powi(2)).sum::<f64>();
             freedom += points.len() as f64 - 3.0;
         }
-        Self { sigma: (squares / f64::max(freedom, 1.0)).sqrt(), freedom: f64::max(freedom, 1.0) }
+        (freedom >= 1.0).then(|| Self { sigma: (squares / freedom).sqrt(), freedom })
     }
 
     /// k and a of the same budgets with fresh noise.
@@ -393,6 +422,21 @@ mod tests {
         assert!(rising.cells.iter().all(|cell| cell.outcome == Outcome::MinimumOutside { towards: "smaller sizes" }));
         let few = only(&grid(bowl)[..2], Profile::Parabola);
         assert_eq!(few.cells[0].outcome, Outcome::TooFewSizes { have: 2, need: 3 });
+    }
+
+    #[test]
+    fn parabolas_through_all_points_have_no_intervals() {
+        let three: Vec<Point> = grid(bowl).chunks(9).flat_map(|budget| budget[3..6].to_vec()).collect();
+        let fit = only(&three, Profile::Parabola);
+        assert!((fit.params["a"] - 0.49).abs() < 1e-9 && fit.intervals.is_empty());
+        assert_eq!(fit.verdicts, [Verdict::FewRuns { runs: 12, need: 13 }]);
+    }
+
+    #[test]
+    fn budgets_that_lie_close_in_a_row_are_not_all_one() {
+        let near = |i: i32| Point { compute: Some(1e18 * 1.09f64.powi(i)), ..grid(bowl)[4].clone() };
+        let fit = only(&(0..60).map(near).collect::<Vec<_>>(), Profile::Parabola);
+        assert!(fit.cells.len() >= 13, "{} cells", fit.cells.len());
     }
 
     // from scipy.interpolate import Akima1DInterpolator; from scipy.optimize import minimize_scalar

@@ -113,8 +113,12 @@ struct Marks {
 pub fn multiverse(conventions: &[Convention], axis: Axis, full: &Analysis, settings: &Settings) -> Result<Multiverse> {
     let settings = Settings { bootstrap: 0, ..settings.clone() };
     let objectives = objectives(full.fits.first());
-    let marked: Vec<Vec<Marks>> =
-        conventions.iter().map(|convention| marks(&convention.points, axis, &full.fits)).collect();
+    let marked = conventions.iter().enumerate().map(|(which, convention)| {
+        // Far from the curve over the same count of the scale.
+        let own = if which == 0 { None } else { analyse(&convention.points, Scale::Curve(axis), &settings).ok() };
+        marks(&convention.points, axis, own.as_ref().map_or(&full.fits, |own| &own.fits))
+    });
+    let marked: Vec<Vec<Marks>> = marked.collect();
     let has_checkpoints = marked.iter().flatten().any(|marks| !marks.last_of_run);
     let cuts = &CUTS[..if has_checkpoints { 4 } else { 3 }];
     let mut worlds = Vec::new();

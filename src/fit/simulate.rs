@@ -220,12 +220,13 @@ fn power(a: &Truth, b: &Truth, cells: &[Cell], trials: &[Crossover]) -> Option<P
     let mut widths: Vec<f64> = found.iter().map(width).collect();
     widths.sort_by(f64::total_cmp);
     let unbounded = widths.iter().filter(|width| width.is_infinite()).count();
-    let asked = !truth.is_empty() && !found.is_empty() && trials.iter().any(|trial| trial.probability_inside.is_some());
+    let resampled = !truth.is_empty() && trials.iter().any(|trial| trial.probability_inside.is_some());
+    let asked = resampled && !found.is_empty();
     Some(Power {
         a: a.group.clone(),
         b: b.group.clone(),
         found: share(found.len(), trials.len()),
-        certain: (!truth.is_empty()).then(|| share(found.iter().filter(certain).count(), trials.len())),
+        certain: resampled.then(|| share(found.iter().filter(certain).count(), trials.len())),
         leader: share(trials.iter().filter(|trial| trial.leads_high == leader(gap(inside.1))).count(), trials.len()),
         width: asked.then(|| [0.25, 0.5, 0.75].map(|quartile| quantile(&widths, quartile))),
         unbounded: asked.then(|| share(unbounded, found.len())),

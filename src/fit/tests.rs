@@ -178,6 +178,51 @@ fn verdicts_tell_outliers_misfit_copies_edges_and_few_runs() {
 }
 
 #[test]
+fn rows_that_miss_the_curve_alike_are_no_runs() {
+    // Three runs whose loss wanders slowly about the law, 40 checkpoints each.
+    let wandering = |named: bool| -> Vec<Point> {
+        let mut points = Vec::new();
+        for run in 0..3u32 {
+            for i in 0..40u32 {
+                let x = 100.0 * 1.2f64.powi(i as i32);
+                let off = 0.02 * (f64::from(i) / 6.0 + 2.0 * f64::from(run)).sin();
+                let source = if named { format!("run {run}") } else { format!("row {run} {i}") };
+                let point = planted("a", floor(0.3, 20.0, 0.45), &[x], 1, 0.001, u64::from(1000 * run + i)).remove(0);
+                points.push(Point { value: point.value * off.exp(), seed: Some(run.into()), source, ..point });
+            }
+        }
+        points
+    };
+    let verdicts = |named| fit_curves(&wandering(named), Axis::Data, &settings(100)).unwrap().fits.remove(0).verdicts;
+    let told = verdicts(false);
+    assert!(told.iter().any(|verdict| matches!(verdict, Verdict::Serial { .. })), "{told:?}");
+    assert!(!told.contains(&Verdict::Identified));
+    let told = verdicts(true);
+    assert!(!told.iter().any(|verdict| matches!(verdict, Verdict::Serial { .. })), "{told:?}");
+    // Runs with noise of their own.
+    let xs: Vec<f64> = (0..20).map(|i| 100.0 * 1.5f64.powi(i)).collect();
+    let alone = planted("a", floor(0.3, 20.0, 0.45), &xs, 3, 0.01, 7);
+    assert!(fit_curves(&alone, Axis::Data, &settings(100)).unwrap().fits[0].identified());
+}
+
+#[test]
+fn a_surface_wants_three_values_of_each_scale() {
+    let law = law::by_name("chinchilla").unwrap();
+    let points = on_law(law, &truths()[6].1, 0.01);
+    let refused = |keep: &dyn Fn(&Point) -> bool, law| {
+        let kept: Vec<Point> = points.iter().filter(|point| keep(point)).cloned().collect();
+        fit_curves(&kept, Axis::Data, &Settings { law, ..settings(0) }).map(|_| ()).map_err(|error| error.to_string())
+    };
+    let two = |point: &Point| point.data.unwrap() < 1e9;
+    let told = refused(&two, law).unwrap_err();
+    assert_eq!(told, "a: too few values of data: chinchilla needs 3 different ones, and has 2");
+    assert!(refused(&two, law::by_name("kaplan").unwrap()).is_ok());
+    let one = |point: &Point| point.params.unwrap() < 2e6;
+    assert!(refused(&one, law::by_name("kaplan").unwrap()).unwrap_err().contains("too few values of params"));
+    assert!(refused(&|_| true, law).is_ok());
+}
+
+#[test]
 fn the_order_of_points_does_not_matter() {
     let mut points = planted("a", floor(0.5, 30.0, 0.5), &XS, 3, 0.02, 1);
     let first = fit_curves(&points, Axis::Data, &settings(0)).unwrap().fits[0].params["alpha"];

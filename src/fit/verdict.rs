@@ -5,17 +5,40 @@ use std::fmt;
 use serde::Serialize;
 
 use crate::error::Error;
+use crate::point::Axis;
 use crate::units::brief;
 
 /// Why a group has no fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]
 pub enum Refusal {
-    NoUsablePoints { dropped: usize, first: String },
-    TooFewScales { have: usize, need: usize, law: String },
-    TooFewPoints { have: usize, need: usize, law: String },
-    EqualLosses { value: f64 },
-    NoMinimum { law: String },
+    NoUsablePoints {
+        dropped: usize,
+        first: String,
+    },
+    TooFewScales {
+        have: usize,
+        need: usize,
+        law: String,
+    },
+    TooFewPoints {
+        have: usize,
+        need: usize,
+        law: String,
+    },
+    /// Of a surface: with fewer, the exponent of this scale is anything.
+    TooFewOf {
+        scale: Axis,
+        have: usize,
+        need: usize,
+        law: String,
+    },
+    EqualLosses {
+        value: f64,
+    },
+    NoMinimum {
+        law: String,
+    },
 }
 
 impl fmt::Display for Refusal {
@@ -33,6 +56,10 @@ impl fmt::Display for Refusal {
             Refusal::TooFewPoints { have, need, law } => {
                 write!(f, "too few points: {law} needs {need}, one more than its parameters, and has {have}")
             }
+            Refusal::TooFewOf { scale, have, need, law } => {
+                let scale = format!("{scale:?}").to_lowercase();
+                write!(f, "too few values of {scale}: {law} needs {need} different ones, and has {have}")
+            }
             Refusal::EqualLosses { value } => {
                 write!(f, "every loss is {value}: a curve that does not change with scale has no law")
             }
@@ -45,15 +72,19 @@ impl Refusal {
     pub fn into_error(self, group: &str) -> Error {
         let error = Error::failed(format!("{group}: {self}"));
         match self {
-            Refusal::NoUsablePoints { .. } => error.hint("a point needs a positive, finite scale and loss"),
+            Refusal::NoUsablePoints { .. } => error.hint(
+                "a point needs a positive, finite scale and loss; of a CSV file --column examples=COLUMN (params, flops) \
+                 and --metric name other columns",
+            ),
+            Refusal::TooFewOf { .. } => error.hint("add such runs, or fit curves: --law power-floor --x params or data"),
             Refusal::TooFewScales { law, .. } | Refusal::TooFewPoints { law, .. } if law == "power" => {
                 error.hint("add scales to the sweep")
             }
             Refusal::TooFewScales { .. } | Refusal::TooFewPoints { .. } => {
-                error.hint("add scales to the sweep, or fit a law with fewer parameters: --law power")
+                error.hint("add scales to the sweep, or fit a law with fewer parameters, as power")
             }
             Refusal::EqualLosses { .. } => error.hint("see whether --metric names the column that was meant"),
-            Refusal::NoMinimum { .. } => error.hint("try --law power, and look at the points for outliers"),
+            Refusal::NoMinimum { .. } => error.hint("try the law power, and look at the points for outliers"),
         }
     }
 }
@@ -75,6 +106,10 @@ pub enum Verdict {
     FewRuns {
         runs: usize,
         need: usize,
+    },
+    /// Neighbouring rows miss the curve alike, and each counts as a run of its own (lag-one correlation of residuals).
+    Serial {
+        correlation: f64,
     },
     /// The best value lies on the edge of what is allowed: a floor of zero, a flat or a rising curve.
     AtBound {
@@ -144,6 +179,11 @@ impl fmt::Display for Verdict {
             }
             Verdict::AtBound { param, value } => write!(f, "{param} is at its bound, {}", brief(*value)),
             Verdict::FewRuns { runs, need } => write!(f, "{runs} runs: their noise can be told from {need} on"),
+            Verdict::Serial { correlation } => write!(
+                f,
+                "neighbouring rows miss the curve alike (correlation {correlation:.2}): if they are checkpoints, name \
+                 their runs (--column run=COLUMN); if not, the law is wrong"
+            ),
             Verdict::OneSeed => write!(f, "one seed per scale: noise judged from the scatter about the curve"),
             Verdict::LackOfFit { p_value } => {
                 write!(f, "the law misses the cell means by more than the seeds scatter (p = {p_value:.2e})")
