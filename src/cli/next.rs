@@ -138,6 +138,9 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
     for expected in &next.design.expected {
         text += &format!("{expected}\n");
     }
+    for name in &next.design.undetermined {
+        text += &format!("left out: {name}: its points do not determine its law\n");
+    }
     for step in &next.design.steps {
         let taken = match step.taken {
             Move::Level(value) => format!("a value of {}", si(value)),

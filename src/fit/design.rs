@@ -74,6 +74,8 @@ pub struct Design {
     pub steps: Vec<Step>,
     pub new_levels: Vec<f64>,
     pub new_seeds: u64,
+    /// Curves left out, since their points do not determine their law.
+    pub undetermined: Vec<String>,
     pub expected: Vec<Expected>,
     /// Standard deviation of log loss between runs of equal scale, by curve.
     pub noise: Vec<(String, f64)>,
@@ -135,7 +137,16 @@ pub fn extend(
     let groups = group::split(points, scale, settings.exclude_top_loss);
     let curve = |fit: &Fit| Some(Curve::of(fit, groups.iter().find(|group| group.name == fit.group)?, settings));
     let curves = analysis.fits.iter().filter_map(curve).collect();
-    Designer { curves, quantities, extension }.design()
+    let mut designer = Designer { curves, quantities, extension };
+    let undetermined = designer.leave_undetermined();
+    if designer.quantities.is_empty() {
+        return Err(Error::failed(format!(
+            "the points of {} do not determine the law: no design can be compared with them",
+            undetermined.join(", ")
+        ))
+        .hint("fit a law with fewer parameters: --fit power"));
+    }
+    Ok(Design { undetermined, ..designer.design()? })
 }
 
 struct Designer<'a> {
@@ -145,13 +156,23 @@ struct Designer<'a> {
 }
 
 impl Designer<'_> {
+    /// Leaves out curves whose points do not determine their law (a flat one's amplitude and floor), and what rests on
+    /// them; their names.
+    fn leave_undetermined(&mut self) -> Vec<String> {
+        let grid = Grid { levels: self.extension.present.to_vec(), seeds: self.extension.seeds };
+        let lost = self.curves.iter().filter(|curve| self.factor(curve, &grid).is_none());
+        let lost: Vec<String> = lost.map(|curve| curve.name.clone()).collect();
+        self.curves.retain(|curve| !lost.contains(&curve.name));
+        self.quantities.retain(|quantity| quantity.gradients.iter().all(|(name, _)| !lost.contains(name)));
+        lost
+    }
+
     fn design(&self) -> Result<Design> {
         let Extension { present, seeds, .. } = self.extension;
         let mut grid = Grid { levels: present.to_vec(), seeds: *seeds };
-        let now = self.deviations(&grid).ok_or_else(|| {
-            Error::failed("the points do not determine the law: no design can be compared with them")
-                .hint("fit a law with fewer parameters: --fit power")
-        })?;
+        let now = self
+            .deviations(&grid)
+            .ok_or_else(|| Error::failed("the design cannot be told from one that determines no law"))?;
         let width = |grid: &Grid| {
             let then = self.deviations(grid)?;
             let squares = then.iter().zip(&now).map(|(then, now)| (then / now).powi(2));
@@ -178,6 +199,7 @@ impl Designer<'_> {
             steps,
             new_levels,
             new_seeds: grid.seeds - seeds,
+            undetermined: Vec::new(),
             expected: self.quantities.iter().zip(ratios).map(|(quantity, ratio)| quantity.expected(ratio)).collect(),
             noise: self.curves.iter().map(|curve| (curve.name.clone(), curve.variance.sqrt())).collect(),
         })
@@ -324,7 +346,7 @@ fn of_param(fit: &Fit, name: &str) -> Result<Quantity> {
 
 impl fmt::Display for Expected {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let number = |value: f64| if value >= 1000.0 { si(value) } else { format!("{value:.4}") };
+        let number = |value: f64| if value >= 100.0 { si(value) } else { format!("{value:.4}") };
         write!(f, "{}: {}", self.what, number(self.at))?;
         if let (Some(now), Some(then)) = (self.now, self.then) {
             let ends = |(low, high): (f64, f64)| format!("({} to {})", number(low), number(high));
@@ -431,6 +453,17 @@ mod tests {
                 );
             }
         }
+    }
+
+    #[test]
+    fn a_curve_that_its_points_do_not_determine_is_left_out_and_named() {
+        let flat = |x: f64| if x < 5000.0 { 0.7 } else { 0.700_000_1 };
+        let flat = planted("flat", flat, &XS, 3, 0.0, 7);
+        let points = [draw(&XS, 3, 7), flat.clone()].concat();
+        let design = designed(&points, &Target::Param("alpha".into()), 1e6).unwrap();
+        assert_eq!((design.undetermined.as_slice(), design.expected.len()), (["flat".to_owned()].as_slice(), 2));
+        let alone = designed(&flat, &Target::Param("alpha".into()), 1e6).unwrap_err();
+        assert!(alone.message.starts_with("the points of flat do not determine the law"), "{alone:?}");
     }
 
     #[test]
