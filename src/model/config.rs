@@ -89,9 +89,7 @@ impl Arch {
             scale: |given, target, tolerance, io| settings(&scale::nearest_config::<C>(given, target, tolerance, io)?),
         }
     }
-}
 
-impl Arch {
     /// What a key means.
     pub fn meaning(&self, key: &str) -> Option<&'static str> {
         self.keys.iter().copied().flatten().find(|(name, _)| *name == key).map(|(_, meaning)| *meaning)
