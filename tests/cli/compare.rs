@@ -72,6 +72,49 @@ fn what_cannot_be_compared_is_said() {
     assert!(error.contains("--law power"), "{error}");
 }
 
+/// Every scale counted twice as large, a crossover is twice as large, whatever is left out.
+#[test]
+fn outliers_are_those_of_the_same_count() {
+    let dir = Workdir::new();
+    let doubled = |(i, line): (usize, &str)| match line.split(',').collect::<Vec<_>>()[..] {
+        [_, _, "examples", ..] => format!("{line},twice\n"),
+        [arch, n, x, c, counted, loss, seed] => {
+            let loss = loss.parse::<f64>().unwrap() * if i == 20 { 1.5 } else { 1.0 };
+            format!("{arch},{n},{x},{c},{counted},{loss},{seed},{}\n", 2.0 * x.parse::<f64>().unwrap())
+        }
+        _ => panic!("{line}"),
+    };
+    let text: String = rows().lines().enumerate().map(doubled).collect();
+    let asked = ["fit", "--csv", "runs.csv", "--bootstrap", "0", "--multiverse", "--count", "twice", "--json"];
+    let json = dir.write("runs.csv", &text).json(&asked);
+    let universes = json["multiverse"]["universes"].as_array().unwrap();
+    let (given, twice): (Vec<_>, Vec<_>) = universes.iter().partition(|universe| universe["options"][3] == "as given");
+    assert_eq!(given.len(), twice.len());
+    let crossovers = |universe: &serde_json::Value| -> Vec<f64> {
+        let found = universe["conclusions"][0]["crossovers"].as_array();
+        found.into_iter().flatten().filter_map(serde_json::Value::as_f64).collect()
+    };
+    for (given, twice) in given.iter().zip(&twice) {
+        let halved: Vec<f64> = crossovers(twice).iter().map(|at| at / 2.0).collect();
+        let same = |(a, b): (&f64, &f64)| (a / b - 1.0).abs() < 1e-2;
+        let given = (crossovers(given), &given["options"]);
+        assert!(given.0.len() == halved.len() && given.0.iter().zip(&halved).all(same), "{given:?} {halved:?}");
+    }
+    assert!(given.iter().any(|universe| !crossovers(universe).is_empty()));
+}
+
+#[test]
+fn flags_that_would_do_nothing_are_refused() {
+    let dir = Workdir::new();
+    for flags in [["--by", "kind"], ["--column", "examples=n"]] {
+        let error = dir.stderr(&[&["fit", "some-sweep"][..], &flags].concat(), 2);
+        assert!(error.contains("name columns of a CSV file"), "{error}");
+    }
+    dir.write("runs.csv", &rows());
+    let error = dir.stderr(&["plot", "--csv", "runs.csv", "--law", "broken-2", "--multiplier", "-o", "times.svg"], 1);
+    assert!(error.contains("too few scales") && !dir.path("times.svg").exists(), "{error}");
+}
+
 #[test]
 fn multipliers_are_drawn() {
     let dir = Workdir::new();
