@@ -11,6 +11,7 @@ use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
 use crate::point;
 use crate::run::{Named, Recipe, RunConfig};
+use crate::spec::variant::{Variant, variants, with_task_axes};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task::{self, Splits};
 use crate::trunk;
@@ -94,7 +95,7 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
     };
     let mut seen = HashMap::new();
     for variant in variants(&sweep.axes) {
-        let task = match with_task_axes(sweep, &variant) {
+        let task = match with_task_axes(&sweep.task, &variant) {
             Ok(task) => task,
             Err(error) => {
                 let what = variant.iter().map(|(axis, value)| shown(axis, value)).collect::<Vec<_>>().join(" ");
@@ -133,27 +134,6 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
     let shared = trunk::shared_steps(&plan.runs.iter().map(|run| (&run.config, 0)).collect::<Vec<_>>());
     plan.runs.iter_mut().zip(shared).for_each(|(run, shared)| run.shared_steps = shared);
     Ok(plan)
-}
-
-type Variant<'a> = Vec<(&'a Axis, &'a Value)>;
-
-/// Every combination of values of the axes.
-fn variants(axes: &[Axis]) -> Vec<Variant<'_>> {
-    axes.iter().fold(vec![Vec::new()], |variants, axis| {
-        let mut longer = Vec::with_capacity(variants.len() * axis.values.len());
-        for variant in &variants {
-            longer.extend(axis.values.iter().map(|value| [variant.as_slice(), &[(axis, value)]].concat()));
-        }
-        longer
-    })
-}
-
-fn with_task_axes(sweep: &Sweep, variant: &Variant<'_>) -> Result<Named> {
-    let mut settings = sweep.task.settings.clone();
-    for (axis, value) in variant.iter().filter(|(axis, _)| axis.on == AxisOf::Task) {
-        settings.insert(axis.key.clone(), (*value).clone());
-    }
-    task::resolve(&sweep.task.name, &settings)
 }
 
 /// Axes with several values are part of the label, so that their points are never mixed in one curve.

@@ -1,5 +1,7 @@
 //! What analysis eats: one measured value at one scale, with where it came from.
 
+use std::fmt;
+
 use serde::{Deserialize, Serialize};
 
 /// One point, from a run's final evaluation or from a row of a CSV. Scales are absent where the source has none.
@@ -27,6 +29,17 @@ pub enum Axis {
     Params,
     Data,
     Compute,
+}
+
+/// As `--x` takes it.
+impl fmt::Display for Axis {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Axis::Params => "params",
+            Axis::Data => "data",
+            Axis::Compute => "compute",
+        })
+    }
 }
 
 impl Point {

@@ -111,8 +111,13 @@ pub fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e19).map(|x| x as u64))
 }
 
+/// What `read` makes of a value, where 1e3 is a whole number if one is wanted; else why it refuses the value as written.
+pub fn read_with_wholes<T, E>(value: &Value, read: impl Fn(&Value) -> Result<T, E>) -> Result<T, E> {
+    read(value).or_else(|error| wholes(value).and_then(|whole| read(&whole).ok()).ok_or(error))
+}
+
 /// Numbers without a fraction as whole ones, also within a list; none where nothing changes.
-pub fn wholes(value: &Value) -> Option<Value> {
+fn wholes(value: &Value) -> Option<Value> {
     match value {
         Value::Number(number) if number.is_f64() => whole(value).map(Value::from),
         Value::Array(values) if values.iter().any(|value| wholes(value).is_some()) => {

@@ -4,6 +4,7 @@
 mod document;
 pub mod extend;
 pub mod recipe;
+pub mod variant;
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -136,8 +137,11 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
             _ => axes.push(resolve_axis(&entry, &task, &train)?),
         }
     }
-    let variants = task_variants(&task, &axes);
-    let (mut ios, splits): (Vec<Io>, Vec<Splits>) = variants.unwrap_or_else(|| vec![(io, splits)]).into_iter().unzip();
+    let mut inputs = variant::inputs(&task, &axes);
+    if inputs.is_empty() {
+        inputs.push((io, splits));
+    }
+    let (mut ios, splits): (Vec<Io>, Vec<Splits>) = inputs.into_iter().unzip();
     ios.dedup();
     // None where any number can be had of one of them.
     let most =
@@ -220,25 +224,6 @@ fn resolve_task(raw: &Spanned<Table>) -> Checked<(Named, Io, Splits)> {
     let io = task::io(&task).map_err(complain)?;
     let splits = task::splits(&task).map_err(complain)?;
     Ok((task, io, splits))
-}
-
-/// What models and axes are checked against: input and splits of the task at each combination of its axes, as `plan`
-/// expands them. None where no axis is on the task, or none of them makes sense.
-fn task_variants(task: &Named, axes: &[Axis]) -> Option<Vec<(Io, Splits)>> {
-    let on_task = axes.iter().filter(|axis| axis.on == AxisOf::Task);
-    let settings = on_task.fold(vec![task.settings.clone()], |all, axis| {
-        let with = |settings: &Settings, value: &Value| {
-            let mut settings = settings.clone();
-            settings.insert(axis.key.clone(), value.clone());
-            settings
-        };
-        all.iter().flat_map(|settings| axis.values.iter().map(|value| with(settings, value))).collect()
-    });
-    let of = |settings: &Settings| {
-        let task = task::resolve(&task.name, settings).ok()?;
-        Some((task::io(&task).ok()?, task::splits(&task).ok()?))
-    };
-    Some(settings.iter().filter_map(of).collect::<Vec<_>>()).filter(|variants| !variants.is_empty())
 }
 
 /// At most `all` where that is known.

@@ -133,7 +133,6 @@ pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
     if multipliers.is_empty() {
         return String::new();
     }
-    let what = format!("{axis:?}").to_lowercase();
     let row = |multiplier: &Multiplier| {
         let last = multiplier.curve.len().saturating_sub(1);
         let mut row = vec![multiplier.who.clone(), multiplier.of.clone()];
@@ -142,7 +141,7 @@ pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
     };
     let header = ["curve", "equals", "at its smallest", "in the middle", "at its largest"];
     format!(
-        "with how many times the {what} (* beyond the data):\n{}\n",
+        "with how many times the {axis} (* beyond the data):\n{}\n",
         table(&header, &header, multipliers.iter().map(row))
     )
 }

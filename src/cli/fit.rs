@@ -361,7 +361,7 @@ fn profiles_text(profiles: &Profiles) -> String {
 
 fn heading(fit: &Fit) -> String {
     let scale = match fit.x {
-        fit::Scale::Curve(axis) => format!(", x = {}", format!("{axis:?}").to_lowercase()),
+        fit::Scale::Curve(axis) => format!(", x = {axis}"),
         fit::Scale::Surface => ", N = params, D = data".into(),
         fit::Scale::Profile => String::new(),
     };

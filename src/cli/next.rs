@@ -156,7 +156,7 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
         })
         .collect();
     let axis = match analysis.fits.first().map(|fit| fit.x) {
-        Some(fit::Scale::Curve(axis)) if axis != Axis::Data => format!(" --x {axis:?}").to_lowercase(),
+        Some(fit::Scale::Curve(axis)) if axis != Axis::Data => format!(" --x {axis}"),
         _ => String::new(),
     };
     let noise = next.design.noise.iter().map(|(_, noise)| *noise).fold(0.0, f64::max);

@@ -81,7 +81,6 @@ fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysi
         eprintln!("{}: drawn without a curve: {}", refused.group, refused.summary);
     }
     if fits.first().is_some_and(|fit| fit.x != Scale::Curve(axis)) {
-        let axis = format!("{axis:?}").to_lowercase();
         eprintln!("drawn without curves: {} is not fitted over {axis} alone", fits[0].law.name());
     }
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
@@ -120,11 +119,10 @@ fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
             band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
         })
     };
-    let noun = format!("{axis:?}").to_lowercase();
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
-        y: AxisSpec { label: format!("times as much {noun}"), unit: None, log: true },
+        y: AxisSpec { label: format!("times as much {axis}"), unit: None, log: true },
         series: analysis.crossovers.iter().filter_map(of_pair).collect(),
         crossovers: marks(analysis),
         frontier: None,

@@ -27,15 +27,15 @@ pub struct Tried {
 /// Tries every law of the domain on all groups, and fits the one with the smallest error on the hidden scales. One law
 /// serves all groups, so that their curves stay comparable. The laws tried are in the analysis, best first.
 pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Settings) -> Result<Analysis> {
+    let laws: Vec<&'static dyn Law> = ALL.iter().copied().filter(|law| law.domain() == domain).collect();
     // A group that no law can be fitted to decides nothing, and is listed as refused in the end.
-    let fewest = ALL.iter().copied().filter(|law| law.domain() == domain).min_by_key(|law| law.params().len());
-    let solver = solver_of(&Settings { law: fewest.unwrap_or(settings.law), ..settings.clone() });
+    let fewest = laws.iter().copied().min_by_key(|law| law.params().len()).unwrap_or(settings.law);
+    let solver = solver_of(&Settings { law: fewest, ..settings.clone() });
     let groups = group::split(points, scale_of(solver.law, axis), settings.exclude_top_loss);
     let fit: Vec<&str> =
         groups.iter().filter(|group| group.check(&solver).is_ok()).map(|group| group.name.as_str()).collect();
     let able: Vec<Point> = points.iter().filter(|point| fit.contains(&point.group.as_str())).cloned().collect();
     let tryable = if able.is_empty() { points } else { &able };
-    let laws: Vec<&'static dyn Law> = ALL.iter().copied().filter(|law| law.domain() == domain).collect();
     let mut tried = in_pool(settings.threads, || {
         laws.into_par_iter().map(|law| try_law(tryable, axis, law, settings)).collect::<Vec<_>>()
     })?;

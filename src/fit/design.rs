@@ -139,14 +139,7 @@ pub fn extend(
     let curves = analysis.fits.iter().filter_map(curve).collect();
     let mut designer = Designer { curves, quantities, extension };
     let undetermined = designer.leave_undetermined();
-    if designer.quantities.is_empty() {
-        return Err(Error::failed(format!(
-            "the points of {} do not determine the law: no design can be compared with them",
-            undetermined.join(", ")
-        ))
-        .hint("fit a law with fewer parameters: --fit power"));
-    }
-    Ok(Design { undetermined, ..designer.design()? })
+    designer.design(undetermined)
 }
 
 struct Designer<'a> {
@@ -167,12 +160,16 @@ impl Designer<'_> {
         lost
     }
 
-    fn design(&self) -> Result<Design> {
+    fn design(&self, undetermined: Vec<String>) -> Result<Design> {
         let Extension { present, seeds, .. } = self.extension;
         let mut grid = Grid { levels: present.to_vec(), seeds: *seeds };
-        let now = self
-            .deviations(&grid)
-            .ok_or_else(|| Error::failed("the design cannot be told from one that determines no law"))?;
+        let now = self.deviations(&grid).filter(|now| !now.is_empty()).ok_or_else(|| {
+            let whose = undetermined.join(", ");
+            Error::failed(format!(
+                "the points of {whose} do not determine the law: no design can be compared with them"
+            ))
+            .hint("fit a law with fewer parameters: --fit power")
+        })?;
         let width = |grid: &Grid| {
             let then = self.deviations(grid)?;
             let squares = then.iter().zip(&now).map(|(then, now)| (then / now).powi(2));
@@ -199,7 +196,7 @@ impl Designer<'_> {
             steps,
             new_levels,
             new_seeds: grid.seeds - seeds,
-            undetermined: Vec::new(),
+            undetermined,
             expected: self.quantities.iter().zip(ratios).map(|(quantity, ratio)| quantity.expected(ratio)).collect(),
             noise: self.curves.iter().map(|curve| (curve.name.clone(), curve.variance.sqrt())).collect(),
         })

@@ -81,9 +81,9 @@ fn gather<'a>(
 /// ln of the scales that the fit is over, or why the point cannot be used.
 fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
     let ln = |axis: Axis| match point.x(axis) {
-        None => Err(format!("it has no {axis:?}").to_lowercase()),
+        None => Err(format!("it has no {axis}")),
         Some(x) if x > 0.0 && x.is_finite() => Ok(x.ln()),
-        Some(x) => Err(format!("its {} is {x}, not a positive number", format!("{axis:?}").to_lowercase())),
+        Some(x) => Err(format!("its {axis} is {x}, not a positive number")),
     };
     let ln_x = match scale {
         Scale::Curve(axis) => [ln(axis)?, 0.0],
@@ -159,7 +159,7 @@ impl Group {
             }
         }
         if law.domain() == Domain::Surface {
-            // Two can be told from a floor by none.
+            // Through two values a curve goes with any floor.
             let need = if law.params().iter().any(|param| param.name == "E") { 3 } else { 2 };
             for (scale, i) in [(Axis::Params, 0), (Axis::Data, 1)] {
                 let have = fitted.ln_x.iter().map(|ln_x| ln_x[i].to_bits()).collect::<HashSet<_>>().len();

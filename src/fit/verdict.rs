@@ -57,7 +57,6 @@ impl fmt::Display for Refusal {
                 write!(f, "too few points: {law} needs {need}, one more than its parameters, and has {have}")
             }
             Refusal::TooFewOf { scale, have, need, law } => {
-                let scale = format!("{scale:?}").to_lowercase();
                 write!(f, "too few values of {scale}: {law} needs {need} different ones, and has {have}")
             }
             Refusal::EqualLosses { value } => {

@@ -7,7 +7,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result, nearest};
 use crate::model::{Costs, Io, Target, scale};
-use crate::run::{Settings, wholes};
+use crate::run::{Settings, read_with_wholes};
 
 /// A family's config: a serde struct with `deny_unknown_fields, default`, each key documented at its field.
 pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
@@ -139,9 +139,7 @@ pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
             alone.insert(key.clone(), value.clone());
             from_settings::<C>(&alone).map(|_| value.clone())
         };
-        // 1e3 is a whole number where one is wanted.
-        let read = with(&value).or_else(|error| wholes(&value).and_then(|value| with(&value).ok()).ok_or(error));
-        let read = read.map_err(|error| {
+        let read = read_with_wholes(&value, with).map_err(|error| {
             Error::bad_input(format!("{}: {key} = {value}: {error}", C::NAME))
                 .hint(format!("the default is {key} = {}", whole[key]))
         })?;

@@ -107,7 +107,7 @@ impl RecipeDraft {
         Ok(())
     }
 
-    /// The recipe of a run of `steps` steps. Refuses a warmup that takes all of them, or as long as
+    /// The recipe of a run of `steps` steps. Refuses a warmup that takes all of them or is longer than
     /// the trunk.
     pub fn resolve(&self, steps: u64) -> Result<Recipe> {
         let share = (self.warmup * steps as f64).round() as u64;

@@ -8,7 +8,7 @@ use serde_json::Value;
 
 use crate::error::{Error, Result};
 use crate::model::Io;
-use crate::run::{Settings, wholes};
+use crate::run::{Settings, read_with_wholes};
 use crate::task::Splits;
 use crate::task::examples::Examples;
 use crate::task::files::File;
@@ -156,9 +156,8 @@ where
             tried.insert(key.clone(), value.clone());
             from_settings::<T>(&tried).map(|_| tried)
         };
-        // 1e3 is a whole number where one is wanted.
-        let read = with(value).or_else(|reason| wholes(value).and_then(|whole| with(&whole).ok()).ok_or(reason));
-        settings = read.map_err(|reason| Error::bad_input(format!("task '{task}': {key}: {reason}")))?;
+        settings = read_with_wholes(value, with)
+            .map_err(|reason| Error::bad_input(format!("task '{task}': {key}: {reason}")))?;
     }
     let config = from_settings(&settings).map_err(|reason| Error::bad_input(format!("task '{task}': {reason}")))?;
     // Written again from what was read, so that 1 and 1.0 are the same setting.
