@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crossover::fit::{Settings, csv, fit_curves, law};
+use crossover::fit::{Settings, csv, fit_curves, laws};
 use crossover::point::Axis;
 
 fn main() {
@@ -21,7 +21,7 @@ fn chinchilla() {
         println!("fit: SKIPPED, {} is not there; CHINCHILLA_CSV names the file", path.display());
         return;
     }
-    let law = law::by_name("chinchilla").expect("a law");
+    let law = laws::by_name("chinchilla").expect("a law");
     let settings = Settings { law, exclude_top_loss: 5, bootstrap: 4000, ..Settings::default() };
     let started = Instant::now();
     let (points, _) = csv::read(&path, &csv::Columns::default()).expect("the published rows");

@@ -6,7 +6,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fit::design::{self, Design, Extension, Level, Target};
+use crate::fit::design::extend::{self, Design, Extension, Level, Target};
 use crate::fit::{Analysis, Settings};
 use crate::plan::{Plan, plan};
 use crate::point::{Axis, Point};
@@ -63,7 +63,7 @@ pub fn next(
     let cost: f64 = present.iter().map(|i| levels[*i].flops).sum::<f64>() * sweep.seeds.len() as f64;
     let may_spend = question.flops.unwrap_or(cost);
     let extension = Extension { levels: &levels, present: &present, seeds: sweep.seeds.len() as u64, flops: may_spend };
-    let design = design::extend(points, analysis, settings, &question.target, &extension)?;
+    let design = extend::extend(points, analysis, settings, &question.target, &extension)?;
     if design.steps.is_empty() {
         return Err(Error::failed(format!(
             "no value and no seed for {} FLOPs narrows it by half a percent",

@@ -5,10 +5,10 @@ use std::fmt;
 use serde::{Deserialize, Serialize};
 
 /// One point, from a run's final evaluation or from a row of a CSV. Scales are absent where the source has none.
-#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// Curve it belongs to: the architecture, or the value of the column named by `--by`.
-    pub group: String,
+    pub curve: String,
     /// N, model parameters.
     pub params: Option<f64>,
     /// D, unique training examples.

@@ -6,11 +6,11 @@ use serde::Serialize;
 
 use super::table::table;
 use crate::error::{Error, Result};
-use crate::fit::backtest::{Backtest, Decision, Foretold};
-use crate::fit::law::Domain;
-use crate::fit::multiplier::{At, Multiplier};
-use crate::fit::multiverse::{Agreement, Convention, Multiverse, Pair};
-use crate::fit::shared::{SIGNIFICANCE, Sharing, Test};
+use crate::fit::compare::backtest::{Backtest, Decision, Foretold};
+use crate::fit::compare::multiplier::{At, Multiplier};
+use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
+use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};
+use crate::fit::laws::Domain;
 use crate::fit::{self, Analysis, Settings};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -70,15 +70,15 @@ impl Sections {
         }
         if self.shared {
             comparison.shared =
-                Some(fit::in_pool(settings.threads, || fit::shared::test(points, &analysis.fits, settings))??);
+                Some(fit::in_pool(settings.threads, || fit::compare::shared::test(points, &analysis.fits, settings))??);
         }
         if self.backtest {
-            comparison.backtest = Some(fit::backtest::backtest(points, axis, analysis, settings)?);
+            comparison.backtest = Some(fit::compare::backtest::backtest(points, axis, analysis, settings)?);
         }
         if self.multiverse {
             let mut all = vec![Convention { name: "as given".into(), points: points.to_vec() }];
             all.extend(conventions()?);
-            comparison.multiverse = Some(fit::multiverse::multiverse(&all, axis, analysis, settings)?);
+            comparison.multiverse = Some(fit::compare::multiverse::multiverse(&all, axis, analysis, settings)?);
         }
         Ok(comparison)
     }
@@ -177,7 +177,7 @@ fn shared_text(sets: &[Sharing]) -> String {
             Some(_) => "not told apart",
         };
         vec![
-            set.groups.join(", "),
+            set.curves.join(", "),
             test.shared.iter().map(value).collect::<Vec<_>>().join(", "),
             format!("{:.3}", test.statistic),
             test.p_value.map_or("-".into(), |p| format!("{p:.3}")),

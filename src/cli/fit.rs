@@ -12,10 +12,10 @@ use super::compare::{self, Comparison, Sections};
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
-use crate::fit::auto::Tried;
-use crate::fit::interval::Interval;
+use crate::fit::analysis::Tried;
+use crate::fit::compare::multiverse::Convention;
 use crate::fit::isoflop::{self, IsoFlop, Outcome, Profiles};
-use crate::fit::multiverse::Convention;
+use crate::fit::uncertainty::interval::Interval;
 use crate::fit::{self, Analysis, Dropped, Fit, IntervalKind, Method, Objective, Origin, Settings, SweepOrigin, csv};
 use crate::point::{Axis, Point};
 use crate::units::{brief, si};
@@ -76,7 +76,7 @@ pub struct Args {
 
     /// Resample residuals (few runs) or whole runs (many) [default: what suits their number]
     #[arg(long, value_enum)]
-    pub resampling: Option<fit::bootstrap::Resampling>,
+    pub resampling: Option<fit::uncertainty::bootstrap::Resampling>,
 
     /// Kind of interval
     #[arg(long, value_enum, default_value_t = IntervalKind::Percentile)]
@@ -140,7 +140,7 @@ fn level(text: &str) -> Result<f64, String> {
 }
 
 impl Args {
-    /// Whether one curve over one scale is fitted to each group.
+    /// Whether one curve over one scale is fitted to each curve.
     pub fn is_curve(&self) -> Result<bool> {
         Ok(Method::by_name(&self.law)?.is_curve())
     }
@@ -252,8 +252,8 @@ pub fn points(
         (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
     };
     if !args.only.is_empty() {
-        let curves: BTreeSet<String> = points.iter().map(|point| point.group.clone()).collect();
-        points.retain(|point| args.only.iter().any(|text| point.group.contains(text.as_str())));
+        let curves: BTreeSet<String> = points.iter().map(|point| point.curve.clone()).collect();
+        points.retain(|point| args.only.iter().any(|text| point.curve.contains(text.as_str())));
         if points.is_empty() && !curves.is_empty() {
             let named = Vec::from_iter(curves).join(", ");
             return Err(Error::bad_input(format!("no curve has '{}' in its name", args.only.join("' or '")))
@@ -293,10 +293,10 @@ pub fn tables(analysis: &Analysis) -> String {
         text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
     }
     for fit in &analysis.fits {
-        text += &dropped_text(&fit.group, &fit.points_dropped);
+        text += &dropped_text(&fit.curve, &fit.points_dropped);
     }
     for refused in &analysis.refused {
-        text += &format!("{}: not fitted: {}\n", refused.group, refused.summary);
+        text += &format!("{}: not fitted: {}\n", refused.curve, refused.summary);
     }
     for crossover in &analysis.crossovers {
         text += &format!("{} against {}: {crossover}\n", crossover.a, crossover.b);
@@ -304,12 +304,12 @@ pub fn tables(analysis: &Analysis) -> String {
     text
 }
 
-fn dropped_text(group: &str, dropped: &[Dropped]) -> String {
+fn dropped_text(curve: &str, dropped: &[Dropped]) -> String {
     const SHOWN: usize = 5;
     let lines = dropped.iter().take(SHOWN);
-    let mut text: String = lines.map(|one| format!("{group}: {} was dropped: {}\n", one.point, one.reason)).collect();
+    let mut text: String = lines.map(|one| format!("{curve}: {} was dropped: {}\n", one.point, one.reason)).collect();
     if dropped.len() > SHOWN {
-        text += &format!("{group}: {} more were dropped; --json lists them\n", dropped.len() - SHOWN);
+        text += &format!("{curve}: {} more were dropped; --json lists them\n", dropped.len() - SHOWN);
     }
     text
 }
@@ -332,7 +332,7 @@ fn profiles_text(profiles: &Profiles) -> String {
     let row = |fit: &IsoFlop| {
         let of = |name: &str| with_interval(fit.params.get(name), fit.intervals.get(name));
         let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
-        let row = [fit.group.clone(), fit.points_used.to_string(), of("a"), of("k"), percent(fit.holdout_rmse)];
+        let row = [fit.curve.clone(), fit.points_used.to_string(), of("a"), of("k"), percent(fit.holdout_rmse)];
         [&row[..], &[verdicts.join("; ")]].concat()
     };
     if let Some(first) = profiles.fits.first() {
@@ -340,21 +340,21 @@ fn profiles_text(profiles: &Profiles) -> String {
     }
     let header = ["curve", "points", "a", "k", "held-out", "verdict"];
     text += &format!("{}\n\n", table(&header, &["curve", "verdict"], profiles.fits.iter().map(row)));
-    let cells = profiles.fits.iter().flat_map(|fit| fit.cells.iter().map(move |cell| (&fit.group, cell)));
-    let cells = cells.map(|(group, cell)| {
+    let cells = profiles.fits.iter().flat_map(|fit| fit.cells.iter().map(move |cell| (&fit.curve, cell)));
+    let cells = cells.map(|(curve, cell)| {
         let (params, loss, note) = match &cell.outcome {
             Outcome::Interior { params, loss } => (si(*params), format!("{loss:.4}"), String::new()),
             other => ("-".into(), "-".into(), other.to_string()),
         };
-        vec![group.clone(), si(cell.compute), cell.points.to_string(), params, loss, note]
+        vec![curve.clone(), si(cell.compute), cell.points.to_string(), params, loss, note]
     });
     let header = ["curve", "compute", "points", "best params", "loss", "note"];
     text += &format!("{}\n", table(&header, &["curve", "note"], cells));
     for fit in &profiles.fits {
-        text += &dropped_text(&fit.group, &fit.points_dropped);
+        text += &dropped_text(&fit.curve, &fit.points_dropped);
     }
     for refused in &profiles.refused {
-        text += &format!("{}: not fitted: {}\n", refused.group, refused.summary);
+        text += &format!("{}: not fitted: {}\n", refused.curve, refused.summary);
     }
     text
 }
@@ -375,7 +375,7 @@ fn fit_table(fits: &[Fit]) -> String {
     let header = [&["curve", "points"], &names[..], &["objective", "held-out", "verdict"]].concat();
     let row = |fit: &Fit| {
         let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
-        let mut row = vec![fit.group.clone(), fit.points_used.to_string()];
+        let mut row = vec![fit.curve.clone(), fit.points_used.to_string()];
         row.extend(names.iter().map(|name| with_interval(fit.params.get(name), fit.intervals.get(name))));
         row.push(format!("{:.3e}", fit.objective));
         row.push(percent(fit.holdout_rmse));

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 use super::{print_json, sweep_name};
 use crate::error::{Error, Result, nearest};
 use crate::files::write_atomically;
-use crate::fit::design::{Move, Target};
+use crate::fit::design::extend::{Move, Target};
 use crate::fit::{self, Analysis, Settings};
 use crate::next::{Next, Question, next};
 use crate::point::{Axis, Point};
@@ -81,8 +81,8 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
     let points = reader.points(&name, &args.metric, Some(args.x))?.points;
     let points = between(points, args.between.as_deref())?;
-    let law = fit::law::by_name(&args.fit)?;
-    if law.domain() != fit::law::Domain::Curve {
+    let law = fit::laws::by_name(&args.fit)?;
+    if law.domain() != fit::laws::Domain::Curve {
         return Err(Error::bad_input(format!("--fit {}: curves cross, surfaces do not", args.fit))
             .hint("fit a law over one scale, as power-floor is"));
     }
@@ -120,8 +120,8 @@ fn between(points: Vec<Point>, pair: Option<&str>) -> Result<Vec<Point>> {
         return Err(Error::bad_input(format!("--between {pair}: name two curves, as in convnet,vit")));
     }
     for name in &names {
-        if !points.iter().any(|point| point.group == *name) {
-            let near = nearest(name, points.iter().map(|point| point.group.as_str()));
+        if !points.iter().any(|point| point.curve == *name) {
+            let near = nearest(name, points.iter().map(|point| point.curve.as_str()));
             let error = Error::bad_input(format!("--between {pair}: the sweep has no points of a curve '{name}'"));
             return Err(match near {
                 Some(near) => error.hint(format!("did you mean '{near}'?")),
@@ -129,7 +129,7 @@ fn between(points: Vec<Point>, pair: Option<&str>) -> Result<Vec<Point>> {
             });
         }
     }
-    Ok(points.into_iter().filter(|point| names.contains(&point.group.as_str())).collect())
+    Ok(points.into_iter().filter(|point| names.contains(&point.curve.as_str())).collect())
 }
 
 /// What was chosen, why, and how to look before running it.
@@ -152,7 +152,7 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
     let laws: String = (analysis.fits.iter())
         .map(|fit| {
             let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));
-            format!(" --law '{}: {}'", fit.group, named.collect::<Vec<_>>().join(" "))
+            format!(" --law '{}: {}'", fit.curve, named.collect::<Vec<_>>().join(" "))
         })
         .collect();
     let axis = match analysis.fits.first().map(|fit| fit.x) {

@@ -4,7 +4,7 @@ use std::path::PathBuf;
 
 use super::fit;
 use crate::error::{Kind, Result};
-use crate::fit::{Analysis, Crossover, Fit, Scale, SweepOrigin, frontier::frontier};
+use crate::fit::{Analysis, Crossover, Fit, Scale, SweepOrigin, laws::frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::units::si;
@@ -57,7 +57,7 @@ pub fn run(
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
         Some(analysis) => multiplier_figure(args, analysis),
         None => {
-            let curves: Vec<&str> = points.iter().map(|point| point.group.as_str()).collect();
+            let curves: Vec<&str> = points.iter().map(|point| point.curve.as_str()).collect();
             let floors = match &args.fit.sweep {
                 Some(sweep) if metric.ends_with("loss") => floors_of_sweep(sweep, &curves)?,
                 _ => Vec::new(),
@@ -78,24 +78,24 @@ fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysi
     let axis = args.fit.x;
     let fits = analysis.map_or(&[][..], |analysis| &analysis.fits);
     for refused in analysis.iter().flat_map(|analysis| &analysis.refused) {
-        eprintln!("{}: drawn without a curve: {}", refused.group, refused.summary);
+        eprintln!("{}: drawn without a curve: {}", refused.curve, refused.summary);
     }
     if fits.first().is_some_and(|fit| fit.x != Scale::Curve(axis)) {
         eprintln!("drawn without curves: {} is not fitted over {axis} alone", fits[0].law.name());
     }
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
     let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
-    let mut groups: Vec<&str> = Vec::new();
+    let mut curves: Vec<&str> = Vec::new();
     for point in points {
-        if !groups.contains(&point.group.as_str()) {
-            groups.push(&point.group);
+        if !curves.contains(&point.curve.as_str()) {
+            curves.push(&point.curve);
         }
     }
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
         y: y_axis(metric),
-        series: groups.iter().map(|group| series(group, points, axis, fits, range)).collect(),
+        series: curves.iter().map(|curve| series(curve, points, axis, fits, range)).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
             let along = frontier(points).into_iter();
@@ -150,15 +150,15 @@ fn y_axis(metric: &str) -> AxisSpec {
     AxisSpec { label: metric.replace('_', " "), unit, log: true }
 }
 
-fn series(group: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): (f64, f64)) -> Series {
+fn series(curve: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): (f64, f64)) -> Series {
     const STEPS: usize = 160;
-    let own = points.iter().filter(|point| point.group == group);
+    let own = points.iter().filter(|point| point.curve == curve);
     let mut series = Series {
-        label: group.to_owned(),
+        label: curve.to_owned(),
         points: own.filter_map(|point| Some((point.x(axis)?, point.value))).collect(),
         ..Series::default()
     };
-    if let Some(fit) = fits.iter().find(|fit| fit.group == group && fit.x == Scale::Curve(axis)) {
+    if let Some(fit) = fits.iter().find(|fit| fit.curve == curve && fit.x == Scale::Curve(axis)) {
         let grid = (0..=STEPS).map(|step| (low.ln() + (high / low).ln() * step as f64 / STEPS as f64).exp());
         for x in grid {
             series.line.push((x, fit.predict(x)));

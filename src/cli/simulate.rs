@@ -6,8 +6,8 @@ use serde::Serialize;
 
 use super::{SweepFile, print_json};
 use crate::error::{Error, Result, nearest};
-use crate::fit::simulate::{Cell, Power, Simulation, Truth, simulate};
-use crate::fit::{Settings, law};
+use crate::fit::design::simulate::{Cell, Power, Simulation, Truth, simulate};
+use crate::fit::{Settings, laws};
 use crate::plan::Plan;
 use crate::point::Axis;
 use crate::units::{Flops, si};
@@ -83,10 +83,10 @@ pub fn run(args: &Args) -> Result<()> {
     let curves: BTreeSet<&str> = plan.runs.iter().map(|run| run.label.as_str()).collect();
     check(&truths, &curves, &plan.sweep)?;
     let law = match &args.fit {
-        Some(name) => law::by_name(name)?,
+        Some(name) => laws::by_name(name)?,
         None => truths.first().map_or(Settings::default().law, |truth| truth.law),
     };
-    if law.domain() != law::Domain::Curve {
+    if law.domain() != laws::Domain::Curve {
         return Err(Error::bad_input(format!("--fit {}: what is drawn are curves over one scale", law.name()))
             .hint("fit a curve, as power-floor is"));
     }
@@ -110,7 +110,7 @@ pub fn run(args: &Args) -> Result<()> {
     if args.json {
         return print_json(&report);
     }
-    for curve in curves.iter().filter(|curve| !truths.iter().any(|truth| truth.group == **curve)) {
+    for curve in curves.iter().filter(|curve| !truths.iter().any(|truth| truth.curve == **curve)) {
         eprintln!("{curve}: no --law names it, so it is left out");
     }
     print!("{}", text(&report, &cells));
@@ -119,7 +119,7 @@ pub fn run(args: &Args) -> Result<()> {
 
 fn check(truths: &[Truth], curves: &BTreeSet<&str>, sweep: &str) -> Result<()> {
     for (i, truth) in truths.iter().enumerate() {
-        let name = truth.group.as_str();
+        let name = truth.curve.as_str();
         if !curves.contains(name) {
             let error = Error::bad_input(format!("--law '{name}: …': the sweep {sweep} has no curve '{name}'"));
             return Err(match nearest(name, curves.iter().copied()) {
@@ -127,7 +127,7 @@ fn check(truths: &[Truth], curves: &BTreeSet<&str>, sweep: &str) -> Result<()> {
                 None => error.hint(format!("its curves are {}", curves.iter().copied().collect::<Vec<_>>().join(", "))),
             });
         }
-        if truths[..i].iter().any(|other| other.group == truth.group) {
+        if truths[..i].iter().any(|other| other.curve == truth.curve) {
             return Err(Error::bad_input(format!("--law '{name}: …' is given twice")).hint("give each curve one law"));
         }
     }
@@ -142,7 +142,7 @@ fn cells(plan: &Plan, axis: Axis) -> Vec<Cell> {
     let mut cells = Vec::new();
     for run in &plan.runs {
         let seed = i64::try_from(run.config.seed).unwrap_or(i64::MAX);
-        let cell = Cell { group: run.label.clone(), x: run.scale(axis), seed };
+        let cell = Cell { curve: run.label.clone(), x: run.scale(axis), seed };
         if !cells.contains(&cell) {
             cells.push(cell);
         }

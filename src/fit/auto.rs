@@ -1,40 +1,27 @@
 //! Chooses a law by what matters: how well it foretells the largest scales from the smaller ones.
 
 use rayon::prelude::*;
-use serde::Serialize;
 
-use super::group::{self, Group};
-use super::law::{ALL, Domain, Law};
-use super::solve::Solver;
-use super::{Analysis, Settings, fit_curves, holdout_rmse, in_pool, scale_of, solver_of};
 use crate::error::{Error, Result};
+use crate::fit::analysis::{Analysis, Tried, fit_curves, holdout_rmse, scale_of};
+use crate::fit::data::curve::{self, Curve};
+use crate::fit::laws::{ALL, Domain, Law};
+use crate::fit::refusal::{Refusal, check};
+use crate::fit::settings::{Settings, in_pool, solver_of};
+use crate::fit::solve::search::Solver;
 use crate::point::{Axis, Point};
 
-/// One law tried on all groups.
-#[derive(Clone, Debug, Serialize)]
-pub struct Tried {
-    pub law: &'static dyn Law,
-    pub params: usize,
-    /// Root mean squared residual of log loss on the hidden scales, over all groups; absent where a group has too few
-    /// scales left to fit.
-    pub holdout_rmse: Option<f64>,
-    /// Sum of the objective over all groups, with nothing hidden.
-    pub objective: Option<f64>,
-    /// The first group that could not be fitted, and why.
-    pub refused: Option<String>,
-}
-
-/// Tries every law of the domain on all groups, and fits the one with the smallest error on the hidden scales. One law
-/// serves all groups, so that their curves stay comparable. The laws tried are in the analysis, best first.
+/// Tries every law of the domain on all curves, and fits the one with the smallest error on the hidden scales. One law
+/// serves all curves, so that their curves stay comparable. The laws tried are in the analysis, best first.
 pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Settings) -> Result<Analysis> {
     let laws: Vec<&'static dyn Law> = ALL.iter().copied().filter(|law| law.domain() == domain).collect();
-    // A group that no law can be fitted to decides nothing, and is listed as refused in the end.
+    // A curve that no law can be fitted to decides nothing, and is listed as refused in the end.
     let fewest = laws.iter().copied().min_by_key(|law| law.params().len()).unwrap_or(settings.law);
     let solver = solver_of(&Settings { law: fewest, ..settings.clone() });
-    let groups = group::split(points, scale_of(solver.law, axis), settings.exclude_top_loss);
+    let curves = curve::split(points, scale_of(solver.law, axis), settings.exclude_top_loss);
     let fit: Vec<&str> =
-        groups.iter().filter(|group| group.check(&solver).is_ok()).map(|group| group.name.as_str()).collect();
-    let able: Vec<Point> = points.iter().filter(|point| fit.contains(&point.group.as_str())).cloned().collect();
+        curves.iter().filter(|curve| check(curve, &solver).is_ok()).map(|curve| curve.name.as_str()).collect();
+    let able: Vec<Point> = points.iter().filter(|point| fit.contains(&point.curve.as_str())).cloned().collect();
     let tryable = if able.is_empty() { points } else { &able };
     let mut tried = in_pool(settings.threads, || {
         laws.into_par_iter().map(|law| try_law(tryable, axis, law, settings)).collect::<Vec<_>>()
@@ -55,10 +42,10 @@ pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Setting
 fn try_law(points: &[Point], axis: Axis, law: &'static dyn Law, settings: &Settings) -> Tried {
     let settings = Settings { law, ..settings.clone() };
     let solver = solver_of(&settings);
-    let groups = group::split(points, scale_of(law, axis), settings.exclude_top_loss);
+    let curves = curve::split(points, scale_of(law, axis), settings.exclude_top_loss);
     let mut tried = Tried { law, params: law.params().len(), holdout_rmse: None, objective: None, refused: None };
     let fitted: Result<Vec<(f64, Option<f64>)>, String> =
-        groups.iter().map(|group| errors(group, &solver, settings.holdout)).collect();
+        curves.iter().map(|curve| errors(curve, &solver, settings.holdout)).collect();
     match fitted {
         Err(reason) => tried.refused = Some(reason),
         Ok(errors) => {
@@ -71,8 +58,8 @@ fn try_law(points: &[Point], axis: Axis, law: &'static dyn Law, settings: &Setti
 }
 
 /// Objective with nothing hidden, and the error on the hidden scales.
-fn errors(group: &Group, solver: &Solver, hidden: usize) -> Result<(f64, Option<f64>), String> {
-    let told = |reason: super::Refusal| format!("{}: {reason}", group.name);
-    let search = super::search(group, solver).map_err(told)?;
-    Ok((search.best.objective, holdout_rmse(group, solver, hidden)))
+fn errors(curve: &Curve, solver: &Solver, hidden: usize) -> Result<(f64, Option<f64>), String> {
+    let told = |reason: Refusal| format!("{}: {reason}", curve.name);
+    let search = crate::fit::analysis::search(curve, solver).map_err(told)?;
+    Ok((search.best.objective, holdout_rmse(curve, solver, hidden)))
 }

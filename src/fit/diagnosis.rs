@@ -3,14 +3,15 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
-use super::bootstrap::{Draws, distinct};
-use super::distribution::{f_tail, t_tails};
-use super::group::Group;
-use super::interval::Interval;
-use super::law::{Domain, Law, Param};
-use super::objective::Objective;
-use super::solve::{Search, Solver};
-use super::verdict::Verdict;
+use crate::fit::data::curve::Curve;
+use crate::fit::data::origin::AtEdge;
+use crate::fit::laws::law::{Domain, Law, Param};
+use crate::fit::solve::objective::Objective;
+use crate::fit::solve::search::{Search, Solver};
+use crate::fit::uncertainty::bootstrap::{Draws, distinct};
+use crate::fit::uncertainty::distribution::{f_tail, t_tails};
+use crate::fit::uncertainty::interval::Interval;
+use crate::fit::verdict::Verdict;
 
 /// An exponent whose interval spans a larger factor than this is anything, and is not called identified.
 const WIDEST: f64 = 5.0;
@@ -25,12 +26,9 @@ const ALIKE: f64 = 0.2;
 /// Misfits and outliers less likely than this are told.
 const UNLIKELY: f64 = 0.01;
 
-/// Tuned keys at the edge of their grid, by source.
-pub type AtEdge = BTreeMap<String, Vec<String>>;
-
 /// One fit with all that can be held against it.
 pub struct Case<'a> {
-    pub group: &'a Group,
+    pub curve: &'a Curve,
     pub solver: &'a Solver,
     pub search: &'a Search,
     pub draws: &'a Draws,
@@ -55,7 +53,7 @@ fn clear_of(interval: &Interval, low: f64, high: f64) -> bool {
 impl Case<'_> {
     pub fn verdicts(&self) -> Vec<Verdict> {
         let mut verdicts = self.unidentified();
-        let exponents = self.law().params().iter().filter(|param| param.exponent);
+        let exponents = self.law().params().iter().filter(|param| param.is_exponent());
         let all_told = exponents.into_iter().all(|param| self.intervals.contains_key(param.name));
         if verdicts.is_empty() && all_told {
             verdicts.push(Verdict::Identified);
@@ -75,21 +73,22 @@ impl Case<'_> {
     fn unidentified(&self) -> Vec<Verdict> {
         let of = |param: &Param| {
             let interval = self.intervals.get(param.name)?;
-            let verdict = match param.exponent {
-                true => told(param.name, interval, param.low, param.high),
-                false if param.log || clear_of(interval, param.low, param.high) => Verdict::Identified,
+            let (low, high) = param.range();
+            let verdict = match param.is_exponent() {
+                true => told(param.name, interval, low, high),
+                false if param.is_log() || clear_of(interval, low, high) => Verdict::Identified,
                 false => Verdict::Unidentified { param: param.name.into(), low: interval.low, high: interval.high },
             };
             (verdict != Verdict::Identified).then_some(verdict)
         };
-        let (runs, need) = (distinct(&self.group.units), self.law().params().len() + 1);
+        let (runs, need) = (distinct(&self.curve.units), self.law().params().len() + 1);
         let few = (runs < need && !self.draws.resamples.is_empty()).then_some(Verdict::FewRuns { runs, need });
         self.law().params().iter().filter_map(of).chain(few).chain(self.serial()).collect()
     }
 
     /// Rows that are taken for runs and look like checkpoints of fewer ones: within a seed, in the order of the input.
     fn serial(&self) -> Option<Verdict> {
-        let Group { sample, units, seeds, .. } = self.group;
+        let Curve { sample, units, seeds, .. } = self.curve;
         let count = sample.len();
         if count < MANY_ROWS || distinct(units) < count || self.law().domain() != Domain::Curve {
             return None;
@@ -111,7 +110,7 @@ impl Case<'_> {
     }
 
     fn of_the_points(&self) -> Vec<Verdict> {
-        let Group { sample, sources, repeated, .. } = self.group;
+        let Curve { sample, sources, repeated, .. } = self.curve;
         let fitted = self.solver.fitted(sample);
         let mut verdicts = Vec::new();
         if self.law().domain() == Domain::Frontier {
@@ -164,7 +163,7 @@ impl Case<'_> {
     }
 
     fn outlier(&self) -> Option<Verdict> {
-        let sample = &self.group.sample;
+        let sample = &self.curve.sample;
         let residuals = self.solver.residuals(sample, &self.search.best.theta);
         let freedom = (sample.len() as f64) - (self.law().params().len() as f64) - 1.0;
         let squares: f64 = residuals.iter().map(|residual| residual.above.powi(2)).sum();
@@ -178,14 +177,14 @@ impl Case<'_> {
             return None;
         }
         let p_value = (t_tails(largest, freedom) * sample.len() as f64).min(1.0);
-        let point = self.group.sources[at].clone();
+        let point = self.curve.sources[at].clone();
         (p_value < UNLIKELY).then_some(Verdict::Outlier { point, p_value })
     }
 
     /// F test of the scatter of the means about the curve against the scatter within cells (Draper and Smith 1998,
     /// section 2.1); it takes the points for independent, so none where one run gives several.
     fn lack_of_fit(&self) -> Option<Verdict> {
-        let Group { sample, units, .. } = self.group;
+        let Curve { sample, units, .. } = self.curve;
         let mut cells: HashMap<[u64; 2], (f64, f64)> = HashMap::new();
         for (ln_x, ln_y) in sample.ln_x.iter().zip(&sample.ln_y) {
             let (count, sum) = cells.entry(ln_x.map(f64::to_bits)).or_default();

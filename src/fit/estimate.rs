@@ -2,42 +2,18 @@
 
 use std::collections::BTreeMap;
 
-use serde::{Serialize, Serializer};
+use serde::Serialize;
 
-use super::bootstrap::{Draws, Resampling};
-use super::diagnosis::AtEdge;
-use super::interval::{Interval, IntervalKind, interval, quantile};
-use super::law::{Law, Theta};
-use super::objective::Objective;
-use super::verdict::Verdict;
-use crate::point::Axis;
-
-/// What a fitted loss is a function of.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Scale {
-    Curve(Axis),
-    /// Parameters and data together.
-    Surface,
-    /// Compute, with profiles of loss over parameters at each.
-    Profile,
-}
-
-impl Serialize for Scale {
-    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        match self {
-            Scale::Curve(axis) => axis.serialize(serializer),
-            Scale::Surface => serializer.serialize_str("params,data"),
-            Scale::Profile => serializer.serialize_str("compute"),
-        }
-    }
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct Dropped {
-    /// The point's source.
-    pub point: String,
-    pub reason: String,
-}
+use crate::fit::compare::measured::Means;
+use crate::fit::data::curve::Curve;
+use crate::fit::data::origin::Origin;
+use crate::fit::data::scale::{Dropped, Scale};
+use crate::fit::laws::law::{Law, Theta};
+use crate::fit::settings::Settings;
+use crate::fit::solve::objective::Objective;
+use crate::fit::uncertainty::bootstrap::{Draws, Resampling};
+use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval, quantile};
+use crate::fit::verdict::Verdict;
 
 /// Where a fit came from, enough to make it again.
 #[derive(Clone, Debug, Serialize)]
@@ -49,7 +25,7 @@ pub struct Provenance {
     pub resampling: Option<Resampling>,
     pub interval: IntervalKind,
     pub level: f64,
-    /// Largest losses left out of each group.
+    /// Largest losses left out of each curve.
     pub exclude_top_loss: usize,
     /// The file or the sweep that the points were read from, as `file` or `sweep`.
     #[serde(flatten)]
@@ -59,49 +35,11 @@ pub struct Provenance {
     pub runs: Vec<String>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Origin {
-    File(FileOrigin),
-    Sweep(SweepOrigin),
-}
-
-/// A sweep of the store, with what its runs do not tell by themselves.
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
-pub struct SweepOrigin {
-    pub name: String,
-    pub metric: String,
-    /// Runs and cells that gave no point; the analysis lists them.
-    #[serde(skip)]
-    pub left_out: Vec<Dropped>,
-    /// Tuned keys whose chosen value is at the edge of its grid, by run; the verdicts tell.
-    #[serde(skip)]
-    pub at_edge: AtEdge,
-}
-
-#[derive(Clone, Debug, PartialEq, Serialize)]
-pub struct FileOrigin {
-    pub path: String,
-    pub sha256: String,
-    /// Rows of data, without the header.
-    pub rows: usize,
-    /// The metric's column.
-    pub metric: String,
-}
-
-impl Origin {
-    pub fn metric(&self) -> &str {
-        match self {
-            Origin::File(file) => &file.metric,
-            Origin::Sweep(sweep) => &sweep.metric,
-        }
-    }
-}
-
-/// A law fitted to one group.
+/// A law fitted to one curve.
 #[derive(Clone, Debug, Serialize)]
 pub struct Fit {
-    pub group: String,
+    #[serde(flatten, serialize_with = "crate::fit::data::curve::both_names")]
+    pub curve: String,
     pub law: &'static dyn Law,
     pub formula: &'static str,
     pub x: Scale,
@@ -125,6 +63,9 @@ pub struct Fit {
     pub theta: Theta,
     #[serde(skip)]
     pub draws: Draws,
+    /// What was measured, without the law.
+    #[serde(skip)]
+    pub means: Means,
 }
 
 impl Fit {
@@ -194,4 +135,19 @@ pub fn intervals(
         intervals.extend(found.map(|found| (name, found)));
     }
     intervals
+}
+
+pub fn provenance(curve: &Curve, resampling: Option<Resampling>, settings: &Settings) -> Provenance {
+    Provenance {
+        version: env!("CARGO_PKG_VERSION"),
+        seed: settings.seed,
+        bootstrap: settings.bootstrap,
+        resampling,
+        // One step leaves no runs out, so BCa is not to be had there.
+        interval: if resampling == Some(Resampling::OneStep) { IntervalKind::Percentile } else { settings.interval },
+        level: settings.level,
+        exclude_top_loss: settings.exclude_top_loss,
+        origin: settings.origin.clone(),
+        runs: if matches!(settings.origin, Some(Origin::File(_))) { Vec::new() } else { curve.runs() },
+    }
 }

@@ -12,14 +12,16 @@ use rand_distr::{ChiSquared, Distribution, StandardNormal};
 use rayon::prelude::*;
 use serde::Serialize;
 
-use super::diagnosis::told;
-use super::estimate::{Dropped, Provenance, Scale};
-use super::group::{self, Group};
-use super::interval::{Interval, IntervalKind, interval};
-use super::sample::line;
-use super::verdict::Verdict;
-use super::{Refused, Settings};
 use crate::error::{Error, Result};
+use crate::fit::data::curve::{self, Curve};
+use crate::fit::data::sample::line;
+use crate::fit::data::scale::{Dropped, Scale};
+use crate::fit::diagnosis::told;
+use crate::fit::estimate::Provenance;
+use crate::fit::refusal::{Refused, unusable};
+use crate::fit::settings::Settings;
+use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
+use crate::fit::verdict::Verdict;
 use crate::point::Point;
 use crate::random;
 use crate::units::si;
@@ -78,10 +80,11 @@ pub struct Cell {
     pub outcome: Outcome,
 }
 
-/// N_opt = k C^a through the interior minima of one group; named as other fits are.
+/// N_opt = k C^a through the interior minima of one curve; named as other fits are.
 #[derive(Clone, Debug, Serialize)]
 pub struct IsoFlop {
-    pub group: String,
+    #[serde(flatten, serialize_with = "crate::fit::data::curve::both_names")]
+    pub curve: String,
     pub law: &'static str,
     pub formula: &'static str,
     pub x: Scale,
@@ -99,7 +102,7 @@ pub struct IsoFlop {
     pub provenance: Provenance,
 }
 
-/// The profiles of all groups, named as an `Analysis` is.
+/// The profiles of all curves, named as an `Analysis` is.
 #[derive(Clone, Debug, Serialize)]
 pub struct Profiles {
     pub fits: Vec<IsoFlop>,
@@ -114,32 +117,33 @@ struct Budget {
     points: Vec<(f64, f64)>,
 }
 
-/// The profiles of every group. Intervals come from parabolas with normal noise, of one size relative to loss in all
+/// The profiles of every curve. Intervals come from parabolas with normal noise, of one size relative to loss in all
 /// budgets, and as uncertain in size as the number of points leaves it (see `bootstrap`).
 pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Result<Profiles> {
-    super::check_bootstrap(settings)?;
-    let groups = group::split(points, Scale::Profile, settings.exclude_top_loss);
-    if groups.is_empty() {
+    crate::fit::settings::check_bootstrap(settings)?;
+    let curves = curve::split(points, Scale::Profile, settings.exclude_top_loss);
+    if curves.is_empty() {
         return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
     }
-    let (empty, groups): (Vec<Group>, Vec<Group>) = groups.into_iter().partition(|group| group.sample.is_empty());
-    if let (true, Some(group)) = (groups.is_empty(), empty.first()) {
-        let error = group.unusable().into_error(&group.name);
+    let (empty, curves): (Vec<Curve>, Vec<Curve>) = curves.into_iter().partition(|curve| curve.sample.is_empty());
+    if let (true, Some(curve)) = (curves.is_empty(), empty.first()) {
+        let error = unusable(curve).into_error(&curve.name);
         return Err(error.hint("a profile needs params, compute (flops) and loss, positive and finite"));
     }
-    let refused = empty.iter().map(|group| Refused {
-        group: group.name.clone(),
-        summary: group.unusable().to_string(),
-        reason: group.unusable(),
+    let refused = empty.iter().map(|curve| Refused {
+        curve: curve.name.clone(),
+        summary: unusable(curve).to_string(),
+        reason: unusable(curve),
     });
     let refused = refused.collect();
-    let fits =
-        super::in_pool(settings.threads, || groups.iter().map(|group| of_group(group, profile, settings)).collect())?;
+    let fits = crate::fit::settings::in_pool(settings.threads, || {
+        curves.iter().map(|curve| of_curve(curve, profile, settings)).collect()
+    })?;
     Ok(Profiles { fits, refused, crossovers: [] })
 }
 
-fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
-    let budgets = budgets(group);
+fn of_curve(curve: &Curve, profile: Profile, settings: &Settings) -> IsoFlop {
+    let budgets = budgets(curve);
     let outcomes: Vec<Outcome> = budgets.iter().map(|budget| minimum(&budget.points, profile)).collect();
     let minima = minima(&budgets, &outcomes);
     let estimate = trend(&minima);
@@ -147,7 +151,7 @@ fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
     let mut verdicts = Vec::new();
     let noise = Noise::of(&budgets);
     if noise.is_none() {
-        let runs = group.sample.len();
+        let runs = curve.sample.len();
         verdicts.push(Verdict::FewRuns { runs, need: 3 * budgets.len() + 1 });
     }
     if let (Some((k, a)), Some(noise), true) = (estimate, noise, settings.bootstrap > 0) {
@@ -171,24 +175,24 @@ fn of_group(group: &Group, profile: Profile, settings: &Settings) -> IsoFlop {
         outcome,
     });
     IsoFlop {
-        group: group.name.clone(),
+        curve: curve.name.clone(),
         law: if profile == Profile::Parabola { "isoflop" } else { "isoflop-akima" },
         formula: "N_opt = k C^a",
         x: Scale::Profile,
         params: estimate.map_or_else(BTreeMap::new, |(k, a)| [("a", a), ("k", k)].into()),
         intervals,
         objective: estimate.map(|trend| squares(&minima, trend)),
-        points_used: group.sample.len(),
-        points_dropped: group.dropped.clone(),
+        points_used: curve.sample.len(),
+        points_dropped: curve.dropped.clone(),
         verdicts,
         holdout_rmse: holdout(&minima, settings.holdout),
         cells: cells.collect(),
-        provenance: super::provenance(group, None, settings),
+        provenance: crate::fit::estimate::provenance(curve, None, settings),
     }
 }
 
-fn budgets(group: &Group) -> Vec<Budget> {
-    let sample = &group.sample;
+fn budgets(curve: &Curve) -> Vec<Budget> {
+    let sample = &curve.sample;
     let mut usable: Vec<(f64, f64, f64)> =
         sample.ln_x.iter().zip(&sample.ln_y).map(|(ln_x, ln_y)| (ln_x[0], ln_x[1], ln_y.exp())).collect();
     usable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
@@ -254,8 +258,8 @@ fn minimum(points: &[(f64, f64)], profile: Profile) -> Outcome {
 /// Least-squares constant, slope and bend about the middle of the sizes.
 fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
     let middle = 0.5 * (points.first()?.0 + points.last()?.0);
-    let mut normal = [[0.0; super::law::MAX_PARAMS]; super::law::MAX_PARAMS];
-    let mut right = super::law::Theta::default();
+    let mut normal = [[0.0; crate::fit::laws::law::MAX_PARAMS]; crate::fit::laws::law::MAX_PARAMS];
+    let mut right = crate::fit::laws::law::Theta::default();
     for (ln_n, loss) in points {
         let t = ln_n - middle;
         let row = [1.0, t, t * t];
@@ -264,8 +268,8 @@ fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
             (0..=i).for_each(|j| normal[i][j] += row[i] * row[j]);
         }
     }
-    let factor = super::solve::cholesky(&normal, 3)?;
-    let solved = super::solve::solve_factored(&factor, &right, 3);
+    let factor = crate::fit::solve::search::cholesky(&normal, 3)?;
+    let solved = crate::fit::solve::search::solve_factored(&factor, &right, 3);
     Some([solved[0], solved[1], solved[2]])
 }
 
@@ -383,7 +387,7 @@ mod tests {
             for step in -4..=4 {
                 let params = 2e8 * (compute / 1e18f64).sqrt() * 2f64.powi(step);
                 points.push(Point {
-                    group: "a".into(),
+                    curve: "a".into(),
                     params: Some(params),
                     data: None,
                     compute: Some(compute),

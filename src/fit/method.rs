@@ -1,8 +1,8 @@
 //! What `--law` can name: a law, the choice among laws, or profiles of size at equal compute.
 
-use super::isoflop::Profile;
-use super::law::{self, ALL, Domain, Law};
 use crate::error::Result;
+use crate::fit::isoflop::Profile;
+use crate::fit::laws::{self, ALL, Domain, Law};
 
 #[derive(Clone, Copy, Debug)]
 pub enum Method {
@@ -26,11 +26,11 @@ impl Method {
     pub fn by_name(name: &str) -> Result<Self> {
         match OTHERS.iter().find(|(other, _)| *other == name) {
             Some((_, method)) => Ok(*method),
-            None => law::by_name(name).map(Method::Law).map_err(|_| law::unknown(name, &names())),
+            None => laws::by_name(name).map(Method::Law).map_err(|_| laws::unknown(name, &names())),
         }
     }
 
-    /// Whether it fits one curve over one scale per group, so that architectures with several sizes at a scale are
+    /// Whether it fits one curve over one scale per curve, so that architectures with several sizes at a scale are
     /// represented by their best there.
     pub fn is_curve(self) -> bool {
         match self {

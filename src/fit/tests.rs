@@ -2,29 +2,35 @@
 
 use rand_distr::{Distribution, Normal};
 
+use rayon::prelude::*;
+
+use super::compare::crossover;
+use super::laws::Domain;
+use super::uncertainty::bootstrap::Resampling;
 use super::*;
+use crate::point::{Axis, Point};
 use crate::random;
 
 mod coverage;
-mod laws;
+mod each_law;
 
-use self::laws::{on_law, truths};
+use self::each_law::{on_law, truths};
 
-/// Points of `group` at each x with seeds 0.., their log loss scattered by `sigma` as normals of `stream`.
-pub fn planted(group: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, sigma: f64, stream: u64) -> Vec<Point> {
+/// Points of `curve` at each x with seeds 0.., their log loss scattered by `sigma` as normals of `stream`.
+pub fn planted(curve: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, sigma: f64, stream: u64) -> Vec<Point> {
     let normal = Normal::new(0.0, sigma).unwrap();
     let mut points = Vec::new();
     for &x in xs {
         for seed in 0..seeds {
-            let mut rng = random::stream(stream, group, x.to_bits() ^ seed as u64);
+            let mut rng = random::stream(stream, curve, x.to_bits() ^ seed as u64);
             points.push(Point {
-                group: group.into(),
+                curve: curve.into(),
                 params: None,
                 data: Some(x),
                 compute: None,
                 value: law(x) * normal.sample(&mut rng).exp(),
                 seed: Some(seed),
-                source: format!("{group}-{x}-{seed}"),
+                source: format!("{curve}-{x}-{seed}"),
             });
         }
     }
@@ -114,7 +120,7 @@ fn any_number_of_threads_gives_the_same_result() {
 #[test]
 fn surfaces_frontiers_and_profiles_do_not_depend_on_threads_either() {
     for (name, points) in [("chinchilla", 180), ("frontier", 40)] {
-        let law = law::by_name(name).unwrap();
+        let law = laws::by_name(name).unwrap();
         let truth = truths().into_iter().find(|(other, _)| *other == name).unwrap().1;
         let points: Vec<Point> = on_law(law, &truth, 0.01).into_iter().cycle().take(points).collect();
         let run = |threads| {
@@ -123,7 +129,7 @@ fn surfaces_frontiers_and_profiles_do_not_depend_on_threads_either() {
         };
         assert_eq!(run(1), run(3), "{name}");
     }
-    let points = on_law(law::by_name("chinchilla").unwrap(), &truths()[6].1, 0.01);
+    let points = on_law(laws::by_name("chinchilla").unwrap(), &truths()[6].1, 0.01);
     let run = |threads| {
         let settings = Settings { threads: Some(threads), ..settings(60) };
         let at = |point: &Point| point.data.map(|d| (d / 1e8).log10().round());
@@ -136,7 +142,7 @@ fn surfaces_frontiers_and_profiles_do_not_depend_on_threads_either() {
 
 #[test]
 fn a_frontier_is_fitted_through_what_nobody_beats() {
-    let law = law::by_name("frontier").unwrap();
+    let law = laws::by_name("frontier").unwrap();
     let mut points = on_law(law, &[0.3, 20.0, 0.45], 0.0);
     let beaten: Vec<Point> = (points.iter().enumerate())
         .map(|(i, point)| Point { value: point.value * 1.3, source: format!("beaten {i}"), ..point.clone() })
@@ -207,7 +213,7 @@ fn rows_that_miss_the_curve_alike_are_no_runs() {
 
 #[test]
 fn a_surface_wants_three_values_of_each_scale() {
-    let law = law::by_name("chinchilla").unwrap();
+    let law = laws::by_name("chinchilla").unwrap();
     let points = on_law(law, &truths()[6].1, 0.01);
     let refused = |keep: &dyn Fn(&Point) -> bool, law| {
         let kept: Vec<Point> = points.iter().filter(|point| keep(point)).cloned().collect();
@@ -216,9 +222,9 @@ fn a_surface_wants_three_values_of_each_scale() {
     let two = |point: &Point| point.data.unwrap() < 1e9;
     let told = refused(&two, law).unwrap_err();
     assert_eq!(told, "a: too few values of data: chinchilla needs 3 different ones, and has 2");
-    assert!(refused(&two, law::by_name("kaplan").unwrap()).is_ok());
+    assert!(refused(&two, laws::by_name("kaplan").unwrap()).is_ok());
     let one = |point: &Point| point.params.unwrap() < 2e6;
-    assert!(refused(&one, law::by_name("kaplan").unwrap()).unwrap_err().contains("too few values of params"));
+    assert!(refused(&one, laws::by_name("kaplan").unwrap()).unwrap_err().contains("too few values of params"));
     assert!(refused(&|_| true, law).is_ok());
 }
 
@@ -294,7 +300,7 @@ fn json_has_the_promised_names() {
     let mut points = planted("a", floor(0.5, 30.0, 0.5), &XS, 3, 0.02, 1);
     points.extend(planted("b", floor(0.3, 15.0, 0.35), &XS, 3, 0.02, 1));
     let json = serde_json::to_value(fit_curves(&points, Axis::Data, &settings(50)).unwrap()).unwrap();
-    for key in ["group", "law", "x", "params", "intervals", "objective", "points_used", "points_dropped", "verdicts"] {
+    for key in ["curve", "law", "x", "params", "intervals", "objective", "points_used", "points_dropped", "verdicts"] {
         assert!(!json["fits"][0][key].is_null(), "{key}");
     }
     assert_eq!(json["fits"][0]["law"], "power-floor");
@@ -318,7 +324,7 @@ fn chinchilla() -> Option<Vec<Point>> {
 }
 
 fn chinchilla_settings(seed: u64, bootstrap: usize) -> Settings {
-    let law = law::by_name("chinchilla").unwrap();
+    let law = laws::by_name("chinchilla").unwrap();
     Settings { law, exclude_top_loss: 5, seed, ..settings(bootstrap) }
 }
 

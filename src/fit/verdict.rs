@@ -1,92 +1,10 @@
-//! What a fit says beside its numbers: why a group was refused, and what weakens a fit that was made.
+//! What a fit says beside its numbers: why a curve was refused, and what weakens a fit that was made.
 
 use std::fmt;
 
 use serde::Serialize;
 
-use crate::error::Error;
-use crate::point::Axis;
-use crate::units::brief;
-
-/// Why a group has no fit.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Refusal {
-    NoUsablePoints {
-        dropped: usize,
-        first: String,
-    },
-    TooFewScales {
-        have: usize,
-        need: usize,
-        law: String,
-    },
-    TooFewPoints {
-        have: usize,
-        need: usize,
-        law: String,
-    },
-    /// Of a surface: with fewer, the exponent of this scale is anything.
-    TooFewOf {
-        scale: Axis,
-        have: usize,
-        need: usize,
-        law: String,
-    },
-    EqualLosses {
-        value: f64,
-    },
-    NoMinimum {
-        law: String,
-    },
-}
-
-impl fmt::Display for Refusal {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Refusal::NoUsablePoints { dropped, first } => {
-                write!(f, "no usable points: all {dropped} were dropped, the first because {first}")
-            }
-            Refusal::TooFewScales { have, need, law } => {
-                write!(
-                    f,
-                    "too few scales: {law} needs {need} different ones, one more than its parameters, and has {have}"
-                )
-            }
-            Refusal::TooFewPoints { have, need, law } => {
-                write!(f, "too few points: {law} needs {need}, one more than its parameters, and has {have}")
-            }
-            Refusal::TooFewOf { scale, have, need, law } => {
-                write!(f, "too few values of {scale}: {law} needs {need} different ones, and has {have}")
-            }
-            Refusal::EqualLosses { value } => {
-                write!(f, "every loss is {value}: a curve that does not change with scale has no law")
-            }
-            Refusal::NoMinimum { law } => write!(f, "no start of {law} leads to a finite objective"),
-        }
-    }
-}
-
-impl Refusal {
-    pub fn into_error(self, group: &str) -> Error {
-        let error = Error::failed(format!("{group}: {self}"));
-        match self {
-            Refusal::NoUsablePoints { .. } => error.hint(
-                "a point needs a positive, finite scale and loss; of a CSV file --column examples=COLUMN (params, flops) \
-                 and --metric name other columns",
-            ),
-            Refusal::TooFewOf { .. } => error.hint("add such runs, or fit curves: --law power-floor --x params or data"),
-            Refusal::TooFewScales { law, .. } | Refusal::TooFewPoints { law, .. } if law == "power" => {
-                error.hint("add scales to the sweep")
-            }
-            Refusal::TooFewScales { .. } | Refusal::TooFewPoints { .. } => {
-                error.hint("add scales to the sweep, or fit a law with fewer parameters, as power")
-            }
-            Refusal::EqualLosses { .. } => error.hint("see whether --metric names the column that was meant"),
-            Refusal::NoMinimum { .. } => error.hint("try the law power, and look at the points for outliers"),
-        }
-    }
-}
+use crate::units::{brief, si};
 
 /// What a reader must know before believing a fit.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -153,10 +71,24 @@ pub enum Verdict {
     Extrapolation,
     /// A crossover of which one curve has no identified exponent: its interval may be too narrow.
     RestsOn {
-        group: String,
+        #[serde(flatten, serialize_with = "crate::fit::data::curve::both_names")]
+        curve: String,
     },
     /// A crossover whose interval has no end on one side.
     OpenEnded,
+    /// A lead of the fitted curve that the measured means contradict between these scales; it is not called.
+    MeansContradict {
+        from: f64,
+        to: f64,
+    },
+    /// An established crossover, at `fitted`, and the crossing of the measured means lie apart; `at` is absent where
+    /// the means have none.
+    MeasuredElsewhere {
+        fitted: f64,
+        at: Option<f64>,
+    },
+    /// No resamples were asked for, or none could be fitted: nothing is tested.
+    NoResamples,
     /// Fewer than half of the starts reached the best minimum.
     StartsDisagree {
         share: f64,
@@ -166,6 +98,52 @@ pub enum Verdict {
     FailedResamples {
         share: f64,
     },
+}
+
+impl Verdict {
+    /// Whether a conclusion about a curve beside another is weaker for it.
+    pub fn bears_on_comparison(&self) -> bool {
+        matches!(
+            self,
+            Verdict::Unidentified { .. }
+                | Verdict::FewRuns { .. }
+                | Verdict::Serial { .. }
+                | Verdict::OneSeed
+                | Verdict::LackOfFit { .. }
+                | Verdict::Outlier { .. }
+                | Verdict::Repeated { .. }
+                | Verdict::TunedAtEdge { .. }
+                | Verdict::ChosenForLowLoss { .. }
+                | Verdict::NotConverged
+        )
+    }
+
+    /// The verdict in the fewest words, for a table.
+    pub fn brief(&self) -> String {
+        match self {
+            Verdict::Identified => "identified".into(),
+            Verdict::Unidentified { param, .. } => format!("{param} not identified"),
+            Verdict::FewRuns { .. } => "few runs".into(),
+            Verdict::Serial { .. } => "serial".into(),
+            Verdict::AtBound { param, .. } => format!("{param} at bound"),
+            Verdict::OneSeed => "one seed".into(),
+            Verdict::LackOfFit { .. } => "law misfits".into(),
+            Verdict::Outlier { .. } => "outlier".into(),
+            Verdict::Repeated { .. } => "repeated points".into(),
+            Verdict::TunedAtEdge { keys, .. } => format!("{} at edge", keys.join(", ")),
+            Verdict::ChosenForLowLoss { .. } => "chosen for low loss".into(),
+            Verdict::NonInterior { .. } => "minima outside".into(),
+            Verdict::Extrapolation => "extrapolated".into(),
+            Verdict::RestsOn { curve } => format!("rests on {curve}"),
+            Verdict::OpenEnded => "open-ended".into(),
+            Verdict::MeansContradict { .. } => "means contradict the law".into(),
+            Verdict::MeasuredElsewhere { .. } => "means cross elsewhere".into(),
+            Verdict::NoResamples => "not tested".into(),
+            Verdict::StartsDisagree { .. } => "starts disagree".into(),
+            Verdict::NotConverged => "not converged".into(),
+            Verdict::FailedResamples { .. } => "failed resamples".into(),
+        }
+    }
 }
 
 impl fmt::Display for Verdict {
@@ -201,8 +179,18 @@ impl fmt::Display for Verdict {
                 write!(f, "{budgets} of {of} budgets have no minimum among the sizes measured")
             }
             Verdict::Extrapolation => write!(f, "it lies beyond the data"),
-            Verdict::RestsOn { group } => write!(f, "the curve of {group} is not identified"),
+            Verdict::RestsOn { curve } => write!(f, "the curve of {curve} is not identified"),
             Verdict::OpenEnded => write!(f, "its interval has no end on one side"),
+            Verdict::MeansContradict { from, to } => {
+                write!(f, "from {} to {} the measured means contradict its fitted lead", si(*from), si(*to))
+            }
+            Verdict::MeasuredElsewhere { fitted, at: Some(at) } => {
+                write!(f, "fitted at {}, and the measured means cross at {}", si(*fitted), si(*at))
+            }
+            Verdict::MeasuredElsewhere { fitted, at: None } => {
+                write!(f, "fitted at {}, and the measured means do not cross", si(*fitted))
+            }
+            Verdict::NoResamples => write!(f, "no resamples: nothing is tested"),
             Verdict::StartsDisagree { share } => write!(f, "only {:.0}% of the starts agree", percent(share)),
             Verdict::NotConverged => write!(f, "the search stopped before it converged"),
             Verdict::FailedResamples { share } => write!(f, "{:.1}% of the resamples have no fit", percent(share)),

@@ -14,7 +14,7 @@ use crate::point::{Axis, Point};
 /// Tuned values are compared by this metric, the mean over seeds after the last step.
 const CHOSEN_BY: &str = "val_loss";
 
-#[derive(Clone, Debug, Default, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq)]
 pub struct Points {
     pub points: Vec<Point>,
     /// One for each cell with tuned keys.
@@ -141,7 +141,7 @@ impl Points {
 
 fn point(run: &Run, value: f64) -> Point {
     Point {
-        group: run.label.clone(),
+        curve: run.label.clone(),
         params: Some(run.costs.params as f64),
         data: Some(run.config.examples as f64),
         compute: Some(run.train_flops),

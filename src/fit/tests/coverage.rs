@@ -78,14 +78,14 @@ fn holds(fit: &Fit, name: &str, truth: f64) -> Option<bool> {
 
 fn one_curve(name: &'static str, scales: i32, sigma: f64) -> impl Fn(u64) -> Answers + Sync {
     let xs: Vec<f64> = (0..scales).map(|i| 250.0 * 3f64.powi(i)).collect();
-    let law = law::by_name(name).unwrap();
+    let law = laws::by_name(name).unwrap();
     let (truth, exponent) = match name {
         "power" => (vec![7.0, 0.31], "alpha"),
         _ => (vec![12.0, 1e-4, 0.4], "c"),
     };
-    let mut theta = law::Theta::default();
+    let mut theta = laws::Theta::default();
     law.params().iter().zip(&truth).enumerate().for_each(|(i, (param, value))| theta[i] = param.theta(*value));
-    let loss = move |x: f64| law.ln_loss(&theta, &[x.ln(), 0.0], &mut law::Theta::default()).exp();
+    let loss = move |x: f64| law.ln_loss(&theta, &[x.ln(), 0.0], &mut laws::Theta::default()).exp();
     move |trial| {
         let points = planted("a", loss, &xs, 3, sigma, trial);
         let analysis = fit_curves(&points, Axis::Data, &Settings { law, ..settings(400) }).unwrap();
@@ -105,14 +105,14 @@ fn huber(sigma: f64) -> impl Fn(u64) -> Answers + Sync {
 
 /// A surface over a grid of sizes and data sets with three seeds each.
 fn surface(side: usize, sigma: f64) -> impl Fn(u64) -> Answers + Sync {
-    let law = law::by_name("chinchilla").unwrap();
+    let law = laws::by_name("chinchilla").unwrap();
     move |trial| {
         let mut points = Vec::new();
         for i in 0..side * side {
             let (n, d) = (1e6 * 8f64.powi((i / side) as i32), 1e8 * 6f64.powi((i % side) as i32));
             let loss = |d: f64| 1.8 + 480.0 * n.powf(-0.35) + 2100.0 * d.powf(-0.37);
             let cell = planted(&format!("{i}"), loss, &[d], 3, sigma, trial);
-            points.extend(cell.into_iter().map(|point| Point { group: "a".into(), params: Some(n), ..point }));
+            points.extend(cell.into_iter().map(|point| Point { curve: "a".into(), params: Some(n), ..point }));
         }
         let fit = fit_curves(&points, Axis::Data, &Settings { law, ..settings(400) }).unwrap().fits.remove(0);
         vec![("alpha", holds(&fit, "alpha", 0.35)), ("beta", holds(&fit, "beta", 0.37))]
@@ -130,7 +130,7 @@ fn profile(sigma: f64) -> impl Fn(u64) -> Answers + Sync {
                 let params = 3.3e8 * (compute / 1e18).sqrt() * 2f64.powi(size);
                 let loss = |_| 2.0 + 0.05 * (params.ln() - best).powi(2);
                 let point = planted(&format!("{budget}.{size}"), loss, &[1.0], 1, sigma, trial).remove(0);
-                points.push(Point { group: "a".into(), params: Some(params), compute: Some(compute), ..point });
+                points.push(Point { curve: "a".into(), params: Some(params), compute: Some(compute), ..point });
             }
         }
         let fit = profiles(&points, Profile::Parabola, &settings(400)).unwrap().fits.remove(0);

@@ -1,0 +1,331 @@
+//! Where two fitted curves meet, with what certainty, and who leads on either side.
+
+use std::fmt;
+
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::fit::compare::band::{Band, bands, overlap};
+use crate::fit::compare::conclusion::{Candidate, Conclusion, Kind, Sides, conclude};
+use crate::fit::compare::measured::{self, crossings};
+
+use crate::fit::estimate::Fit;
+use crate::fit::laws::law::Theta;
+use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
+use crate::fit::verdict::Verdict;
+use crate::units::si;
+
+/// How far beyond the data roots are looked for, as a factor of scale on either side.
+const REACH: f64 = 1e3;
+
+/// Steps of the scan for sign changes.
+const STEPS: usize = 160;
+
+/// One meeting of two curves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Root {
+    pub at: f64,
+    /// Absent where the interval has no end: in the tail of the resamples the curves do not meet at all on that side.
+    pub low: Option<f64>,
+    pub high: Option<f64>,
+    /// Within the scales that both curves were measured at; else an extrapolation.
+    pub inside_data: bool,
+    /// Who has the lower loss just below it, and just above.
+    pub leads_below: String,
+    pub leads_above: String,
+    /// The crossing of the measured means that is nearest and in the same direction; absent where they have none.
+    pub measured: Option<measured::Crossing>,
+    /// `identified` where both curves are and its interval has both ends, else what is missing; and `extrapolation`
+    /// where it lies beyond the data, so that it holds only as far as the laws do.
+    pub verdicts: Vec<Verdict>,
+}
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Outcome {
+    /// The curves cross within the data, once or more.
+    Inside,
+    /// They cross only where nobody has measured.
+    BeyondTheData,
+    /// They do not cross within a thousand times the data either.
+    None,
+    /// The two curves are the same.
+    Identical,
+    /// The curves share no scale, so nothing can be inside.
+    NoOverlap,
+}
+
+/// The comparison of two fitted curves.
+#[derive(Clone, Debug, Serialize)]
+pub struct Crossover {
+    pub a: String,
+    pub b: String,
+    pub roots: Vec<Root>,
+    /// Share of the resamples in which they cross at least once within the data; absent without resamples.
+    pub probability_inside: Option<f64>,
+    /// Share of the resamples with as many crossings as the estimate, within a thousand times the data.
+    pub same_count: Option<f64>,
+    /// Who has the lower loss at the smallest and at the largest scale that both have.
+    pub leads_low: String,
+    pub leads_high: String,
+    pub outcome: Outcome,
+    /// What is established of the pair.
+    pub conclusion: Conclusion,
+    /// What the conclusion rests on and what speaks against it.
+    pub weaknesses: Vec<Weakness>,
+    /// The conclusion in one sentence, on what it rests, and both.
+    pub headline: String,
+    pub rests_on: String,
+    pub summary: String,
+}
+
+/// Something that weakens a conclusion: a verdict on one of the curves, or on the pair.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Weakness {
+    pub curve: Option<String>,
+    #[serde(flatten)]
+    pub verdict: Verdict,
+}
+
+/// A curve as a function of ln x.
+type Curve<'a> = &'a dyn Fn(f64) -> f64;
+
+/// Every pair of fits on one axis, whose resamples are paired. Leads and crossovers hold for all of them at once.
+pub fn compare_all(fits: &[Fit], kind: IntervalKind, level: f64) -> Vec<Crossover> {
+    let pairs: Vec<(usize, usize)> = (0..fits.len()).flat_map(|a| (a + 1..fits.len()).map(move |b| (a, b))).collect();
+    let bands = bands(fits, &pairs, level);
+    let one = |((a, b), band): (&(usize, usize), &Option<Band>)| {
+        compare(&fits[*a], &fits[*b], band.as_ref(), kind, level, pairs.len())
+    };
+    pairs.par_iter().zip(&bands).map(one).collect()
+}
+
+fn compare(a: &Fit, b: &Fit, band: Option<&Band>, kind: IntervalKind, level: f64, pairs: usize) -> Crossover {
+    let inside = overlap(a, b);
+    let reach = (a.range.0.min(b.range.0).ln() - REACH.ln(), a.range.1.max(b.range.1).ln() + REACH.ln());
+    let gap = |t: f64| a.ln_loss(t) - b.ln_loss(t);
+    let found = roots(&gap, reach);
+    let is_inside = |t: f64| inside.0 <= t && t <= inside.1;
+    let resampled = meetings(a, b, &a.draws.resamples, &b.draws.resamples, reach);
+    let left_out = meetings(a, b, &a.draws.jackknife, &b.draws.jackknife, reach);
+    let share = |test: &dyn Fn(&[f64]) -> bool| {
+        let hits = resampled.iter().filter(|meeting| test(&meeting.roots)).count();
+        (!resampled.is_empty()).then(|| hits as f64 / resampled.len() as f64)
+    };
+    let leader = |t: f64| if gap(t) <= 0.0 { a.curve.clone() } else { b.curve.clone() };
+    let measured = crossings(&a.means, &b.means, level);
+    let described = |root: &f64| {
+        let rising = gap(root + 1e-4) > gap(root - 1e-4);
+        let draws: Vec<f64> = resampled.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
+        let jackknife: Vec<f64> = left_out.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
+        let ends = interval(kind, level, *root, &draws, &jackknife);
+        let end = |t: Option<f64>| t.filter(|t| t.is_finite()).map(f64::exp);
+        let (below, above) = if rising { (&a.curve, &b.curve) } else { (&b.curve, &a.curve) };
+        let far = |crossing: &measured::Crossing| (crossing.at.ln() - root).abs();
+        let same_direction = measured.iter().filter(|(_, other)| *other == rising).map(|(crossing, _)| *crossing);
+        Root {
+            at: root.exp(),
+            low: end(ends.map(|ends| ends.low)),
+            high: end(ends.map(|ends| ends.high)),
+            inside_data: is_inside(*root),
+            leads_below: below.clone(),
+            leads_above: above.clone(),
+            measured: same_direction.min_by(|s, t| far(s).total_cmp(&far(t))),
+            verdicts: verdicts(a, b, is_inside(*root), ends),
+        }
+    };
+    let roots: Vec<Root> = found.iter().map(described).collect();
+    let of_root =
+        |root: &Root| Candidate { at: root.at, low: root.low, high: root.high, leads_above: root.leads_above.clone() };
+    let inner: Vec<Candidate> = roots.iter().filter(|root| root.inside_data).map(of_root).collect();
+    let sides = Sides { a: (&a.curve, &a.means), b: (&b.curve, &b.means) };
+    let conclusion = conclude(&sides, inside, band, &inner, (level, pairs));
+    Crossover {
+        a: a.curve.clone(),
+        b: b.curve.clone(),
+        probability_inside: share(&|roots| roots.iter().any(|t| is_inside(*t))),
+        same_count: share(&|roots| roots.len() == found.len()),
+        leads_low: leader(inside.0),
+        leads_high: leader(inside.1),
+        outcome: outcome(&gap, &found, inside),
+        weaknesses: weaknesses([a, b], &roots, &conclusion),
+        roots,
+        conclusion,
+        headline: String::new(),
+        rests_on: String::new(),
+        summary: String::new(),
+    }
+}
+
+/// What a reader of the conclusion has to know: verdicts on the two curves that bear on it, and where law and means
+/// part.
+fn weaknesses(fits: [&Fit; 2], roots: &[Root], conclusion: &Conclusion) -> Vec<Weakness> {
+    if conclusion.kind == Kind::NoOverlap {
+        return Vec::new();
+    }
+    let mut found = Vec::new();
+    for fit in fits {
+        let bears = |verdict: &&Verdict| verdict.bears_on_comparison();
+        let on = |verdict: &Verdict| Weakness { curve: Some(fit.curve.clone()), verdict: verdict.clone() };
+        found.extend(fit.verdicts.iter().filter(bears).map(on));
+        if fit.draws.resamples.is_empty() && fit.converged {
+            found.push(on(&Verdict::NoResamples));
+        }
+    }
+    for lead in &conclusion.contradicted {
+        let verdict = Verdict::MeansContradict { from: lead.from, to: lead.to };
+        found.push(Weakness { curve: lead.leads.clone(), verdict });
+    }
+    for told in &conclusion.established {
+        let measured = roots.iter().find(|root| root.at == told.at).and_then(|root| root.measured);
+        if measured.is_none_or(|crossing| crossing.parts_from(told.low, told.high)) {
+            let at = measured.map(|crossing| crossing.at);
+            found.push(Weakness { curve: None, verdict: Verdict::MeasuredElsewhere { fitted: told.at, at } });
+        }
+    }
+    found
+}
+
+/// What weakens a root: where it lies, an interval without an end, a curve that is not identified.
+fn verdicts(a: &Fit, b: &Fit, inside_data: bool, ends: Option<Interval>) -> Vec<Verdict> {
+    let mut verdicts = Vec::new();
+    if !inside_data {
+        verdicts.push(Verdict::Extrapolation);
+    }
+    let Some(ends) = ends else { return verdicts };
+    let shaky = [a, b].into_iter().filter(|fit| !fit.identified());
+    let mut missing: Vec<Verdict> = shaky.map(|fit| Verdict::RestsOn { curve: fit.curve.clone() }).collect();
+    if !(ends.low.is_finite() && ends.high.is_finite()) {
+        missing.push(Verdict::OpenEnded);
+    }
+    if missing.is_empty() {
+        missing.push(Verdict::Identified);
+    }
+    [missing, verdicts].concat()
+}
+
+/// Where the two curves of one resample meet.
+struct Meeting {
+    roots: Vec<f64>,
+    /// Whether a leads at the smallest scale; at each root the lead changes.
+    a_leads_first: bool,
+}
+
+fn meetings(a: &Fit, b: &Fit, of_a: &[Option<Theta>], of_b: &[Option<Theta>], reach: (f64, f64)) -> Vec<Meeting> {
+    let both = of_a.iter().zip(of_b).filter_map(|(ta, tb)| Some(((*ta)?, (*tb)?)));
+    both.map(|(ta, tb)| {
+        let gap = |t: f64| a.ln_loss_of(&ta, t) - b.ln_loss_of(&tb, t);
+        Meeting { roots: roots(&gap, reach), a_leads_first: gap(reach.0) < 0.0 }
+    })
+    .collect()
+}
+
+impl Meeting {
+    /// The root that continues `near`, at which a loses the lead (`rising`) or wins it: the nearest one of that
+    /// direction. Without one, infinity on the side where the leader of below still leads.
+    fn nearest(&self, near: f64, rising: bool) -> f64 {
+        let same_direction = |i: usize| (self.a_leads_first == i.is_multiple_of(2)) == rising;
+        let candidates = self.roots.iter().enumerate().filter(|(i, _)| same_direction(*i)).map(|(_, t)| *t);
+        candidates.min_by(|s, t| (s - near).abs().total_cmp(&(t - near).abs())).unwrap_or_else(|| {
+            let passed = self.roots.iter().filter(|t| **t < near).count();
+            let a_leads = self.a_leads_first == passed.is_multiple_of(2);
+            if a_leads == rising { f64::INFINITY } else { f64::NEG_INFINITY }
+        })
+    }
+}
+
+fn outcome(gap: Curve, found: &[f64], inside: (f64, f64)) -> Outcome {
+    let middle = 0.5 * (inside.0 + inside.1);
+    if inside.0 > inside.1 {
+        Outcome::NoOverlap
+    } else if [inside.0, middle, inside.1].iter().all(|t| gap(*t).abs() < 1e-12) {
+        Outcome::Identical
+    } else if found.iter().any(|t| inside.0 <= *t && *t <= inside.1) {
+        Outcome::Inside
+    } else if found.is_empty() {
+        Outcome::None
+    } else {
+        Outcome::BeyondTheData
+    }
+}
+
+/// All t in `range` at which `gap` changes sign, in order. Two roots within one step of the scan are found by following
+/// dips of |gap|.
+pub fn roots(gap: Curve, range: (f64, f64)) -> Vec<f64> {
+    let at = |i: usize| range.0 + (range.1 - range.0) * i as f64 / STEPS as f64;
+    let values: Vec<f64> = (0..=STEPS).map(|i| gap(at(i))).collect();
+    let mut found = Vec::new();
+    for i in 0..STEPS {
+        let (left, right) = (values[i], values[i + 1]);
+        if left == 0.0 && right == 0.0 {
+            continue; // the same curve
+        }
+        if (left > 0.0) != (right > 0.0) {
+            found.push(bisect(gap, at(i), at(i + 1)));
+        } else if i + 2 <= STEPS
+            && right.abs() < left.abs()
+            && right.abs() < values[i + 2].abs()
+            && left * values[i + 2] > 0.0
+        {
+            let dip = lowest(&|t| gap(t) * right.signum(), at(i), at(i + 2));
+            if gap(dip) * right < 0.0 {
+                found.extend([bisect(gap, at(i), dip), bisect(gap, dip, at(i + 2))]);
+            }
+        }
+    }
+    found.retain(|t| t.is_finite());
+    found
+}
+
+fn bisect(gap: Curve, mut low: f64, mut high: f64) -> f64 {
+    let positive = gap(low) > 0.0;
+    for _ in 0..48 {
+        let middle = 0.5 * (low + high);
+        if (gap(middle) > 0.0) == positive { low = middle } else { high = middle }
+    }
+    0.5 * (low + high)
+}
+
+/// Where a function with one dip in the interval is lowest, by golden section.
+fn lowest(function: Curve, mut low: f64, mut high: f64) -> f64 {
+    const GOLDEN: f64 = 0.618_033_988_749_894_8;
+    for _ in 0..50 {
+        let (left, right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
+        if function(left) < function(right) { high = right } else { low = left }
+    }
+    0.5 * (low + high)
+}
+
+impl fmt::Display for Root {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let end = |end: Option<f64>| end.map_or("no end".to_owned(), si);
+        write!(f, "{} overtakes {} at {}", self.leads_above, self.leads_below, si(self.at))?;
+        match (self.low, self.high) {
+            (None, None) => Ok(()),
+            (low, high) => write!(f, " ({} to {})", end(low), end(high)),
+        }
+    }
+}
+
+impl fmt::Display for Crossover {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.summary)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn finds_all_roots_even_two_in_one_step() {
+        let range = (0.0, 16.0); // steps of 0.1
+        assert_eq!(roots(&|t| t + 1.0, range), Vec::<f64>::new());
+        assert!((roots(&|t| t - 7.03, range)[0] - 7.03).abs() < 1e-12);
+        let twice = roots(&|t| (t - 7.01) * (t - 7.03), range);
+        assert_eq!(twice.len(), 2, "{twice:?}");
+        assert!((twice[0] - 7.01).abs() < 1e-9 && (twice[1] - 7.03).abs() < 1e-9, "{twice:?}");
+        assert_eq!(roots(&|t: f64| (t - 7.01).powi(2) + 1e-9, range).len(), 0);
+        assert_eq!(roots(&|t: f64| (t / 3.0).sin(), (1.0, 24.0)).len(), 2);
+    }
+}

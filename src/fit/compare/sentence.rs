@@ -1,0 +1,145 @@
+//! The conclusion in words: who leads, from where to where, by how much of the scale, how sure, and on what it rests.
+
+use crate::fit::compare::conclusion::{Conclusion, Established, Kind, Region};
+use crate::fit::compare::crossover::{Crossover, Root};
+use crate::fit::compare::multiplier::{At, Multiplier};
+use crate::point::Axis;
+use crate::units::si;
+
+/// The pairs, each with its summary.
+pub fn told(mut pairs: Vec<Crossover>, axis: Axis, multipliers: &[Multiplier]) -> Vec<Crossover> {
+    for pair in &mut pairs {
+        pair.headline = headline(pair, axis, multipliers);
+        pair.rests_on = rests_on(pair);
+        pair.summary = match pair.rests_on.as_str() {
+            "" => pair.headline.clone(),
+            rests_on => format!("{}; rests on {rests_on}", pair.headline),
+        };
+    }
+    pairs
+}
+
+/// One sentence for a newcomer, without a full stop. `multipliers` say by how much of the scale one leads.
+pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier]) -> String {
+    let Conclusion { kind, established, regions, level, .. } = &pair.conclusion;
+    let (a, b) = (&pair.a, &pair.b);
+    let sure = format!("{:.0}%", 100.0 * level);
+    let scales = match (regions.first(), regions.last()) {
+        (Some(first), Some(last)) => span(first.from, last.to),
+        _ => String::new(),
+    };
+    let mut words = match kind {
+        Kind::NoOverlap => return format!("{a} and {b} have no scale of {axis} in common: nothing can be compared"),
+        Kind::NotToldApart => format!("{a} and {b} are not told apart {scales} of {axis}: no lead holds at {sure}"),
+        Kind::LeadsThroughout => {
+            let region = &regions[0];
+            let lead = leads(pair, region, &format!("throughout, {scales} of {axis} ({sure})"));
+            format!("{lead}{}", by_how_much(pair, region, axis, multipliers))
+        }
+        Kind::LeadsInPart => {
+            let leading = regions.iter().filter(|region| region.leads.is_some());
+            let part = |region: &Region| {
+                let lead = leads(pair, region, &format!("{} of {axis} ({sure})", span(region.from, region.to)));
+                format!("{lead}{}", by_how_much(pair, region, axis, multipliers))
+            };
+            let open: Vec<String> = regions.iter().filter(|r| r.leads.is_none()).map(|r| span(r.from, r.to)).collect();
+            format!("{}; not told apart {}", leading.map(part).collect::<Vec<_>>().join("; "), open.join(" and "))
+        }
+        Kind::Crosses => {
+            let told: Vec<String> = established.iter().map(|told| overtakes(told, axis, &sure)).collect();
+            let who: Vec<String> = regions
+                .iter()
+                .filter_map(|r| Some(format!("{} leads {}", r.leads.as_ref()?, span(r.from, r.to))))
+                .collect();
+            format!("{}: {}", told.join(", "), who.join(", "))
+        }
+    };
+    words += &may_cross(&pair.conclusion);
+    words += &extrapolated(pair);
+    words
+}
+
+/// On what the conclusion rests, by curve; empty where nothing weakens it.
+pub fn rests_on(pair: &Crossover) -> String {
+    let mut parts: Vec<(String, Vec<String>)> = Vec::new();
+    for weakness in &pair.weaknesses {
+        let whose = weakness.curve.clone().unwrap_or_default();
+        let words = if weakness.curve.is_some() { weakness.verdict.brief() } else { weakness.verdict.to_string() };
+        match parts.iter_mut().find(|(curve, _)| *curve == whose) {
+            Some((_, words_of)) => words_of.push(words),
+            None => parts.push((whose, vec![words])),
+        }
+    }
+    // What holds of both is said once.
+    if let [(first, words), (second, others)] = &parts[..]
+        && words == others
+    {
+        return format!("{first} and {second}: {}", words.join(", "));
+    }
+    let part = |(curve, words): &(String, Vec<String>)| match curve.as_str() {
+        "" => words.join(", "),
+        _ => format!("{curve}: {}", words.join(", ")),
+    };
+    parts.iter().map(part).collect::<Vec<_>>().join("; ")
+}
+
+fn span(from: f64, to: f64) -> String {
+    if from == to { format!("at {}", si(from)) } else { format!("from {} to {}", si(from), si(to)) }
+}
+
+fn leads(pair: &Crossover, region: &Region, rest: &str) -> String {
+    let leader = region.leads.as_deref().unwrap_or_default();
+    let other = if leader == pair.a { &pair.b } else { &pair.a };
+    format!("{leader} leads {other} {rest}")
+}
+
+/// How many times the scale the other one needs, at the largest scale of the lead at which that was measured; else how
+/// much lower the leader's loss is.
+fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Multiplier]) -> String {
+    let Some(leader) = &region.leads else { return String::new() };
+    let other = if *leader == pair.a { &pair.b } else { &pair.a };
+    let within = |at: &&At| at.inside_data && region.from <= at.x * (1.0 + 1e-9) && at.x <= region.to * (1.0 + 1e-9);
+    let needs = multipliers.iter().find(|m| m.who == *other && m.of == *leader);
+    let last = needs.and_then(|needs| needs.curve.iter().filter(within).next_back());
+    match (last, region.lower_by) {
+        (Some(at), _) => {
+            let ends = at.interval.filter(|ends| ends.low.is_finite() && ends.high.is_finite());
+            let ends = ends.map_or(String::new(), |ends| format!(" ({} to {})", times(ends.low), times(ends.high)));
+            format!("; at {} {other} needs {}{ends} times the {axis} to equal it", si(at.x), times(at.times))
+        }
+        (None, Some(lower_by)) => format!("; its loss is {:.1}% lower at {}", 100.0 * lower_by, si(region.to)),
+        (None, None) => String::new(),
+    }
+}
+
+fn times(times: f64) -> String {
+    if times >= 100.0 { si(times) } else { format!("{times:.2}") }
+}
+
+fn overtakes(told: &Established, axis: Axis, sure: &str) -> String {
+    let Established { at, low, high, leads_below, leads_above } = told;
+    format!("{leads_above} overtakes {leads_below} at {} of {axis} ({sure}: {} to {})", si(*at), si(*low), si(*high))
+}
+
+fn may_cross(conclusion: &Conclusion) -> String {
+    if conclusion.may_cross.is_empty() {
+        return String::new();
+    }
+    let list: Vec<String> = conclusion.may_cross.iter().map(|at| si(*at)).collect();
+    format!("; they may cross near {}", list.join(" and "))
+}
+
+/// The nearest root beyond the data whose interval has both ends.
+fn extrapolated(pair: &Crossover) -> String {
+    let ends = |root: &Root| root.low.zip(root.high);
+    let largest = pair.conclusion.regions.last().map_or(f64::INFINITY, |region| region.to);
+    let beyond = pair.roots.iter().filter(|root| root.at > largest);
+    match beyond.filter_map(|root| Some((root, ends(root)?))).next() {
+        Some((root, (low, high))) => {
+            let Root { leads_above, leads_below, at, .. } = root;
+            let ends = format!("({} to {})", si(low), si(high));
+            format!("; extrapolated, {leads_above} would overtake {leads_below} at {} {ends}", si(*at))
+        }
+        None => String::new(),
+    }
+}

@@ -1,0 +1,172 @@
+//! One curve of points on its way to a fit: what is used, what is dropped and why, and which runs are one unit.
+
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+use serde::{Serialize, Serializer};
+
+use crate::fit::data::sample::Sample;
+use crate::fit::data::scale::{Dropped, Scale};
+use crate::point::{Axis, Point};
+
+pub struct Curve {
+    pub name: String,
+    pub sample: Sample,
+    /// The bootstrap's unit of each observation, numbered over all curves.
+    pub units: Vec<usize>,
+    /// Where each observation comes from.
+    pub sources: Vec<String>,
+    pub seeds: Vec<Option<i64>>,
+    /// Observations that repeat an earlier one in scale, seed and loss.
+    pub repeated: usize,
+    pub dropped: Vec<Dropped>,
+}
+
+/// What the bootstrap resamples as one, possibly in several curves at once.
+#[derive(PartialEq, Eq, Hash)]
+enum Unit<'a> {
+    /// The copy-th point of a seed at a scale.
+    Seed { scale: [u64; 2], seed: i64, copy: usize },
+    /// The copy-th run of a seed, with all its checkpoints.
+    Run { seed: i64, copy: usize },
+    /// Of one curve only.
+    Alone { curve: &'a str, source: &'a str, copy: usize },
+}
+
+/// The points by curve, in the order of the curves' names.
+pub fn split(points: &[Point], scale: Scale, exclude_top_loss: usize) -> Vec<Curve> {
+    let mut by_name: BTreeMap<&str, Vec<&Point>> = BTreeMap::new();
+    for point in points {
+        by_name.entry(&point.curve).or_default().push(point);
+    }
+    let mut numbers = HashMap::new();
+    by_name.into_iter().map(|(name, points)| gather(name, points, scale, exclude_top_loss, &mut numbers)).collect()
+}
+
+fn gather<'a>(
+    name: &'a str,
+    points: Vec<&'a Point>,
+    scale: Scale,
+    exclude_top_loss: usize,
+    numbers: &mut HashMap<Unit<'a>, usize>,
+) -> Curve {
+    let mut dropped = Vec::new();
+    let mut usable = Vec::new();
+    for point in points {
+        match ln_scales(point, scale) {
+            Ok(ln_x) => usable.push((point, ln_x)),
+            Err(reason) => dropped.push(Dropped { point: point.source.clone(), reason }),
+        }
+    }
+    let mut order: Vec<usize> = (0..usable.len()).collect();
+    order.sort_by(|&a, &b| usable[b].0.value.total_cmp(&usable[a].0.value).then(a.cmp(&b)));
+    let outliers: HashSet<usize> = order.into_iter().take(exclude_top_loss).collect();
+    for &i in &outliers {
+        let reason = format!("among the {exclude_top_loss} largest losses");
+        dropped.push(Dropped { point: usable[i].0.source.clone(), reason });
+    }
+    dropped.sort_by(|a, b| a.point.cmp(&b.point));
+    let kept: Vec<(&Point, [f64; 2])> =
+        usable.into_iter().enumerate().filter(|(i, _)| !outliers.contains(i)).map(|(_, pair)| pair).collect();
+    let mut sample = Sample::default();
+    for (point, ln_x) in &kept {
+        sample.push(*ln_x, point.value.ln());
+    }
+    let sources = kept.iter().map(|(point, _)| point.source.clone()).collect();
+    let units = number_units(name, &kept, numbers);
+    let seeds = kept.iter().map(|(point, _)| point.seed).collect();
+    Curve { name: name.to_owned(), sample, units, sources, seeds, repeated: repeated(&kept), dropped }
+}
+
+/// ln of the scales that the fit is over, or why the point cannot be used.
+fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
+    let ln = |axis: Axis| match point.x(axis) {
+        None => Err(format!("it has no {axis}")),
+        Some(x) if x > 0.0 && x.is_finite() => Ok(x.ln()),
+        Some(x) => Err(format!("its {axis} is {x}, not a positive number")),
+    };
+    let ln_x = match scale {
+        Scale::Curve(axis) => [ln(axis)?, 0.0],
+        Scale::Surface => [ln(Axis::Params)?, ln(Axis::Data)?],
+        Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?],
+    };
+    if !(point.value > 0.0 && point.value.is_finite()) {
+        return Err(format!("its value is {}, not a positive number", point.value));
+    }
+    Ok(ln_x)
+}
+
+fn repeated(points: &[(&Point, [f64; 2])]) -> usize {
+    let mut seen = HashSet::new();
+    let fresh =
+        |(point, ln_x): &&(&Point, [f64; 2])| seen.insert((ln_x.map(f64::to_bits), point.value.to_bits(), point.seed));
+    points.len() - points.iter().filter(fresh).count()
+}
+
+fn number_units<'a>(
+    curve: &'a str,
+    points: &[(&'a Point, [f64; 2])],
+    numbers: &mut HashMap<Unit<'a>, usize>,
+) -> Vec<usize> {
+    let mut rows: HashMap<&str, usize> = HashMap::new();
+    for (point, _) in points {
+        *rows.entry(&point.source).or_default() += 1;
+    }
+    let mut copies: HashMap<(Option<[u64; 2]>, i64), usize> = HashMap::new();
+    let mut run_copy: HashMap<&str, usize> = HashMap::new();
+    let mut number = |unit: Unit<'a>| {
+        let next = numbers.len();
+        *numbers.entry(unit).or_insert(next)
+    };
+    let mut next_copy = |scale: Option<[u64; 2]>, seed: i64| {
+        let count = copies.entry((scale, seed)).or_default();
+        *count += 1;
+        *count
+    };
+    let mut units = Vec::new();
+    for (point, ln_x) in points {
+        let source = point.source.as_str();
+        let unit = match point.seed {
+            None => Unit::Alone { curve, source, copy: 0 },
+            Some(seed) if rows[source] > 1 => {
+                let copy = *run_copy.entry(source).or_insert_with(|| next_copy(None, seed));
+                Unit::Run { seed, copy }
+            }
+            Some(seed) => {
+                let scale = ln_x.map(f64::to_bits);
+                Unit::Seed { scale, seed, copy: next_copy(Some(scale), seed) }
+            }
+        };
+        units.push(number(unit));
+    }
+    units
+}
+
+impl Curve {
+    /// Distinct sources of the observations, in order.
+    pub fn runs(&self) -> Vec<String> {
+        let mut runs = self.sources.clone();
+        runs.sort_unstable();
+        runs.dedup();
+        runs
+    }
+}
+
+/// A curve's name in JSON, as `curve` and as `group`, which the first release called it.
+pub fn both_names<S: Serializer>(curve: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Names<'a> {
+        curve: &'a str,
+        group: &'a str,
+    }
+    Names { curve, group: curve }.serialize(serializer)
+}
+
+/// The same for several.
+pub fn all_both_names<S: Serializer>(curves: &[String], serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Names<'a> {
+        curves: &'a [String],
+        groups: &'a [String],
+    }
+    Names { curves, groups: curves }.serialize(serializer)
+}

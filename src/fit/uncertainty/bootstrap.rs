@@ -1,0 +1,306 @@
+//! Resampling by run, paired across curves, on all cores, the same at any number of threads.
+//!
+//! A unit is one run: a point of its own, or all checkpoints of one run together. Units of different curves that share
+//! scale and seed are one unit, so what those runs have in common (data, order, initial noise) moves together.
+//!
+//! Three ways to resample, since a sweep of architectures has few seeds per scale, a survey has many runs, and a log has
+//! a million rows:
+//!
+//! - `Residuals`, for few units. With two seeds per cell, drawing runs with replacement inside a cell understates the
+//!   variance by half, and drawing over all cells loses whole scales. Here the scales stay, and each unit gets the
+//!   residual of a unit drawn at random, in all curves that have it: y* = f · exp(s · ±e), e a residual of log loss over
+//!   sqrt(1 - leverage) (HC2: unbiased variance), s = sqrt(ν / χ²_ν), ν = units - parameters, drawn once a resample:
+//!   with few runs the size of the noise is itself uncertain, and s turns the normal quantiles of the resamples into
+//!   Student's. In the linear case with normal noise that is the exact t interval. It takes the noise of log loss to be
+//!   of one size; units with several checkpoints keep their own residuals and only change sign (wild cluster bootstrap),
+//!   which asks for no such thing. For Huber's objective see `beside_exact`.
+//! - `Runs`, for many: as many units are drawn with replacement as there are, over all curves at once.
+//! - `OneStep`, for very many: no refits but the first step of one, θ* = θ - H⁻¹ Σ z_b g_b, with z_b normal and g_b the
+//!   gradient of a block of units; its covariance is the sandwich estimator's.
+
+use std::collections::HashMap;
+
+use rand_chacha::ChaCha8Rng;
+use rand_chacha::rand_core::Rng;
+use rand_distr::{ChiSquared, Distribution, StandardNormal};
+use rayon::prelude::*;
+use serde::Serialize;
+
+use crate::fit::data::sample::Sample;
+use crate::fit::laws::law::{Domain, Theta};
+use crate::fit::solve::objective::Objective;
+use crate::fit::solve::search::{Matrix, Solution, Solver, cholesky, solve_factored};
+use crate::random;
+
+/// `Runs` from this many units per curve on.
+const MANY_UNITS: usize = 100;
+
+/// The same for Huber's objective: its intervals from drawn runs hold the truth too often (96 to 99% of the time with 75
+/// to 192 units, docs/coverage.md), as those of medians do.
+const MANY_FOR_HUBER: usize = 200;
+
+/// `OneStep` from this many observations in any curve on.
+pub const VERY_MANY: usize = 20_000;
+
+/// Blocks that the units are dealt into for `OneStep`: enough that the covariance is that of single units.
+const BLOCKS: usize = 1000;
+
+/// Newton steps granted to one resample; it starts at the estimate.
+const STEPS: usize = 100;
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
+#[serde(rename_all = "kebab-case")]
+pub enum Resampling {
+    Residuals,
+    Runs,
+    OneStep,
+}
+
+/// A curve with its estimate, ready to be resampled.
+#[derive(Clone)]
+pub struct Fitted<'a> {
+    pub solver: Solver,
+    pub sample: &'a Sample,
+    /// Which unit each observation belongs to.
+    pub units: &'a [usize],
+    pub best: Theta,
+    /// Distinct minima of the whole sample; each resample starts at each.
+    pub minima: Vec<Solution>,
+}
+
+/// The estimates of one curve on resampled data; absent where no finite fit was found.
+#[derive(Clone, Debug, Default)]
+pub struct Draws {
+    pub resamples: Vec<Option<Theta>>,
+    /// With one unit left out at a time.
+    pub jackknife: Vec<Option<Theta>>,
+}
+
+/// The way that suits the law, the smallest curve, or the machine's patience with the largest.
+pub fn suited(curves: &[Fitted<'_>]) -> Resampling {
+    if curves.iter().any(|curve| curve.solver.law.domain() == Domain::Frontier) {
+        return Resampling::Runs;
+    }
+    if curves.iter().any(|curve| curve.sample.len() >= VERY_MANY) {
+        return Resampling::OneStep;
+    }
+    let fewest = curves.iter().map(|curve| distinct(curve.units)).min().unwrap_or(0);
+    let huber = curves.iter().any(|curve| curve.solver.objective == Objective::Huber);
+    let many = if huber { MANY_FOR_HUBER } else { MANY_UNITS };
+    if fewest >= many { Resampling::Runs } else { Resampling::Residuals }
+}
+
+pub fn distinct(units: &[usize]) -> usize {
+    let mut sorted = units.to_vec();
+    sorted.sort_unstable();
+    sorted.dedup();
+    sorted.len()
+}
+
+/// `count` resamples of all curves; the result is indexed like `curves`. `jackknife` asks for those fits too.
+pub fn draw(curves: &[Fitted<'_>], way: Resampling, count: usize, seed: u64, jackknife: bool) -> Vec<Draws> {
+    let unit_count = unit_count(curves);
+    let drawn: Vec<Vec<Option<Theta>>> = match way {
+        Resampling::Residuals => redraw(curves, count, seed, |samples| {
+            curves.iter().zip(&samples).map(|(curve, sample)| curve.refit(sample)).collect()
+        }),
+        Resampling::Runs => each(count, seed, |mut rng| {
+            let counts = counts(unit_count, &mut rng);
+            curves.iter().map(|curve| curve.refit(&reweighted(curve, |unit| counts[unit]))).collect()
+        }),
+        Resampling::OneStep => {
+            let steps: Vec<OneStep> = curves.par_iter().map(OneStep::of).collect();
+            each(count, seed, |mut rng| {
+                let normal: Vec<f64> = (0..BLOCKS).map(|_| StandardNormal.sample(&mut rng)).collect();
+                curves.iter().zip(&steps).map(|(curve, step)| step.sample(curve, &normal, &rng)).collect()
+            })
+        }
+    };
+    let left_out: Vec<Vec<Option<Theta>>> = if jackknife && way != Resampling::OneStep {
+        let without = |curve: &Fitted<'_>, out: usize| reweighted(curve, |unit| f64::from(u8::from(unit != out)));
+        let fits = |out: usize| curves.iter().map(|curve| curve.refit(&without(curve, out))).collect();
+        (0..unit_count).into_par_iter().map(fits).collect()
+    } else {
+        Vec::new()
+    };
+    let column = |rows: &[Vec<Option<Theta>>], g: usize| rows.iter().map(|row| row[g]).collect();
+    (0..curves.len()).map(|g| Draws { resamples: column(&drawn, g), jackknife: column(&left_out, g) }).collect()
+}
+
+/// What `fit` makes of each of `count` data sets, drawn about the curves' estimates as `Residuals` draws them.
+pub fn redraw<T: Send>(
+    curves: &[Fitted<'_>],
+    count: usize,
+    seed: u64,
+    fit: impl Fn(Vec<Sample>) -> T + Sync,
+) -> Vec<T> {
+    let units = unit_count(curves);
+    let noise: Vec<Noise> = curves.iter().map(Noise::of).collect();
+    each(count, seed, |mut rng| {
+        let donors = donors(units, &mut rng);
+        fit(curves.iter().zip(&noise).map(|(curve, noise)| noise.sample(curve, &donors, &rng)).collect())
+    })
+}
+
+fn unit_count(curves: &[Fitted<'_>]) -> usize {
+    curves.iter().flat_map(|curve| curve.units).max().map_or(0, |last| last + 1)
+}
+
+/// `count` resamples, each from its own generator, so that threads cannot matter.
+fn each<T: Send>(count: usize, seed: u64, resample: impl Fn(ChaCha8Rng) -> T + Sync) -> Vec<T> {
+    (0..count).into_par_iter().map(|index| resample(random::stream(seed, "bootstrap", index as u64))).collect()
+}
+
+/// For each unit, the unit whose residual it gets, and a sign.
+fn donors(units: usize, rng: &mut impl Rng) -> Vec<(usize, f64)> {
+    (0..units).map(|_| (below(units, rng), if rng.next_u32() & 1 == 0 { 1.0 } else { -1.0 })).collect()
+}
+
+/// Uniform below `count`: the high half of a product, even to one part in 2^32 over the count.
+fn below(count: usize, rng: &mut impl Rng) -> usize {
+    ((u64::from(rng.next_u32()) * count as u64) >> 32) as usize
+}
+
+/// How often each unit comes up in as many draws with replacement as there are units.
+fn counts(units: usize, rng: &mut impl Rng) -> Vec<f64> {
+    let mut counts = vec![0.0; units];
+    for _ in 0..units {
+        counts[below(units, rng)] += 1.0;
+    }
+    counts
+}
+
+/// The observations, each counted as often as its unit.
+fn reweighted(curve: &Fitted<'_>, count: impl Fn(usize) -> f64) -> Sample {
+    let sample = curve.sample;
+    let mut kept = Sample::default();
+    for i in 0..sample.len() {
+        let weight = count(curve.units[i]) * sample.weight[i];
+        if weight > 0.0 {
+            kept.ln_x.push(sample.ln_x[i]);
+            kept.ln_y.push(sample.ln_y[i]);
+            kept.weight.push(weight);
+        }
+    }
+    kept
+}
+
+impl Fitted<'_> {
+    fn refit(&self, sample: &Sample) -> Option<Theta> {
+        let solver = Solver { max_steps: STEPS, ..self.solver };
+        let sample = &*solver.fitted(sample);
+        if solver.law.domain() == Domain::Frontier && sample.distinct_scales() <= solver.law.params().len() {
+            return None; // as the data themselves would be refused
+        }
+        let from = std::iter::once(self.best).chain(self.minima.iter().skip(1).map(|minimum| minimum.theta));
+        from.map(|start| solver.descend(sample, &start))
+            .filter(|solution| solution.objective.is_finite())
+            .min_by(|a, b| a.objective.total_cmp(&b.objective))
+            .map(|solution| solution.theta)
+    }
+}
+
+/// What resampling residuals needs of a fit.
+struct Noise {
+    ln_f: Vec<f64>,
+    /// Residuals of log loss, as large as the noise is.
+    residual: Vec<f64>,
+    /// The observation of each unit, where every unit is a single one.
+    single: Option<HashMap<usize, usize>>,
+    freedom: f64,
+    chi_squared: ChiSquared<f64>,
+}
+
+impl Noise {
+    fn of(curve: &Fitted<'_>) -> Self {
+        let count = curve.solver.law.params().len();
+        let found = curve.solver.residuals(curve.sample, &curve.best);
+        let ln_f = found.iter().map(|found| found.ln_f).collect();
+        let residual = match curve.solver.objective {
+            Objective::Huber => beside_exact(found.iter().map(|found| found.above).collect(), count),
+            _ => found.iter().map(|found| found.above / (1.0 - found.leverage.clamp(0.0, 0.9)).sqrt()).collect(),
+        };
+        let freedom = distinct(curve.units).saturating_sub(count).max(1) as f64;
+        let chi_squared = ChiSquared::new(freedom).expect("at least one degree of freedom");
+        let single: HashMap<usize, usize> = curve.units.iter().enumerate().map(|(i, unit)| (*unit, i)).collect();
+        let single = (single.len() == curve.units.len()).then_some(single);
+        Self { ln_f, residual, single, freedom, chi_squared }
+    }
+
+    /// `rng` is the same for all curves of a resample: the size of the noise is uncertain in one draw, as it is in the
+    /// difference of two paired curves.
+    fn sample(&self, curve: &Fitted<'_>, donors: &[(usize, f64)], rng: &ChaCha8Rng) -> Sample {
+        let scale = (self.freedom / self.chi_squared.sample(&mut rng.clone())).sqrt();
+        let ln_y = (0..self.ln_f.len()).map(|i| {
+            let (donor, sign) = donors[curve.units[i]];
+            let from = match &self.single {
+                Some(single) => single.get(&donor).copied().unwrap_or(donor % self.ln_f.len()),
+                None => i,
+            };
+            self.ln_f[i] + scale * sign * self.residual[from]
+        });
+        Sample { ln_x: curve.sample.ln_x.clone(), ln_y: ln_y.collect(), weight: curve.sample.weight.clone() }
+    }
+}
+
+/// Residuals of a fit by Huber's objective, as large as the noise is. Like a fit of least absolute residuals it runs
+/// through about as many points as it has parameters, and so many residuals near zero would make the noise look more
+/// certain in its middle, which is what such a fit goes by: the smallest ones are replaced by quantiles of the others.
+/// Those need no correction for leverage h: of normal noise they keep (1 - 0.43 h) of the variance, where residuals of
+/// least squares keep 1 - h.
+fn beside_exact(mut residual: Vec<f64>, params: usize) -> Vec<f64> {
+    let mut by_size: Vec<usize> = (0..residual.len()).collect();
+    by_size.sort_by(|a, b| residual[*a].abs().total_cmp(&residual[*b].abs()));
+    let (exact, others) = by_size.split_at(params.min(residual.len()));
+    for (k, i) in exact.iter().enumerate() {
+        let quantile = (2 * k + 1) * others.len() / (2 * params);
+        residual[*i] = others.get(quantile).map_or(residual[*i], |other| residual[*other]);
+    }
+    residual
+}
+
+/// The gradient by block of units, and the factored curvature.
+struct OneStep {
+    gradients: Vec<Theta>,
+    factor: Option<Matrix>,
+    /// Units beyond the parameters, and what makes up for these: as in `Noise`, few runs leave the size of their noise
+    /// uncertain, however many checkpoints they have.
+    freedom: f64,
+    shrunk: f64,
+}
+
+impl OneStep {
+    fn of(curve: &Fitted<'_>) -> Self {
+        let Fitted { solver, sample, best, .. } = curve;
+        let count = solver.law.params().len();
+        let mut gradients = vec![Theta::default(); BLOCKS];
+        let mut curvature = Matrix::default();
+        let mut slope = Theta::default();
+        for ((ln_x, ln_y), unit) in sample.ln_x.iter().zip(&sample.ln_y).zip(curve.units) {
+            let term = solver.objective.term(solver.law.ln_loss(best, ln_x, &mut slope), *ln_y);
+            for i in 0..count {
+                gradients[unit % BLOCKS][i] += term.slope * slope[i];
+                (0..=i).for_each(|j| curvature[i][j] += term.curvature * slope[i] * slope[j]);
+            }
+        }
+        (0..count).for_each(|i| curvature[i][i] *= 1.0 + 1e-12);
+        let units = distinct(curve.units) as f64;
+        let freedom = f64::max(units - count as f64, 1.0);
+        Self { gradients, factor: cholesky(&curvature, count), freedom, shrunk: (units / freedom).sqrt() }
+    }
+
+    /// `rng` is the same for all curves, as in `Noise`.
+    fn sample(&self, curve: &Fitted<'_>, normal: &[f64], rng: &ChaCha8Rng) -> Option<Theta> {
+        let chi_squared = ChiSquared::new(self.freedom).ok()?.sample(&mut rng.clone());
+        let scale = self.shrunk * (self.freedom / chi_squared).sqrt();
+        let count = curve.solver.law.params().len();
+        let mut total = Theta::default();
+        for (gradient, z) in self.gradients.iter().zip(normal) {
+            (0..count).for_each(|i| total[i] += z * gradient[i]);
+        }
+        let mut theta = curve.best;
+        let step = solve_factored(self.factor.as_ref()?, &total, count);
+        (0..count).for_each(|i| theta[i] -= scale * step[i]);
+        Some(curve.solver.boxed(&theta))
+    }
+}
