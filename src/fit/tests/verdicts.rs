@@ -1,0 +1,171 @@
+//! How often a lead or a crossover is established: where there is none, where there is one, and where the law is wrong.
+//! The large study is `make coverage`; its tables stand in docs/coverage.md.
+
+use super::*;
+use crate::fit::compare::conclusion::{Conclusion, Kind};
+use crate::fit::compare::crossover::Crossover;
+
+type Loss = Box<dyn Fn(f64) -> f64 + Sync + Send>;
+
+/// Two laws and how they are measured.
+struct Experiment {
+    a: Loss,
+    b: Loss,
+    scales: usize,
+    seeds: i64,
+    sigma: f64,
+}
+
+impl Experiment {
+    /// Scales from 250 on, over a factor of 1,024 however many there are.
+    fn xs(&self) -> Vec<f64> {
+        (0..self.scales).map(|i| 250.0 * 1024f64.powf(i as f64 / (self.scales - 1) as f64)).collect()
+    }
+
+    fn draw(&self, stream: u64) -> Vec<Point> {
+        let of = |name: &str, law: &Loss| planted(name, law, &self.xs(), self.seeds, self.sigma, stream);
+        [of("a", &self.a), of("b", &self.b)].concat()
+    }
+
+    fn outcomes(&self, trials: u64) -> Vec<Crossover> {
+        let one = |stream: u64| {
+            let analysis = fit_curves(&self.draw(stream), Axis::Data, &settings(400)).unwrap();
+            analysis.crossovers.into_iter().next().unwrap()
+        };
+        (0..trials).into_par_iter().map(one).collect()
+    }
+}
+
+fn share(outcomes: &[Crossover], test: impl Fn(&Conclusion) -> bool) -> f64 {
+    outcomes.iter().filter(|pair| test(&pair.conclusion)).count() as f64 / outcomes.len() as f64
+}
+
+fn established(conclusion: &Conclusion) -> bool {
+    conclusion.kind != Kind::NotToldApart
+}
+
+/// Three standard errors above five percent.
+fn at_most_five_percent(trials: usize) -> f64 {
+    0.05 + 3.0 * (0.05 * 0.95 / trials as f64).sqrt()
+}
+
+fn equal_laws(scales: usize, seeds: i64, sigma: f64) -> Experiment {
+    Experiment { a: Box::new(floor(0.3, 20.0, 0.45)), b: Box::new(floor(0.3, 20.0, 0.45)), scales, seeds, sigma }
+}
+
+/// Two laws that meet at the middle scale, their exponents apart by `apart`; the second number is by how much ln loss
+/// differs at the ends, in standard deviations of a cell's mean, the smaller of the two.
+fn crossing_laws(apart: f64, scales: usize, seeds: i64, sigma: f64) -> (Experiment, f64) {
+    let middle = 250.0 * 32.0f64;
+    let a = floor(0.3, 20.0, 0.45);
+    let amplitude = 20.0 * middle.powf(-apart);
+    let b = floor(0.3, amplitude, 0.45 - apart);
+    let ends = [250.0f64, 256_000.0].map(|x| (a(x) / b(x)).ln().abs());
+    let separation = ends[0].min(ends[1]) / (sigma / (seeds as f64).sqrt());
+    (Experiment { a: Box::new(a), b: Box::new(b), scales, seeds, sigma }, separation)
+}
+
+/// A curve that levels off, then falls again: no power law with a floor.
+fn broken(e: f64, a: f64, at: f64) -> impl Fn(f64) -> f64 {
+    move |x: f64| e + a * x.powf(-0.2) * (1.0 + (x / at).powi(2)).powf(-0.15)
+}
+
+#[test]
+fn equal_laws_are_not_told_apart() {
+    let outcomes = equal_laws(7, 3, 0.02).outcomes(200);
+    let false_leads = share(&outcomes, established);
+    assert!(false_leads <= at_most_five_percent(200), "{false_leads}");
+    let false_crossings = share(&outcomes, |conclusion| conclusion.kind == Kind::Crosses);
+    assert!(false_crossings <= 0.01, "{false_crossings}");
+}
+
+#[test]
+fn laws_that_cross_clearly_are_told_to_cross_once() {
+    let (experiment, separation) = crossing_laws(0.06, 7, 3, 0.01);
+    assert!(separation > 10.0, "{separation}");
+    let outcomes = experiment.outcomes(100);
+    let right = share(&outcomes, |conclusion| {
+        conclusion.established.len() == 1 && conclusion.established[0].leads_above == "a"
+    });
+    assert!(right >= 0.95, "{right}");
+}
+
+#[test]
+#[ignore = "minutes of all cores: make coverage"]
+fn verdicts_in_thousands_of_experiments() {
+    eprintln!("| equal laws | experiments | a lead is established | a crossover is |");
+    eprintln!("| --- | --- | --- | --- |");
+    let (mut all, mut trials) = (0.0, 0);
+    for (scales, seeds, sigma) in
+        [5, 7].into_iter().flat_map(|n| [3, 5].into_iter().flat_map(move |s| [0.005, 0.02, 0.05].map(move |e| (n, s, e))))
+    {
+        let outcomes = equal_laws(scales, seeds, sigma).outcomes(400);
+        let leads = share(&outcomes, established);
+        let crosses = share(&outcomes, |conclusion| conclusion.kind == Kind::Crosses);
+        let line = format!("{scales} scales, {seeds} seeds, noise {sigma}");
+        eprintln!("| {line} | 400 | {:.1}% | {:.1}% |", 100.0 * leads, 100.0 * crosses);
+        all += leads * 400.0;
+        trials += 400;
+    }
+    eprintln!("| all | {trials} | {:.1}% | |", 100.0 * all / trials as f64);
+    assert!(all / trials as f64 <= at_most_five_percent(trials));
+}
+
+#[test]
+#[ignore = "minutes of all cores: make coverage"]
+fn power_in_thousands_of_experiments() {
+    for (scales, seeds, sigma) in [(5, 3, 0.01), (7, 3, 0.02), (7, 5, 0.02)] {
+        for apart in [0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.12] {
+            let (experiment, separation) = crossing_laws(apart, scales, seeds, sigma);
+            let outcomes = experiment.outcomes(200);
+            let right = share(&outcomes, |c| c.established.len() == 1 && c.established[0].leads_above == "a");
+            let wrong = share(&outcomes, |c| c.established.len() > 1 || c.established.iter().any(|e| e.leads_above == "b"));
+            let held = outcomes.iter().filter(|pair| {
+                pair.conclusion.established.first().is_some_and(|e| e.low <= 8000.0 && 8000.0 <= e.high)
+            });
+            let held = held.count() as f64 / (right * outcomes.len() as f64).max(1.0);
+            eprintln!(
+                "| {scales} scales, {seeds} seeds, noise {sigma} | {separation:.1} | {:.1}% | {:.1}% | {:.1}% |",
+                100.0 * right,
+                100.0 * wrong,
+                100.0 * held
+            );
+        }
+    }
+}
+
+#[test]
+#[ignore = "minutes of all cores: make coverage"]
+fn wrong_laws_in_thousands_of_experiments() {
+    let pairs: [(&str, fn() -> [Loss; 2]); 3] = [
+        ("equal broken laws", || [Box::new(broken(0.3, 4.0, 4e3)), Box::new(broken(0.3, 4.0, 4e3))]),
+        ("one above the other by 5%, breaks apart", || {
+            let (a, b) = (broken(0.3, 4.0, 2e3), broken(0.3, 4.0, 2e4));
+            [Box::new(move |x| a(x) * 0.95), Box::new(b)]
+        }),
+        ("one above the other by 5%, breaks at one scale", || {
+            let (a, b) = (broken(0.3, 4.0, 4e3), broken(0.3, 4.2, 4e3));
+            [Box::new(a), Box::new(b)]
+        }),
+    ];
+    for (what, laws) in pairs {
+        for (scales, seeds, sigma) in [(5, 3, 0.005), (7, 3, 0.005), (7, 3, 0.02), (7, 5, 0.02)] {
+            let [a, b] = laws();
+            let outcomes = Experiment { a, b, scales, seeds, sigma }.outcomes(200);
+            let crosses = |pair: &&Crossover| pair.conclusion.kind == Kind::Crosses;
+            let named = |pair: &&Crossover| {
+                pair.weaknesses.iter().any(|w| matches!(w.verdict, Verdict::LackOfFit { .. } | Verdict::MeasuredElsewhere { .. }))
+            };
+            let all = outcomes.len() as f64;
+            let crossing = outcomes.iter().filter(crosses).count() as f64 / all;
+            let unnamed = outcomes.iter().filter(crosses).filter(|pair| !named(pair)).count() as f64 / all;
+            let leads = share(&outcomes, established);
+            eprintln!(
+                "| {what}, {scales} scales, {seeds} seeds, noise {sigma} | {:.1}% | {:.1}% | {:.1}% |",
+                100.0 * leads,
+                100.0 * crossing,
+                100.0 * unnamed
+            );
+        }
+    }
+}
