@@ -1,5 +1,6 @@
 //! The command line: one module per command, thin over the library.
 
+mod answer;
 pub mod compare;
 pub mod export;
 pub mod fit;

@@ -85,12 +85,13 @@ pub fn si(value: f64) -> String {
     format!("{scaled:.decimals$}{}", LETTERS[power])
 }
 
-/// A parameter of a law, of any size: 0, 0.0123, 2.1034, 123.4, 45.6k, 1.20e-7.
+/// A parameter of a law, of any size, to four digits or so: 0, 0.0123, 2.1034, 12.35, 123.4, 45.6k, 1.20e-7.
 pub fn brief(value: f64) -> String {
     match value.abs() {
         0.0 => "0".into(),
         size if size >= 1e4 => si(value),
         size if size >= 100.0 => format!("{value:.1}"),
+        size if size >= 10.0 => format!("{value:.2}"),
         size if size >= 1e-3 => format!("{value:.4}"),
         _ => format!("{value:.2e}"),
     }

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::table::table;
 use crate::error::{Error, Result};
+use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::backtest::{Backtest, Decision, Foretold};
 use crate::fit::compare::multiplier::{At, Multiplier};
 use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
@@ -256,19 +257,25 @@ fn percent(share: f64) -> String {
 fn multiverse_text(multiverse: &Multiverse) -> String {
     let count = multiverse.universes.len();
     let mut text = format!("multiverse: {count} combinations of choices\n");
-    let header = ["choice", "option", "fitted", "same conclusion", "low", "high", "crossings", "crossover"];
+    let header = ["choice", "option", "fitted", "same outcome", "same fit", "low", "high", "crossover"];
     let cells = |choice: &str, option: &str, agreement: &Agreement| {
-        let share = |share: f64| format!("{:.0}%", 100.0 * share);
+        let share = |share: f64| match agreement.universes {
+            0 => "-".into(),
+            _ => format!("{:.0}%", 100.0 * share),
+        };
         let range =
             agreement.crossover.map(|[low, middle, high]| format!("{} ({} to {})", si(middle), si(low), si(high)));
         vec![
             choice.to_owned(),
             option.to_owned(),
-            format!("{}/{}", agreement.universes, agreement.universes + agreement.unfitted),
+            match agreement.universes {
+                0 => "not fitted".into(),
+                fitted => format!("{fitted}/{}", fitted + agreement.unfitted),
+            },
+            agreement.outcome.map_or("-".into(), share),
             share(agreement.same),
             share(agreement.leads_low),
             share(agreement.leads_high),
-            share(agreement.count),
             range.unwrap_or("-".into()),
         ]
     };
@@ -287,7 +294,20 @@ fn multiverse_text(multiverse: &Multiverse) -> String {
     text
 }
 
+/// The outcome of the universe as asked, and what its fitted curves do.
 fn conclusion(pair: &Pair) -> String {
+    let Some(outcome) = &pair.conclusion.outcome else { return fitted(pair) };
+    let leads = outcome.leads.join(", then ");
+    match outcome.kind {
+        Kind::Crosses => format!("crosses: {leads} leads"),
+        Kind::LeadsThroughout => format!("{leads} leads throughout"),
+        Kind::LeadsInPart => format!("{leads} leads in part"),
+        Kind::NotToldApart => "not told apart".into(),
+        Kind::NoOverlap => "no scale in common".into(),
+    }
+}
+
+fn fitted(pair: &Pair) -> String {
     let crossings = match pair.conclusion.crossovers.len() {
         0 => "no crossing".into(),
         1 => "one crossing".into(),

@@ -8,17 +8,16 @@ use std::path::PathBuf;
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
+use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
-use crate::fit::analysis::Tried;
 use crate::fit::compare::multiverse::Convention;
 use crate::fit::isoflop::{self, IsoFlop, Outcome, Profiles};
-use crate::fit::uncertainty::interval::Interval;
-use crate::fit::{self, Analysis, Dropped, Fit, IntervalKind, Method, Objective, Origin, Settings, SweepOrigin, csv};
+use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Origin, Settings, SweepOrigin, csv};
 use crate::point::{Axis, Point};
-use crate::units::{brief, si};
+use crate::units::si;
 
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "Examples:
@@ -166,7 +165,7 @@ pub fn run(
     if args.json {
         return print_json(&Report { analysis: &analysis, comparison });
     }
-    let text = tables(&analysis) + &compare::multiplier_table(&analysis.multipliers, args.x) + &comparison.text();
+    let text = answer::text(&analysis) + &compare::multiplier_table(&analysis.multipliers, args.x) + &comparison.text();
     write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
 }
 
@@ -283,50 +282,6 @@ pub fn settings(args: &Args) -> Result<Settings> {
     })
 }
 
-/// The laws tried, the fits, the crossovers, then what was refused, as a person reads them. Ends with a line break.
-pub fn tables(analysis: &Analysis) -> String {
-    let mut text = String::new();
-    if !analysis.laws_tried.is_empty() {
-        text += &format!("{}\n\n", tried_table(&analysis.laws_tried));
-    }
-    if let Some(first) = analysis.fits.first() {
-        text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
-    }
-    for fit in &analysis.fits {
-        text += &dropped_text(&fit.curve, &fit.points_dropped);
-    }
-    for refused in &analysis.refused {
-        text += &format!("{}: not fitted: {}\n", refused.curve, refused.summary);
-    }
-    for crossover in &analysis.crossovers {
-        text += &format!("{} against {}: {crossover}\n", crossover.a, crossover.b);
-    }
-    text
-}
-
-fn dropped_text(curve: &str, dropped: &[Dropped]) -> String {
-    const SHOWN: usize = 5;
-    let lines = dropped.iter().take(SHOWN);
-    let mut text: String = lines.map(|one| format!("{curve}: {} was dropped: {}\n", one.point, one.reason)).collect();
-    if dropped.len() > SHOWN {
-        text += &format!("{curve}: {} more were dropped; --json lists them\n", dropped.len() - SHOWN);
-    }
-    text
-}
-
-fn tried_table(tried: &[Tried]) -> String {
-    let row = |tried: &Tried| {
-        let objective = tried.objective.map_or("-".into(), |objective| format!("{objective:.3e}"));
-        let note = match (&tried.refused, tried.holdout_rmse) {
-            (Some(reason), _) => reason.clone(),
-            (None, None) => "too few scales once the largest are hidden".into(),
-            (None, Some(_)) => String::new(),
-        };
-        vec![tried.law.name().into(), tried.params.to_string(), percent(tried.holdout_rmse), objective, note]
-    };
-    table(&["law", "params", "held-out", "objective", "note"], &["law", "note"], tried.iter().map(row))
-}
-
 fn profiles_text(profiles: &Profiles) -> String {
     let mut text = String::new();
     let row = |fit: &IsoFlop| {
@@ -351,50 +306,12 @@ fn profiles_text(profiles: &Profiles) -> String {
     let header = ["curve", "compute", "points", "best params", "loss", "note"];
     text += &format!("{}\n", table(&header, &["curve", "note"], cells));
     for fit in &profiles.fits {
-        text += &dropped_text(&fit.curve, &fit.points_dropped);
+        text += &dropped(&fit.curve, &fit.points_dropped);
     }
     for refused in &profiles.refused {
         text += &format!("{}: not fitted: {}\n", refused.curve, refused.summary);
     }
     text
-}
-
-fn heading(fit: &Fit) -> String {
-    let scale = match fit.x {
-        fit::Scale::Curve(axis) => format!(", x = {axis}"),
-        fit::Scale::Surface => ", N = params, D = data".into(),
-        fit::Scale::Profile => String::new(),
-    };
-    let metric = fit.provenance.origin.as_ref().map_or("", |origin| origin.metric());
-    let metric = if metric.is_empty() { String::new() } else { format!(", L = {metric}") };
-    format!("{}{scale}{metric}; {:.0}% intervals", fit.formula, 100.0 * fit.provenance.level)
-}
-
-fn fit_table(fits: &[Fit]) -> String {
-    let names: Vec<&str> = fits.first().map_or(Vec::new(), |fit| fit.names().collect());
-    let header = [&["curve", "points"], &names[..], &["objective", "held-out", "verdict"]].concat();
-    let row = |fit: &Fit| {
-        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
-        let mut row = vec![fit.curve.clone(), fit.points_used.to_string()];
-        row.extend(names.iter().map(|name| with_interval(fit.params.get(name), fit.intervals.get(name))));
-        row.push(format!("{:.3e}", fit.objective));
-        row.push(percent(fit.holdout_rmse));
-        row.push(verdicts.join("; "));
-        row
-    };
-    table(&header, &["curve", "verdict"], fits.iter().map(row))
-}
-
-fn percent(share: Option<f64>) -> String {
-    share.map_or("-".into(), |share| format!("{:.2}%", 100.0 * share))
-}
-
-fn with_interval(value: Option<&f64>, interval: Option<&Interval>) -> String {
-    let Some(value) = value else { return "-".into() };
-    match interval {
-        Some(interval) => format!("{} ({} to {})", brief(*value), brief(interval.low), brief(interval.high)),
-        None => brief(*value),
-    }
 }
 
 #[cfg(test)]
@@ -438,7 +355,7 @@ mod tests {
         let (points, _) = csv::read(file.path(), &columns).unwrap();
         let settings = settings(&parsed(&["--csv", "x.csv", "--bootstrap", "200"])).unwrap();
         let analysis = fit::fit_curves(&points, Axis::Data, &settings).unwrap();
-        insta::assert_snapshot!(tables(&analysis));
+        insta::assert_snapshot!(answer::text(&analysis));
     }
 
     #[test]

@@ -172,11 +172,18 @@ fn in_words(power: &Power) -> String {
     let percent = |share: f64| format!("{:.0}%", 100.0 * share);
     let truth: Vec<String> = power.truth.iter().map(|r| format!("{} leads from {}", r.leads_above, si(r.at))).collect();
     let mut words = match truth.as_slice() {
-        [] => format!("no crossover inside the sweep's scales; {} of the trials agree", percent(power.found)),
-        crossings => format!("{}; found in {} of the trials", crossings.join(", "), percent(power.found)),
+        [] => "no crossover inside the sweep's scales".to_owned(),
+        crossings => crossings.join(", "),
     };
-    if let Some(certain) = power.certain {
-        words += &format!(", with certainty in {}", percent(certain));
+    words += &match (power.established, truth.is_empty()) {
+        (Some(share), false) => format!("; established in {} of the trials", percent(share)),
+        (Some(share), true) => format!("; none is established in {} of the trials", percent(share)),
+        (None, _) => format!("; the fitted curves agree in {}", percent(power.found)),
+    };
+    words += &power.false_claims.map_or(String::new(), |share| format!("; a false claim in {}", percent(share)));
+    let outcomes: Vec<String> = power.outcomes.iter().map(|(kind, share)| format!("{kind} {}", percent(*share))).collect();
+    if power.established.is_some() {
+        words += &format!(" ({})", outcomes.join(", "));
     }
     if let Some([low, middle, high]) = power.width {
         let factor = |width: f64| if width.is_finite() { format!("{width:.2}") } else { "no end".into() };

@@ -3,6 +3,15 @@
 use comfy_table::presets::NOTHING;
 use comfy_table::{CellAlignment, Table};
 
+/// Columns that text is made for.
+pub const WIDTH: usize = 100;
+
+/// A paragraph of at most `WIDTH` columns, its later lines indented. Ends with a line break.
+pub fn paragraph(text: &str, first: &str, later: &str) -> String {
+    let options = textwrap::Options::new(WIDTH).initial_indent(first).subsequent_indent(later).break_words(false);
+    format!("{}\n", textwrap::fill(text, options))
+}
+
 /// A table of `header` and `rows`; the columns named in `left` are aligned to the left, the others to the right.
 pub fn table(header: &[&str], left: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
     let mut table = Table::new();

@@ -146,6 +146,49 @@ impl Verdict {
     }
 }
 
+impl Verdict {
+    /// What it is about, the same for every curve of which it is told, and what is particular to one.
+    pub fn note(&self) -> (String, String) {
+        let of = |points: &usize, of: &usize| format!("{points} of {of} points");
+        let (subject, detail): (&str, String) = match self {
+            Verdict::Identified => ("identified", String::new()),
+            Verdict::Unidentified { param, low, high } => {
+                return (format!("{param} is not identified"), format!("{} to {}", si(*low), si(*high)));
+            }
+            Verdict::AtBound { param, value } => return (format!("{param} is at its bound"), brief(*value)),
+            Verdict::FewRuns { runs, need } => {
+                ("too few runs to tell their noise", format!("{runs}; {need} are needed"))
+            }
+            Verdict::Serial { correlation } => (
+                "neighbouring rows miss the curve alike: checkpoints (--column run=COLUMN), or a wrong law",
+                format!("correlation {correlation:.2}"),
+            ),
+            Verdict::OneSeed => ("one seed a scale, noise judged from the scatter about the curve", String::new()),
+            Verdict::LackOfFit { p_value } => {
+                ("the law misses the cell means by more than the seeds scatter", format!("p = {p_value:.1e}"))
+            }
+            Verdict::Outlier { point, p_value } => {
+                ("outlier (--exclude-top-loss leaves out the largest losses)", format!("{point}, p = {p_value:.1e}"))
+            }
+            Verdict::Repeated { points } => ("points that repeat another exactly", points.to_string()),
+            Verdict::TunedAtEdge { keys, points, of: all } => {
+                return (format!("{} chosen at the edge of its grid", keys.join(", ")), of(points, all));
+            }
+            Verdict::ChosenForLowLoss { points, of: all } => ("chosen for their low loss", of(points, all)),
+            Verdict::NonInterior { budgets, of } => {
+                ("budgets without a minimum among the sizes measured", format!("{budgets} of {of}"))
+            }
+            Verdict::StartsDisagree { share } => {
+                ("starts of the search that agree", format!("{:.0}%", 100.0 * share))
+            }
+            Verdict::NotConverged => ("the search stopped before it converged: no intervals", String::new()),
+            Verdict::FailedResamples { share } => ("resamples without a fit", format!("{:.1}%", 100.0 * share)),
+            other => return (other.to_string(), String::new()),
+        };
+        (subject.into(), detail)
+    }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: &f64| 100.0 * share;

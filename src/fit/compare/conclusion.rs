@@ -20,6 +20,19 @@ pub enum Kind {
     NoOverlap,
 }
 
+impl Kind {
+    /// As JSON has it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Kind::Crosses => "crosses",
+            Kind::LeadsThroughout => "leads-throughout",
+            Kind::LeadsInPart => "leads-in-part",
+            Kind::NotToldApart => "not-told-apart",
+            Kind::NoOverlap => "no-overlap",
+        }
+    }
+}
+
 /// A crossover with an established lead on both sides.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Established {

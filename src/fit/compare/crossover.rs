@@ -73,9 +73,9 @@ pub struct Crossover {
     pub conclusion: Conclusion,
     /// What the conclusion rests on and what speaks against it.
     pub weaknesses: Vec<Weakness>,
-    /// The conclusion in one sentence, on what it rests, and both.
+    /// The conclusion in one sentence, what was measured and on what it rests, and both.
     pub headline: String,
-    pub rests_on: String,
+    pub details: String,
     pub summary: String,
 }
 
@@ -89,6 +89,23 @@ pub struct Weakness {
 
 /// A curve as a function of ln x.
 type Curve<'a> = &'a dyn Fn(f64) -> f64;
+
+impl Crossover {
+    /// Whether a curve is one whose law the data do not hold: not identified, misfit, or not searched to the end.
+    pub fn is_weak(&self, curve: &str) -> bool {
+        let weak = |verdict: &Verdict| {
+            matches!(
+                verdict,
+                Verdict::Unidentified { .. }
+                    | Verdict::FewRuns { .. }
+                    | Verdict::Serial { .. }
+                    | Verdict::LackOfFit { .. }
+                    | Verdict::NotConverged
+            )
+        };
+        self.weaknesses.iter().any(|weakness| weakness.curve.as_deref() == Some(curve) && weak(&weakness.verdict))
+    }
+}
 
 /// Every pair of fits on one axis, whose resamples are paired. Leads and crossovers hold for all of them at once.
 pub fn compare_all(fits: &[Fit], kind: IntervalKind, level: f64) -> Vec<Crossover> {
@@ -152,7 +169,7 @@ fn compare(a: &Fit, b: &Fit, band: Option<&Band>, kind: IntervalKind, level: f64
         roots,
         conclusion,
         headline: String::new(),
-        rests_on: String::new(),
+        details: String::new(),
         summary: String::new(),
     }
 }

@@ -2,12 +2,14 @@
 //! cross.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use serde::Serialize;
 
 use crate::fit::data::curve::Curve;
 use crate::fit::uncertainty::bootstrap::distinct;
 use crate::fit::uncertainty::distribution::t_quantile;
+use crate::units::si;
 
 /// Steps between two neighbouring scales in which the ends of an interval are looked for.
 const STEPS: usize = 64;
@@ -29,6 +31,18 @@ pub struct Crossing {
     pub at: f64,
     pub low: Option<f64>,
     pub high: Option<f64>,
+}
+
+impl fmt::Display for Crossing {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", si(self.at))?;
+        match (self.low, self.high) {
+            (None, None) => Ok(()),
+            (Some(low), Some(high)) => write!(f, " ({} to {})", si(low), si(high)),
+            (Some(low), None) => write!(f, " (from {} on)", si(low)),
+            (None, Some(high)) => write!(f, " (up to {})", si(high)),
+        }
+    }
 }
 
 impl Crossing {

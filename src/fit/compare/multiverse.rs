@@ -8,13 +8,17 @@ use serde::Serialize;
 
 use crate::error::Result;
 use crate::fit::analysis::{Analysis, analyse};
-use crate::fit::compare::crossover;
+use crate::fit::compare::conclusion::Kind;
+use crate::fit::compare::crossover::{self, Crossover};
 use crate::fit::data::scale::Scale;
 use crate::fit::estimate::Fit;
 use crate::fit::settings::{Settings, in_pool};
 use crate::fit::solve::objective::Objective;
 use crate::fit::uncertainty::interval::quantile;
 use crate::point::{Axis, Point};
+
+/// Resamples of each universe.
+const RESAMPLES: usize = 400;
 
 /// Residuals beyond this many deviations (1.4826 times their median size) are outliers of the robust rule.
 const FAR: f64 = 3.0;
@@ -44,6 +48,16 @@ pub struct Conclusion {
     pub leads_high: String,
     /// Crossovers between those.
     pub crossovers: Vec<f64>,
+    /// What is established; absent without resamples.
+    pub outcome: Option<Outcome>,
+}
+
+/// A typed outcome without its scales: universes that differ in these and agree in that conclude the same.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct Outcome {
+    pub kind: Kind,
+    /// The established leaders in order of scale.
+    pub leads: Vec<String>,
 }
 
 /// How many universes agree with the first one, in which every choice is as the settings say.
@@ -57,6 +71,8 @@ pub struct Agreement {
     pub leads_low: f64,
     pub leads_high: f64,
     pub count: f64,
+    /// Share with the same established outcome; absent without resamples.
+    pub outcome: Option<f64>,
     /// Smallest, median and largest crossover, over universes with exactly one.
     pub crossover: Option<[f64; 3]>,
 }
@@ -114,11 +130,12 @@ struct Marks {
 
 /// Fits every universe. The first of `conventions` is the one that the settings' own analysis `full` used.
 pub fn multiverse(conventions: &[Convention], axis: Axis, full: &Analysis, settings: &Settings) -> Result<Multiverse> {
-    let settings = Settings { bootstrap: 0, ..settings.clone() };
+    let plain = Settings { bootstrap: 0, ..settings.clone() };
+    let settings = Settings { bootstrap: settings.bootstrap.min(RESAMPLES), ..settings.clone() };
     let objectives = objectives(full.fits.first());
     let marked = conventions.iter().enumerate().map(|(which, convention)| {
         // Far from the curve over the same count of the scale.
-        let own = if which == 0 { None } else { analyse(&convention.points, Scale::Curve(axis), &settings).ok() };
+        let own = if which == 0 { None } else { analyse(&convention.points, Scale::Curve(axis), &plain).ok() };
         marks(&convention.points, axis, own.as_ref().map_or(&full.fits, |own| &own.fits))
     });
     let marked: Vec<Vec<Marks>> = marked.collect();
@@ -142,7 +159,9 @@ pub fn multiverse(conventions: &[Convention], axis: Axis, full: &Analysis, setti
         let analysis = analyse(&points, Scale::Curve(axis), &settings).ok();
         let found = |(a, b): &(&str, &str)| {
             let fit = |name: &str| analysis.as_ref()?.fits.iter().find(|fit| fit.curve == name);
-            conclude(fit(a)?, fit(b)?, overlap(&convention.points, axis, [a, b]))
+            let pair = analysis.as_ref()?.crossovers.iter().find(|pair| pair.a == **a && pair.b == **b);
+            let outcome = pair.filter(|_| settings.bootstrap > 0).map(outcome);
+            conclude(fit(a)?, fit(b)?, overlap(&convention.points, axis, [a, b]), outcome)
         };
         Universe {
             options: vec![outliers.0.into(), objective.name().into(), cut.0.into(), convention.name.clone()],
@@ -173,14 +192,21 @@ fn overlap(points: &[Point], axis: Axis, pair: [&str; 2]) -> (f64, f64) {
 }
 
 /// Every universe answers for the same scales, also for those that its cut left out.
-fn conclude(a: &Fit, b: &Fit, inside: (f64, f64)) -> Option<Conclusion> {
+fn conclude(a: &Fit, b: &Fit, inside: (f64, f64), outcome: Option<Outcome>) -> Option<Conclusion> {
     let gap = |t: f64| a.ln_loss(t) - b.ln_loss(t);
     let leader = |t: f64| if gap(t) <= 0.0 { a.curve.clone() } else { b.curve.clone() };
     (inside.0 < inside.1).then(|| Conclusion {
         leads_low: leader(inside.0),
         leads_high: leader(inside.1),
         crossovers: crossover::roots(&gap, inside).into_iter().map(f64::exp).collect(),
+        outcome,
     })
+}
+
+fn outcome(pair: &Crossover) -> Outcome {
+    let mut leads: Vec<String> = pair.conclusion.regions.iter().filter_map(|region| region.leads.clone()).collect();
+    leads.dedup();
+    Outcome { kind: pair.conclusion.kind, leads }
 }
 
 fn marks(points: &[Point], axis: Axis, fits: &[Fit]) -> Vec<Marks> {
@@ -261,6 +287,7 @@ fn agreement<'u>(i: usize, base: &Conclusion, universes: impl Iterator<Item = &'
         leads_low: share(&leads_low),
         leads_high: share(&leads_high),
         count: share(&count),
+        outcome: base.outcome.as_ref().map(|_| share(&|other| other.outcome == base.outcome)),
         crossover: (!single.is_empty()).then(|| [single[0], quantile(&single, 0.5), single[single.len() - 1]]),
     }
 }

@@ -10,11 +10,9 @@ use crate::units::si;
 pub fn told(mut pairs: Vec<Crossover>, axis: Axis, multipliers: &[Multiplier]) -> Vec<Crossover> {
     for pair in &mut pairs {
         pair.headline = headline(pair, axis, multipliers);
-        pair.rests_on = rests_on(pair);
-        pair.summary = match pair.rests_on.as_str() {
-            "" => pair.headline.clone(),
-            rests_on => format!("{}; rests on {rests_on}", pair.headline),
-        };
+        pair.details = details(pair);
+        let parts = [pair.headline.as_str(), &pair.details];
+        pair.summary = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
     }
     pairs
 }
@@ -54,13 +52,55 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier]) -> Str
             format!("{}: {}", told.join(", "), who.join(", "))
         }
     };
-    words += &may_cross(&pair.conclusion);
     words += &extrapolated(pair);
     words
 }
 
+/// The measured crossings beside the fitted ones, meetings of which nothing is established, and on what the conclusion
+/// rests; empty where there is nothing to say.
+fn details(pair: &Crossover) -> String {
+    let mut parts = Vec::new();
+    for told in &pair.conclusion.established {
+        let measured = pair.roots.iter().find(|root| root.at == told.at).and_then(|root| root.measured);
+        parts.extend(measured.map(|crossing| format!("the measured means cross at {crossing}")));
+    }
+    if !pair.conclusion.may_cross.is_empty() {
+        let list: Vec<String> = pair.conclusion.may_cross.iter().map(|at| si(*at)).collect();
+        parts.push(format!("the fitted curves may cross near {}", list.join(" and ")));
+    }
+    let rests_on = rests_on(pair);
+    if !rests_on.is_empty() {
+        parts.push(format!("it rests on {rests_on}"));
+    }
+    parts.join("; ")
+}
+
+/// The outcome in the fewest words, for a figure or a long list.
+pub fn outcome(pair: &Crossover) -> String {
+    let Conclusion { kind, established, regions, .. } = &pair.conclusion;
+    let (a, b) = (&pair.a, &pair.b);
+    let told = match kind {
+        Kind::NoOverlap => format!("{a} and {b}: no scale in common"),
+        Kind::NotToldApart => format!("{a} and {b} are not told apart"),
+        Kind::LeadsThroughout => leads(pair, &regions[0], "throughout"),
+        Kind::LeadsInPart => {
+            let leading = regions.iter().filter(|region| region.leads.is_some());
+            leading.map(|region| leads(pair, region, &span(region.from, region.to))).collect::<Vec<_>>().join(", ")
+        }
+        Kind::Crosses => {
+            let told = established.iter().map(|told| {
+                let Established { at, low, high, leads_below, leads_above } = told;
+                format!("{leads_above} overtakes {leads_below} at {} ({} to {})", si(*at), si(*low), si(*high))
+            });
+            told.collect::<Vec<_>>().join(", ")
+        }
+    };
+    let weak: Vec<&str> = [pair.a.as_str(), &pair.b].into_iter().filter(|curve| pair.is_weak(curve)).collect();
+    if weak.is_empty() { told } else { format!("{told} [rests on {}: see notes]", weak.join(" and ")) }
+}
+
 /// On what the conclusion rests, by curve; empty where nothing weakens it.
-pub fn rests_on(pair: &Crossover) -> String {
+fn rests_on(pair: &Crossover) -> String {
     let mut parts: Vec<(String, Vec<String>)> = Vec::new();
     for weakness in &pair.weaknesses {
         let whose = weakness.curve.clone().unwrap_or_default();
@@ -119,14 +159,6 @@ fn times(times: f64) -> String {
 fn overtakes(told: &Established, axis: Axis, sure: &str) -> String {
     let Established { at, low, high, leads_below, leads_above } = told;
     format!("{leads_above} overtakes {leads_below} at {} of {axis} ({sure}: {} to {})", si(*at), si(*low), si(*high))
-}
-
-fn may_cross(conclusion: &Conclusion) -> String {
-    if conclusion.may_cross.is_empty() {
-        return String::new();
-    }
-    let list: Vec<String> = conclusion.may_cross.iter().map(|at| si(*at)).collect();
-    format!("; they may cross near {}", list.join(" and "))
 }
 
 /// The nearest root beyond the data whose interval has both ends.

@@ -1,12 +1,15 @@
 //! What a sweep would find, before anyone pays for it: points drawn from named laws and noise, fitted and compared as
 //! measured ones would be.
 
+use std::collections::BTreeMap;
+
 use rand_distr::{Distribution, Normal};
 use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result, nearest};
 use crate::fit::analysis::analyse;
+use crate::fit::compare::conclusion::Region;
 use crate::fit::compare::crossover::{self, Crossover, Root};
 use crate::fit::data::scale::Scale;
 use crate::fit::laws::{ALL, Domain, Law, Theta};
@@ -49,6 +52,13 @@ pub struct Power {
     pub certain: Option<f64>,
     /// Share whose leader at the largest scale is the true one.
     pub leader: f64,
+    /// Share of the trials that establish what is true: every true crossover, in its direction, and no other; without
+    /// any, no crossover.
+    pub established: Option<f64>,
+    /// Share that establish a crossover that is none, or a lead of the curve that is behind; absent without resamples.
+    pub false_claims: Option<f64>,
+    /// Share of the trials with each outcome, by its name.
+    pub outcomes: BTreeMap<&'static str, f64>,
     /// Of the trials that found them. Quartiles of high over low of the interval, the widest of a trial.
     pub width: Option<[f64; 3]>,
     /// Share of those trials with an interval that has no end on some side.
@@ -225,7 +235,19 @@ fn power(a: &Truth, b: &Truth, cells: &[Cell], trials: &[Crossover]) -> Option<P
     let unbounded = widths.iter().filter(|width| width.is_infinite()).count();
     let resampled = !truth.is_empty() && trials.iter().any(|trial| trial.probability_inside.is_some());
     let asked = resampled && !found.is_empty();
+    let tested = trials.iter().any(|trial| trial.probability_inside.is_some());
+    let leads = |t: f64| leader(gap(t));
+    let mut outcomes = BTreeMap::new();
+    for trial in trials {
+        *outcomes.entry(trial.conclusion.kind.name()).or_insert(0.0) += 1.0 / trials.len() as f64;
+    }
+    let of_all = |test: &dyn Fn(&Crossover) -> bool| {
+        tested.then(|| share(trials.iter().filter(|trial| test(trial)).count(), trials.len()))
+    };
     Some(Power {
+        established: of_all(&|trial| is_true(trial, &truth)),
+        false_claims: of_all(&|trial| claims_falsely(trial, &truth, &leads)),
+        outcomes,
         a: a.curve.clone(),
         b: b.curve.clone(),
         found: share(found.len(), trials.len()),
@@ -236,6 +258,22 @@ fn power(a: &Truth, b: &Truth, cells: &[Cell], trials: &[Crossover]) -> Option<P
         coverage: asked.then(|| share(found.iter().filter(holds).count(), found.len())),
         truth,
     })
+}
+
+/// Whether what is established is every true crossover in its direction, and no other.
+fn is_true(trial: &Crossover, truth: &[TrueRoot]) -> bool {
+    let told = &trial.conclusion.established;
+    told.len() == truth.len() && told.iter().zip(truth).all(|(told, truth)| told.leads_above == truth.leads_above)
+}
+
+/// Whether more crossovers are established than there are, or a lead where the other curve leads.
+fn claims_falsely(trial: &Crossover, truth: &[TrueRoot], leads: &dyn Fn(f64) -> String) -> bool {
+    let wrong = |region: &Region| match &region.leads {
+        // In its middle: at its ends the curves may touch.
+        Some(leader) => *leader != leads(0.5 * (region.from.ln() + region.to.ln())),
+        None => false,
+    };
+    trial.conclusion.established.len() > truth.len() || trial.conclusion.regions.iter().any(wrong)
 }
 
 #[cfg(test)]
