@@ -17,9 +17,8 @@ pub mod status;
 mod table;
 pub mod task;
 
-use std::collections::HashMap;
 use std::io::{self, IsTerminal, Write};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
@@ -27,11 +26,8 @@ use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::error::{Context, Error, Result};
-use crate::fit::{AtEdge, Dropped, SweepOrigin};
 use crate::plan::Plan;
-use crate::point::{Axis, Point};
 use crate::spec;
-use crate::store::{self, Reader};
 
 /// Find out which inductive bias wins at which scale
 ///
@@ -134,60 +130,6 @@ fn sweep_name(given: &str) -> Result<String> {
     })
 }
 
-/// The points of a sweep of the store, and what is to be said of them: what gives no point, and tuned values at the edge
-/// of their grid (D11), which stand in the fit's JSON and verdicts and on stderr.
-fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> Result<(Vec<Point>, SweepOrigin)> {
-    let axis = fit.is_curve()?.then_some(fit.x);
-    let name = sweep_name(sweep)?;
-    let found = Reader::open(store)?.points(&name, metric, axis)?;
-    const SHOWN: usize = 5;
-    for left in found.left_out.iter().take(SHOWN) {
-        eprintln!("left out: {}: {}", left.what, left.reason);
-    }
-    if found.left_out.len() > SHOWN {
-        eprintln!("and {} more; 'crossover fit {name} --json' lists them all", found.left_out.len() - SHOWN);
-    }
-    if !found.outshone.is_empty() {
-        let count = found.outshone.len();
-        eprintln!("{count} cells left out: another size or budget has a lower validation loss at the same scale");
-    }
-    let at_edge: AtEdge = (found.choices.into_iter().filter(|choice| !choice.at_edge.is_empty()))
-        .flat_map(|choice| choice.runs.into_iter().map(move |run| (run, choice.at_edge.clone())))
-        .collect();
-    let left_out = found.left_out.into_iter().chain(found.outshone);
-    let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.reason }).collect();
-    Ok((found.points, SweepOrigin { name, metric: metric.to_owned(), left_out, at_edge }))
-}
-
-/// Other counts of the scale of a sweep's runs: 6 N D with every example counted as often as it is seen, and the
-/// parameters that one example passes through where some models have more.
-fn recounts(store: &Path, sweep: &str, axis: Axis) -> Result<Vec<(String, HashMap<String, f64>)>> {
-    let runs = Reader::open(store)?.runs(&sweep_name(sweep)?)?;
-    let count = |name: &str, count: &dyn Fn(&store::Run) -> f64| {
-        vec![(name.to_owned(), runs.iter().map(|run| (run.id.clone(), count(run))).collect())]
-    };
-    Ok(match axis {
-        Axis::Data => Vec::new(),
-        Axis::Compute => {
-            count("6 N D", &|run| 6.0 * run.costs.params as f64 * (run.config.steps * run.config.train.batch) as f64)
-        }
-        Axis::Params if runs.iter().all(|run| run.costs.active_params == run.costs.params) => Vec::new(),
-        Axis::Params => count("active parameters", &|run| run.costs.active_params as f64),
-    })
-}
-
-/// The positive losses below which no model of local, position-free features gets on the tasks of a sweep's curves.
-fn floors_of_sweep(store: &Path, sweep: &str, curves: &[&str]) -> Result<Vec<f64>> {
-    let runs = Reader::open(store)?.runs(&sweep_name(sweep)?)?;
-    let drawn = runs.iter().filter(|run| curves.contains(&run.label.as_str()));
-    let mut floors: Vec<f64> =
-        drawn.filter_map(|run| crate::task::floor(&run.config.task).transpose()).collect::<Result<_>>()?;
-    floors.retain(|floor| *floor > 0.0);
-    floors.sort_by(f64::total_cmp);
-    floors.dedup();
-    Ok(floors)
-}
-
 pub fn run(cli: Cli) -> Result<ExitCode> {
     end_with_the_reader();
     let store = cli.store.as_path();
@@ -198,17 +140,10 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(args, store)?,
         Command::Show(args) => show::run(args, store)?,
         Command::Ingest(args) => ingest::run(args, store)?,
-        Command::Fit(command) => fit::run(
-            command,
-            |sweep, metric| points_of_sweep(store, sweep, metric, &command.fit),
-            |sweep, axis| recounts(store, sweep, axis),
-        )?,
+        Command::Fit(command) => fit::run(command, store)?,
         Command::Next(args) => next::run(args, store)?,
         Command::Simulate(args) => simulate::run(args)?,
-        Command::Plot(args) => {
-            let points = |sweep: &str, metric: &str| points_of_sweep(store, sweep, metric, args.fit());
-            plot::run(args, points, |sweep, curves| floors_of_sweep(store, sweep, curves))?;
-        }
+        Command::Plot(args) => plot::run(args, store)?,
         Command::Export(args) => export::run(args, store)?,
         Command::Task(args) => task::run(args)?,
         Command::Model(args) => model::run(args)?,

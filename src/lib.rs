@@ -34,6 +34,8 @@ pub mod run;
 pub mod spec;
 #[cfg(not(torch))]
 pub mod store;
+#[cfg(not(torch))]
+pub mod study;
 pub mod task;
 #[cfg(torch)]
 pub mod train;

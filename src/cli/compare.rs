@@ -1,7 +1,5 @@
 //! What `crossover fit` says of curves beside one another: multipliers, shared parameters, back-test, multiverse.
 
-use std::collections::HashMap;
-
 use serde::Serialize;
 
 use super::table::table;
@@ -13,7 +11,8 @@ use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
 use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};
 use crate::fit::laws::Domain;
 use crate::fit::{self, Analysis, Settings};
-use crate::point::{Axis, Point};
+use crate::point::Axis;
+use crate::study::Study;
 use crate::units::si;
 
 /// Decisions of a back-test beyond which only the wrong ones are printed.
@@ -56,15 +55,8 @@ pub struct Comparison {
 }
 
 impl Sections {
-    /// `conventions` gives the points again, their scale counted in other ways.
-    pub fn of(
-        &self,
-        points: &[Point],
-        axis: Axis,
-        analysis: &Analysis,
-        settings: &Settings,
-        conventions: impl FnOnce() -> Result<Vec<Convention>>,
-    ) -> Result<Comparison> {
+    pub fn of(&self, study: &Study, axis: Axis, analysis: &Analysis, settings: &Settings) -> Result<Comparison> {
+        let (points, settings) = (study.points(), &study.settings(settings));
         let mut comparison = Comparison::default();
         if self.backtest || self.multiverse {
             curves_only(analysis)?;
@@ -78,7 +70,7 @@ impl Sections {
         }
         if self.multiverse {
             let mut all = vec![Convention { name: "as given".into(), points: points.to_vec() }];
-            all.extend(conventions()?);
+            all.extend(study.conventions(axis, &self.count)?);
             comparison.multiverse = Some(fit::compare::multiverse::multiverse(&all, axis, analysis, settings)?);
         }
         Ok(comparison)
@@ -105,28 +97,6 @@ impl Comparison {
         parts.extend(self.multiverse.as_ref().map(multiverse_text));
         parts.into_iter().map(|part| format!("\n{part}")).collect()
     }
-}
-
-/// The points with each one's compute (or parameters) replaced by what `of_source` says.
-pub fn recounted(points: &[Point], axis: Axis, name: &str, of_source: &HashMap<String, f64>) -> Convention {
-    let recount = |point: &Point| {
-        let mut point = point.clone();
-        let count = of_source.get(&point.source).copied();
-        match axis {
-            Axis::Params => point.params = count,
-            Axis::Data => point.data = count,
-            Axis::Compute => point.compute = count,
-        }
-        point
-    };
-    Convention { name: name.into(), points: points.iter().map(recount).collect() }
-}
-
-/// Compute by 6 N D (Kaplan et al. 2020, arXiv:2001.08361, section 2.1), where every point knows N and D.
-pub fn six_n_d(points: &[Point]) -> Option<Convention> {
-    let counted = |point: &Point| Some(Point { compute: Some(6.0 * point.params? * point.data?), ..point.clone() });
-    let points: Option<Vec<Point>> = points.iter().map(counted).collect();
-    points.map(|points| Convention { name: "6 N D".into(), points })
 }
 
 /// What each curve needs to equal each other at three scales; empty for a single curve.

@@ -1,22 +1,20 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
-use std::collections::BTreeSet;
-use std::collections::HashMap;
 use std::io::{self, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
-use super::print_json;
 use super::table::table;
+use super::{print_json, sweep_name};
 use crate::error::{Context, Error, Result};
-use crate::fit::compare::multiverse::Convention;
-use crate::fit::isoflop::{self, IsoFlop, Outcome, Profiles};
-use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Origin, Settings, SweepOrigin, csv};
-use crate::point::{Axis, Point};
+use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
+use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings, csv};
+use crate::point::Axis;
+use crate::study::{OfSweep, Study};
 use crate::units::si;
 
 #[derive(Clone, Debug, ClapArgs)]
@@ -138,30 +136,16 @@ fn level(text: &str) -> Result<f64, String> {
     }
 }
 
-impl Args {
-    /// Whether one curve over one scale is fitted to each curve.
-    pub fn is_curve(&self) -> Result<bool> {
-        Ok(Method::by_name(&self.law)?.is_curve())
-    }
-}
-
-/// Runs the command. `points_of_sweep` gives the points of a sweep's runs for a metric, `recounts` other counts of its
-/// runs' scale, by name and run id.
-pub fn run(
-    command: &Command,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
-    recounts: impl FnOnce(&str, Axis) -> Result<Vec<(String, HashMap<String, f64>)>>,
-) -> Result<()> {
+pub fn run(command: &Command, store: &Path) -> Result<()> {
     let Command { fit: args, sections } = command;
-    let (points, settings) = points(args, settings(args)?, points_of_sweep)?;
-    if let Method::IsoFlop(profile) = Method::by_name(&args.law)? {
-        return print_profiles(command, &isoflop::profiles(&points, profile, &settings)?);
+    let (method, settings) = (Method::by_name(&args.law)?, settings(args)?);
+    let study = study(args, store)?;
+    if let Method::IsoFlop(profile) = method {
+        return print_profiles(command, &study.profiles(profile, &settings)?);
     }
-    let analysis = analyse(args, &points, &settings)?;
+    let analysis = study.analyse(method, args.x, &settings)?;
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
-    let settings = Settings { law, ..settings };
-    let conventions = || conventions(command, &points, recounts);
-    let comparison = sections.of(&points, args.x, &analysis, &settings, conventions)?;
+    let comparison = sections.of(&study, args.x, &analysis, &Settings { law, ..settings })?;
     if args.json {
         return print_json(&Report { analysis: &analysis, comparison });
     }
@@ -169,36 +153,23 @@ pub fn run(
     write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
 }
 
-/// The points again, their scale counted otherwise: by other columns, by 6 N D, by what the store knows of a run.
-fn conventions(
-    command: &Command,
-    points: &[Point],
-    recounts: impl FnOnce(&str, Axis) -> Result<Vec<(String, HashMap<String, f64>)>>,
-) -> Result<Vec<Convention>> {
-    let Command { fit: args, sections } = command;
-    if let Some(sweep) = &args.sweep {
-        if !sections.count.is_empty() {
-            return Err(Error::bad_input("--count names columns of a CSV file, and a sweep was given")
-                .hint("--multiverse counts a sweep's compute in other ways by itself"));
+/// The points that the flags name; what is to be said of them is said.
+pub fn study(args: &Args, store: &Path) -> Result<Study> {
+    let study = match (&args.csv, &args.sweep) {
+        (Some(path), _) => Study::of_file(path, columns(args))?,
+        (None, Some(_)) if args.by.is_some() || !args.column.is_empty() => {
+            return Err(Error::bad_input("--by and --column name columns of a CSV file, and a sweep was given")
+                .hint("--only TEXT picks curves of a sweep"));
         }
-        let recounts = recounts(sweep, args.x)?;
-        return Ok(recounts.iter().map(|(name, counts)| compare::recounted(points, args.x, name, counts)).collect());
-    }
-    let Some(path) = &args.csv else { return Ok(Vec::new()) };
-    let meaning = match args.x {
-        Axis::Params => "params",
-        Axis::Data => "examples",
-        Axis::Compute => "flops",
+        (None, Some(sweep)) => {
+            let metric = args.metric.as_deref().unwrap_or("test_loss");
+            let over = Method::by_name(&args.law)?.is_curve().then_some(args.x);
+            Study::of_sweep(OfSweep { store, name: &sweep_name(sweep)?, metric, over })?
+        }
+        (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
     };
-    let mut found: Vec<Convention> =
-        (args.x == Axis::Compute).then(|| compare::six_n_d(points)).flatten().into_iter().collect();
-    for column in &sections.count {
-        let mut columns = columns(args);
-        columns.named.retain(|(named, _)| named != meaning);
-        columns.named.push((meaning.into(), column.clone()));
-        found.push(Convention { name: column.clone(), points: csv::read(path, &columns)?.0 });
-    }
-    Ok(found)
+    study.notes().iter().for_each(|note| eprintln!("{note}"));
+    study.only(&args.only)
 }
 
 fn columns(args: &Args) -> csv::Columns {
@@ -215,51 +186,6 @@ fn print_profiles(command: &Command, profiles: &Profiles) -> Result<()> {
         return print_json(profiles);
     }
     write!(io::stdout(), "{}", profiles_text(profiles)).context(|| "cannot write to stdout")
-}
-
-/// The fits and crossovers that `--law` asks for.
-pub fn analyse(args: &Args, points: &[Point], settings: &Settings) -> Result<Analysis> {
-    match Method::by_name(&args.law)? {
-        Method::Law(_) => fit::fit_curves(points, args.x, settings),
-        Method::Auto(domain) => fit::auto::fit_auto(points, args.x, domain, settings),
-        Method::IsoFlop(_) => {
-            Err(Error::bad_input(format!("--law {}: a profile is not a curve of loss over scale", args.law))
-                .hint("'crossover fit' prints it"))
-        }
-    }
-}
-
-/// The points that the flags name, and the settings with where they came from.
-pub fn points(
-    args: &Args,
-    settings: Settings,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
-) -> Result<(Vec<Point>, Settings)> {
-    let (mut points, origin) = match (&args.csv, &args.sweep) {
-        (Some(path), _) => {
-            let (points, file) = csv::read(path, &columns(args))?;
-            (points, Origin::File(file))
-        }
-        (None, Some(_)) if args.by.is_some() || !args.column.is_empty() => {
-            return Err(Error::bad_input("--by and --column name columns of a CSV file, and a sweep was given")
-                .hint("--only TEXT picks curves of a sweep"));
-        }
-        (None, Some(sweep)) => {
-            let (points, sweep) = points_of_sweep(sweep, args.metric.as_deref().unwrap_or("test_loss"))?;
-            (points, Origin::Sweep(sweep))
-        }
-        (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
-    };
-    if !args.only.is_empty() {
-        let curves: BTreeSet<String> = points.iter().map(|point| point.curve.clone()).collect();
-        points.retain(|point| args.only.iter().any(|text| point.curve.contains(text.as_str())));
-        if points.is_empty() && !curves.is_empty() {
-            let named = Vec::from_iter(curves).join(", ");
-            return Err(Error::bad_input(format!("no curve has '{}' in its name", args.only.join("' or '")))
-                .hint(format!("the curves are {named}")));
-        }
-    }
-    Ok((points, Settings { origin: Some(origin), ..settings }))
 }
 
 /// The settings that the flags ask for.
@@ -366,12 +292,11 @@ mod tests {
         assert!(Line::try_parse_from(["fit", "a.toml", "--threads", "0"]).is_err());
         let error = settings(&parsed(&["a.toml", "--law", "chinchila"])).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean --law chinchilla?"));
-        let none = |_: &str, _: &str| Ok((Vec::new(), SweepOrigin::default()));
         let code = |words: &[&str]| {
             let command = Command { fit: parsed(words), sections: Sections::default() };
-            run(&command, none, |_, _| Ok(Vec::new())).unwrap_err().exit_code()
+            run(&command, Path::new("nowhere")).unwrap_err().exit_code()
         };
         assert_eq!(code(&["--csv", "nowhere.csv"]), 2);
-        assert_eq!(code(&["a.toml"]), 1);
+        assert_eq!(code(&["a.toml"]), 2);
     }
 }

@@ -1,17 +1,16 @@
 //! `crossover next`: the sweep that would narrow a crossover or an exponent most per FLOP.
 
-use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
 use super::{print_json, sweep_name};
 use crate::error::{Error, Result, nearest};
 use crate::files::write_atomically;
 use crate::fit::design::extend::{Move, Target};
-use crate::fit::{self, Analysis, Settings};
+use crate::fit::{self, Analysis, Method, Settings};
 use crate::next::{Next, Question, next};
-use crate::point::{Axis, Point};
+use crate::point::Axis;
 use crate::spec;
-use crate::store::Reader;
+use crate::study::{self, OfSweep, Study};
 use crate::units::si;
 
 #[derive(clap::Args)]
@@ -75,21 +74,18 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
-    let reader = Reader::open(store)?;
     let name = sweep_name(&args.sweep)?;
-    let stored = reader.sweep(&name)?;
+    let (stored, done) = study::stored(store, &name)?;
     let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
-    let points = reader.points(&name, &args.metric, Some(args.x))?.points;
-    let points = between(points, args.between.as_deref())?;
+    let study = Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x) })?;
+    let study = between(study, args.between.as_deref())?;
     let law = fit::laws::by_name(&args.fit)?;
     if law.domain() != fit::laws::Domain::Curve {
         return Err(Error::bad_input(format!("--fit {}: curves cross, surfaces do not", args.fit))
             .hint("fit a law over one scale, as power-floor is"));
     }
     let settings = Settings { law, bootstrap: args.bootstrap, seed: args.seed, ..Settings::default() };
-    let analysis = fit::fit_curves(&points, args.x, &settings)?;
-    let done: HashSet<String> =
-        reader.runs(&name)?.into_iter().filter(|run| run.state.is_final()).map(|run| run.id).collect();
+    let analysis = study.analyse(Method::Law(law), args.x, &settings)?;
     let target = match args.narrow.as_str() {
         "crossover" => Target::Crossover,
         param => Target::Param(param.to_owned()),
@@ -97,7 +93,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let stem = args.output.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
     let called = stem.unwrap_or_else(|| format!("{name}-next"));
     let question = Question { name: &called, axis: args.x, target, flops: args.flops };
-    let found = next(&sweep, &points, &analysis, &settings, &question, &done)?;
+    let found = next(&sweep, study.points(), &analysis, &settings, &question, &done)?;
     if let Some(path) = &args.output {
         write_atomically(path, found.toml.as_bytes())?;
     }
@@ -113,12 +109,13 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
 }
 
 /// The points of the two curves, or all of them.
-fn between(points: Vec<Point>, pair: Option<&str>) -> Result<Vec<Point>> {
-    let Some(pair) = pair else { return Ok(points) };
+fn between(mut study: Study, pair: Option<&str>) -> Result<Study> {
+    let Some(pair) = pair else { return Ok(study) };
     let names: Vec<&str> = pair.split(',').map(str::trim).collect();
     if names.len() != 2 {
         return Err(Error::bad_input(format!("--between {pair}: name two curves, as in convnet,vit")));
     }
+    let points = study.points();
     for name in &names {
         if !points.iter().any(|point| point.curve == *name) {
             let near = nearest(name, points.iter().map(|point| point.curve.as_str()));
@@ -129,7 +126,8 @@ fn between(points: Vec<Point>, pair: Option<&str>) -> Result<Vec<Point>> {
             });
         }
     }
-    Ok(points.into_iter().filter(|point| names.contains(&point.curve.as_str())).collect())
+    study.retain(|curve| names.contains(&curve));
+    Ok(study)
 }
 
 /// What was chosen, why, and how to look before running it.

@@ -1,12 +1,14 @@
 //! `crossover plot`: points, fitted curves with their bands, crossovers and the frontier, as a figure.
 
-use std::path::PathBuf;
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
 
 use super::fit;
 use crate::error::{Kind, Result};
-use crate::fit::{Analysis, Crossover, Fit, Scale, SweepOrigin, laws::frontier::frontier};
+use crate::fit::{Analysis, Crossover, Fit, Method, Scale, laws::frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
+use crate::study::Study;
 use crate::units::si;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -29,22 +31,11 @@ pub struct Args {
     title: Option<String>,
 }
 
-impl Args {
-    pub fn fit(&self) -> &fit::Args {
-        &self.fit
-    }
-}
-
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
-/// `floors_of_sweep` gives the losses below which no model of local features gets on the tasks of these curves.
-pub fn run(
-    args: &Args,
-    points_of_sweep: impl FnOnce(&str, &str) -> Result<(Vec<Point>, SweepOrigin)>,
-    floors_of_sweep: impl FnOnce(&str, &[&str]) -> Result<Vec<f64>>,
-) -> Result<()> {
-    let settings = fit::settings(&args.fit)?;
-    let (points, settings) = fit::points(&args.fit, settings, points_of_sweep)?;
-    let analysis = match fit::analyse(&args.fit, &points, &settings) {
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let (method, settings) = (Method::by_name(&args.fit.law)?, fit::settings(&args.fit)?);
+    let study = fit::study(&args.fit, store)?;
+    let analysis = match study.analyse(method, args.fit.x, &settings) {
         Ok(analysis) => Some(analysis),
         // Points can be drawn without curves; multipliers, or what cannot be asked for, cannot.
         Err(error) if args.multiplier || error.kind == Kind::BadInput => return Err(error),
@@ -53,20 +44,12 @@ pub fn run(
             None
         }
     };
-    let metric = settings.origin.as_ref().map_or("test_loss", |origin| origin.metric());
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
         Some(analysis) => multiplier_figure(args, analysis),
         None => {
-            let curves: Vec<&str> = points.iter().map(|point| point.curve.as_str()).collect();
-            let floors = match &args.fit.sweep {
-                Some(sweep) if metric.ends_with("loss") => floors_of_sweep(sweep, &curves)?,
-                _ => Vec::new(),
-            };
+            let floors = if study.metric().ends_with("loss") { study.floors()? } else { Vec::new() };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
-            Figure {
-                references: floors.into_iter().map(line).collect(),
-                ..figure(args, metric, &points, analysis.as_ref())
-            }
+            Figure { references: floors.into_iter().map(line).collect(), ..figure(args, &study, analysis.as_ref()) }
         }
     };
     plot::write(&figure, &args.output)?;
@@ -74,8 +57,8 @@ pub fn run(
     Ok(())
 }
 
-fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysis>) -> Figure {
-    let axis = args.fit.x;
+fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
+    let (axis, points) = (args.fit.x, study.points());
     let fits = analysis.map_or(&[][..], |analysis| &analysis.fits);
     for refused in analysis.iter().flat_map(|analysis| &analysis.refused) {
         eprintln!("{}: drawn without a curve: {}", refused.curve, refused.summary);
@@ -85,17 +68,13 @@ fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysi
     }
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
     let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
-    let mut curves: Vec<&str> = Vec::new();
-    for point in points {
-        if !curves.contains(&point.curve.as_str()) {
-            curves.push(&point.curve);
-        }
-    }
+    let drawn: HashSet<&str> = points.iter().map(|point| point.curve.as_str()).collect();
+    let curves = study.curves().iter().filter(|curve| drawn.contains(curve.as_str()));
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
-        y: y_axis(metric),
-        series: curves.iter().map(|curve| series(curve, points, axis, fits, range)).collect(),
+        y: y_axis(study.metric()),
+        series: curves.map(|curve| series(curve, points, axis, fits, range)).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
             let along = frontier(points).into_iter();

@@ -41,6 +41,16 @@ pub enum Profile {
     Akima,
 }
 
+impl Profile {
+    /// As `--law` takes it.
+    pub fn name(self) -> &'static str {
+        match self {
+            Profile::Parabola => "isoflop",
+            Profile::Akima => "isoflop-akima",
+        }
+    }
+}
+
 /// What one budget says.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 #[serde(tag = "kind", rename_all = "kebab-case")]

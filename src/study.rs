@@ -1,0 +1,204 @@
+//! A study: points from a sweep of the store or from a file, with where they came from and what was left out, and the
+//! analysis of them. What `fit`, `plot` and `next` share, so that they hold arguments and text alone.
+
+mod counting;
+
+use std::collections::HashSet;
+use std::path::{Path, PathBuf};
+
+use crate::error::{Error, Result};
+use crate::fit::isoflop::{self, Profile, Profiles};
+use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Settings, SweepOrigin, csv};
+use crate::point::{Axis, Point};
+use crate::store::{self, Reader};
+
+#[derive(Debug)]
+pub struct Study {
+    points: Vec<Point>,
+    /// All that there are, whatever the filter leaves.
+    curves: Vec<String>,
+    origin: Origin,
+    source: Source,
+    notes: Vec<String>,
+}
+
+#[derive(Debug)]
+enum Source {
+    Sweep { reader: Reader, name: String },
+    File { path: PathBuf, columns: csv::Columns },
+}
+
+/// A sweep of the store as a person asks for its points.
+#[derive(Clone, Copy, Debug)]
+pub struct OfSweep<'a> {
+    pub store: &'a Path,
+    pub name: &'a str,
+    pub metric: &'a str,
+    /// The scale of which each curve has one point for each seed; absent: all cells are points.
+    pub over: Option<Axis>,
+}
+
+impl Study {
+    /// The points of a sweep's runs that have ended, tuned values chosen on the validation split.
+    ///
+    /// # Errors
+    /// No such store or sweep, or no run of it has this metric.
+    pub fn of_sweep(asked: OfSweep) -> Result<Study> {
+        let OfSweep { store, name, metric, over } = asked;
+        let reader = Reader::open(store)?;
+        let found = reader.points(name, metric, over)?;
+        let notes = notes_on(&found, name);
+        // In the order of the sweep, so that a curve has its place before its first run has ended.
+        let runs = reader.runs(name)?;
+        let curves = in_order(runs.iter().map(|run| run.label.as_str()));
+        let at_edge: AtEdge = (found.choices.into_iter().filter(|choice| !choice.at_edge.is_empty()))
+            .flat_map(|choice| choice.runs.into_iter().map(move |run| (run, choice.at_edge.clone())))
+            .collect();
+        let left_out = found.left_out.into_iter().chain(found.outshone);
+        let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.reason }).collect();
+        Ok(Study {
+            points: found.points,
+            curves,
+            origin: Origin::Sweep(SweepOrigin { name: name.into(), metric: metric.into(), left_out, at_edge }),
+            source: Source::Sweep { reader, name: name.into() },
+            notes,
+        })
+    }
+
+    /// The rows of a CSV file.
+    ///
+    /// # Errors
+    /// See [`csv::read`].
+    pub fn of_file(path: &Path, columns: csv::Columns) -> Result<Study> {
+        let (points, file) = csv::read(path, &columns)?;
+        Ok(Study {
+            curves: in_order(points.iter().map(|point| point.curve.as_str())),
+            points,
+            origin: Origin::File(file),
+            source: Source::File { path: path.into(), columns },
+            notes: Vec::new(),
+        })
+    }
+
+    /// Only the curves whose name contains one of the texts; all of them where there is none.
+    ///
+    /// # Errors
+    /// No curve's name does.
+    pub fn only(mut self, texts: &[String]) -> Result<Study> {
+        if texts.is_empty() || self.points.is_empty() {
+            return Ok(self);
+        }
+        let mut curves = in_order(self.points.iter().map(|point| point.curve.as_str()));
+        self.retain(|curve| texts.iter().any(|text| curve.contains(text.as_str())));
+        if self.points.is_empty() {
+            curves.sort();
+            return Err(Error::bad_input(format!("no curve has '{}' in its name", texts.join("' or '")))
+                .hint(format!("the curves are {}", curves.join(", "))));
+        }
+        Ok(self)
+    }
+
+    /// Leaves out the points of other curves.
+    pub fn retain(&mut self, keep: impl Fn(&str) -> bool) {
+        self.points.retain(|point| keep(&point.curve));
+    }
+
+    pub fn points(&self) -> &[Point] {
+        &self.points
+    }
+
+    /// Every curve in the order of the sweep or of the file, also those that a filter left out: a curve's place, and
+    /// so its colour, does not depend on the filter.
+    pub fn curves(&self) -> &[String] {
+        &self.curves
+    }
+
+    /// What is analysed, as its column or the store calls it.
+    pub fn metric(&self) -> &str {
+        self.origin.metric()
+    }
+
+    /// What a person should know of how the points came about; one line for each subject.
+    pub fn notes(&self) -> &[String] {
+        &self.notes
+    }
+
+    /// The settings with where the points come from, for provenance.
+    pub fn settings(&self, settings: &Settings) -> Settings {
+        Settings { origin: Some(self.origin.clone()), ..settings.clone() }
+    }
+
+    /// The fits and crossovers of a law, or of the one that predicts best.
+    ///
+    /// # Errors
+    /// No curve can be fitted, or the method fits none.
+    pub fn analyse(&self, method: Method, axis: Axis, settings: &Settings) -> Result<Analysis> {
+        let settings = self.settings(settings);
+        match method {
+            Method::Law(law) => fit::fit_curves(&self.points, axis, &Settings { law, ..settings }),
+            Method::Auto(domain) => fit::auto::fit_auto(&self.points, axis, domain, &settings),
+            Method::IsoFlop(profile) => {
+                Err(Error::bad_input(format!("--law {}: a profile is not a curve of loss over scale", profile.name()))
+                    .hint("'crossover fit' prints it"))
+            }
+        }
+    }
+
+    /// The best size at each budget.
+    ///
+    /// # Errors
+    /// No curve has profiles.
+    pub fn profiles(&self, profile: Profile, settings: &Settings) -> Result<Profiles> {
+        isoflop::profiles(&self.points, profile, &self.settings(settings))
+    }
+
+    /// The positive losses below which no model of local, position-free features gets on the tasks of the curves that
+    /// are left; none for a file.
+    ///
+    /// # Errors
+    /// The store cannot be read, or a task's floor cannot be computed.
+    pub fn floors(&self) -> Result<Vec<f64>> {
+        let Source::Sweep { reader, name } = &self.source else { return Ok(Vec::new()) };
+        let drawn: HashSet<&str> = self.points.iter().map(|point| point.source.as_str()).collect();
+        let runs = reader.runs(name)?;
+        let drawn = runs.iter().filter(|run| drawn.contains(run.id.as_str()));
+        let mut floors: Vec<f64> =
+            drawn.filter_map(|run| crate::task::floor(&run.config.task).transpose()).collect::<Result<_>>()?;
+        floors.retain(|floor| *floor > 0.0);
+        floors.sort_by(f64::total_cmp);
+        floors.dedup();
+        Ok(floors)
+    }
+}
+
+/// A sweep as it was registered, and the ids of its runs that are done or diverged.
+///
+/// # Errors
+/// No such store or sweep.
+pub fn stored(store: &Path, name: &str) -> Result<(store::Sweep, HashSet<String>)> {
+    let reader = Reader::open(store)?;
+    let sweep = reader.sweep(name)?;
+    let ended = reader.runs(name)?.into_iter().filter(|run| run.state.is_final()).map(|run| run.id).collect();
+    Ok((sweep, ended))
+}
+
+fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
+}
+
+fn notes_on(found: &store::Points, name: &str) -> Vec<String> {
+    const SHOWN: usize = 5;
+    let left_out = found.left_out.iter().take(SHOWN);
+    let mut notes: Vec<String> = left_out.map(|left| format!("left out: {}: {}", left.what, left.reason)).collect();
+    if found.left_out.len() > SHOWN {
+        notes.push(format!("and {} more; 'crossover fit {name} --json' lists them all", found.left_out.len() - SHOWN));
+    }
+    if !found.outshone.is_empty() {
+        let count = found.outshone.len();
+        notes.push(format!(
+            "{count} cells left out: another size or budget has a lower validation loss at the same scale"
+        ));
+    }
+    notes
+}
