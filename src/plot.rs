@@ -2,9 +2,12 @@
 
 mod canvas;
 mod draw;
+mod font;
 mod geometry;
 mod layout;
 mod legend;
+mod look;
+mod marks;
 mod sheet;
 mod ticks;
 
@@ -26,6 +29,8 @@ pub struct Figure {
     /// Drawn as one bold line under everything else.
     pub frontier: Option<Vec<(f64, f64)>>,
     pub references: Vec<HLine>,
+    /// Sentences below the axis: what the figure shows, the most telling first.
+    pub notes: Vec<String>,
     /// Small print below: what the bands are, how many seeds, which run made it.
     pub footnote: Option<String>,
 }
@@ -42,6 +47,9 @@ pub struct AxisSpec {
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     pub label: String,
+    /// Its place among all curves of the study, drawn or not: the same number has the same colour, marker and dashes
+    /// in every figure.
+    pub look: usize,
     /// (x, y); several with the same x (seeds) are welcome.
     pub points: Vec<(f64, f64)>,
     /// In order of x. Where it goes beyond the points it is drawn dotted: extrapolated.
@@ -56,7 +64,10 @@ pub struct Mark {
     pub x: f64,
     /// Ends outside the axis, 0 and infinity too, are drawn to its edge.
     pub interval: Option<(f64, f64)>,
+    /// Who overtakes whom, and where.
     pub label: String,
+    /// One that only may be there is a thin dotted line without its interval.
+    pub established: bool,
 }
 
 /// A horizontal reference, for example chance.
@@ -129,10 +140,17 @@ mod tests {
         let spread = |x: f64| 0.02 + 0.03 * ((x.ln() - 0.5 * (low + high)) / (high - low)).abs();
         Series {
             label: label.to_string(),
+            look: salt,
             points: points.collect(),
             line: grid.iter().map(|&x| (x, at(x))).collect(),
             band: grid.iter().map(|&x| (x, at(x) * (1.0 - spread(x)), at(x) * (1.0 + spread(x)))).collect(),
         }
+    }
+
+    /// Curves in the order of the study.
+    fn study(mut series: Vec<Series>) -> Vec<Series> {
+        series.iter_mut().enumerate().for_each(|(look, series)| series.look = look);
+        series
     }
 
     const SIZES: [f64; 5] = [250.0, 1000.0, 4000.0, 16_000.0, 48_000.0];
@@ -146,11 +164,12 @@ mod tests {
             title: Some("Fashion-MNIST: convolution against attention".into()),
             x: axis("Training examples", ""),
             y: axis("Test loss", "nats per example"),
-            series: vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)],
+            series: study(vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)]),
             crossovers: vec![Mark {
                 x: 40_000.0,
                 interval: Some((24_000.0, 71_000.0)),
                 label: "vit overtakes at 40k (24k to 71k)".into(),
+                established: true,
             }],
             footnote: Some(
                 "Bands: 95% intervals over 1000 bootstrap resamples of runs. \
@@ -158,6 +177,48 @@ mod tests {
                     .into(),
             ),
             ..Figure::default()
+        }
+    }
+
+    const FOURTEEN: [&str; 14] = [
+        "convnet",
+        "convnext",
+        "vit",
+        "swin",
+        "mixer",
+        "resmlp",
+        "mlp",
+        "perceiver",
+        "recurrent",
+        "moe",
+        "soft moe",
+        "plain",
+        "vit, no residual",
+        "hybrid",
+    ];
+
+    /// Laws that cross one another at `crossings` places, the first third of which are established.
+    fn many_curves(names: &[&str], crossings: usize) -> Figure {
+        let curve = |(k, name): (usize, &&str)| {
+            let spread = k as f64 / names.len() as f64;
+            law(name, &SIZES, (0.32 - 0.25 * spread, 3.2 + 3.0 * spread + 0.3 * wiggle(k), 0.4 - 0.03 * spread), k)
+        };
+        let mark = |k: usize| {
+            let x = 700.0 * 1.9f64.powf(6.0 * k as f64 / crossings as f64);
+            let (a, b) = (names[(k + 1) % names.len()], names[k % names.len()]);
+            let established = 3 * k <= crossings;
+            let label = match established {
+                true => format!("{a} overtakes {b} at {x:.0} ({:.0} to {:.0})", 0.7 * x, 1.6 * x),
+                false => format!("{a} may overtake {b} near {x:.0} ({b} not identified)"),
+            };
+            Mark { x, interval: Some((0.7 * x, 1.6 * x)), label, established }
+        };
+        let crossovers: Vec<Mark> = (0..crossings).map(mark).collect();
+        Figure {
+            series: names.iter().enumerate().map(curve).collect(),
+            notes: crossovers.iter().map(|mark| format!("{}.", mark.label)).collect(),
+            crossovers,
+            ..quickstart()
         }
     }
 
@@ -202,25 +263,44 @@ mod tests {
             x: 900.0,
             interval: Some((0.0, 1500.0)),
             label: "and earlier the other way round, at 900 (up to 1.5k)".into(),
+            established: true,
         });
-        long.crossovers.push(Mark { x: 9e6, interval: None, label: "again at 9M".into() });
+        long.crossovers.push(Mark { x: 9e6, interval: None, label: "again at 9M".into(), established: false });
 
         let mut hostile = quickstart();
         hostile.series[0].points.extend([(f64::NAN, 1.0), (100.0, 0.0), (0.0, 0.5), (1000.0, f64::INFINITY)]);
         hostile.series[0].line.push((2e5, 1e-40));
         hostile.series[1].band[60] = (hostile.series[1].band[60].0, 0.0, f64::INFINITY);
-        hostile.crossovers.push(Mark { x: f64::NAN, interval: Some((f64::NAN, 1.0)), label: "nowhere".into() });
+        hostile.crossovers.push(Mark {
+            x: f64::NAN,
+            interval: Some((f64::NAN, 1.0)),
+            label: "nowhere".into(),
+            established: true,
+        });
 
         let mut cloud = quickstart();
         let many: Vec<f64> = (0..80).map(|k| 250.0 * 1.07f64.powi(k)).collect();
-        cloud.series = vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)];
+        cloud.series =
+            study(vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)]);
         let mut linear = quickstart();
         (linear.x.log, linear.y.log) = (false, false);
         let mut point = quickstart();
         point.series = vec![Series { label: "one point".into(), points: vec![(1000.0, 0.3)], ..Series::default() }];
         point.crossovers.clear();
+        let mut chinese = many_curves(&["卷积网络", "视觉变换器", "ニューラルネット", "신경망", "вёсла и ζεύξη"], 3);
+        chinese.title = Some("卷积与注意力: who overtakes whom (谁超过谁)".into());
+        chinese.y.label = "测试损失".into();
+        let spelled =
+            |k: usize| format!("resnet18_width64_depth4_cosine_lr0.001_warmup500_labelsmoothing0.1_run{k:02}");
+        let names: Vec<String> = (0..14).map(spelled).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         vec![
             ("quickstart", quickstart()),
+            ("five", many_curves(&["convnet", "vit", "mixer", "perceiver", "recurrent"], 4)),
+            ("fourteen", many_curves(&FOURTEEN, 30)),
+            ("forty", many_curves(&FOURTEEN.repeat(3)[..40], 60)),
+            ("alike", many_curves(&names, 2)),
+            ("chinese", chinese),
             ("wide", wide),
             ("single", single),
             ("eight", eight),
@@ -273,12 +353,13 @@ mod tests {
                 assert!(!place.contains(point), "{name}: the legend covers {point:?}");
             }
             let below = place.top > layout.plot.bottom && place.bottom <= layout.size.1 + 3.0;
+            let below = below || place.left >= layout.plot.right - 3.0;
             assert!(below || layout.plot.holds(&layout.legend_place), "{name}: the legend lies across the axis");
             inside += usize::from(!below);
-            for (index, mark) in layout.marks.iter().enumerate() {
-                let rest = layout.marks[index + 1..].iter().filter(|other| other.2 == mark.2);
-                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.0) + layout::TICK.width(other));
-                assert!(rest.clone().all(|other| (other.1 - mark.1).abs() > room(&other.0)), "{name}: {mark:?}");
+            for (index, mark) in layout.marks.drawn.iter().enumerate() {
+                let mut rest = layout.marks.drawn[index + 1..].iter().filter(|other| other.row == mark.row);
+                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.text) + layout::TICK.width(other));
+                assert!(rest.all(|other| (other.middle - mark.middle).abs() > room(&other.text)), "{name}: {mark:?}");
             }
         }
         assert!(inside >= 5, "the legend belongs inside where it fits: {inside}");

@@ -95,13 +95,18 @@ fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysi
         title: args.title.clone(),
         x: x_axis(axis),
         y: y_axis(metric),
-        series: groups.iter().map(|group| series(group, points, axis, fits, range)).collect(),
+        series: groups
+            .iter()
+            .enumerate()
+            .map(|(look, group)| Series { look, ..series(group, points, axis, fits, range) })
+            .collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
             let along = frontier(points).into_iter();
             along.filter_map(|point| Some((point.compute?, point.value))).collect()
         }),
         references: Vec::new(),
+        notes: Vec::new(),
         footnote: fits.first().map(footnote),
     }
 }
@@ -109,11 +114,12 @@ fn figure(args: &Args, metric: &str, points: &[Point], analysis: Option<&Analysi
 /// One line for each pair, over the scales at which both were measured.
 fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
     let axis = args.fit.x;
-    let of_pair = |pair: &Crossover| {
+    let of_pair = |(look, pair): (usize, &Crossover)| {
         let found = analysis.multipliers.iter().find(|m| m.who == pair.b && m.of == pair.a)?;
         let measured = || found.curve.iter().filter(|at| at.inside_data);
         Some(Series {
             label: format!("{}, to equal {}", found.who, found.of),
+            look,
             points: Vec::new(),
             line: measured().map(|at| (at.x, at.times)).collect(),
             band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
@@ -123,10 +129,11 @@ fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
         title: args.title.clone(),
         x: x_axis(axis),
         y: AxisSpec { label: format!("times as much {axis}"), unit: None, log: true },
-        series: analysis.crossovers.iter().filter_map(of_pair).collect(),
+        series: analysis.crossovers.iter().enumerate().filter_map(of_pair).collect(),
         crossovers: marks(analysis),
         frontier: None,
         references: vec![HLine { y: 1.0, label: "as much".into() }],
+        notes: Vec::new(),
         footnote: analysis.fits.first().map(footnote),
     }
 }
@@ -180,6 +187,7 @@ fn marks(analysis: &Analysis) -> Vec<Mark> {
                 x: root.at,
                 interval: Some((root.low.unwrap_or(0.0), root.high.unwrap_or(f64::INFINITY))),
                 label: format!("{} overtakes at {}", root.leads_above, si(root.at)),
+                established: true,
             });
         }
     }
