@@ -329,6 +329,25 @@ mod tests {
         }
     }
 
+    /// Words and ink boxes of every text of a drawn figure.
+    fn texts(figure: &Figure) -> Vec<(String, resvg::usvg::Rect)> {
+        fn gather(group: &resvg::usvg::Group, found: &mut Vec<(String, resvg::usvg::Rect)>) {
+            for node in group.children() {
+                match node {
+                    resvg::usvg::Node::Group(group) => gather(group, found),
+                    resvg::usvg::Node::Text(text) => {
+                        let words = text.chunks().iter().map(|chunk| chunk.text()).collect::<String>();
+                        found.push((words.trim().to_string(), text.flattened().abs_bounding_box()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut found = Vec::new();
+        gather(draw::figure(figure).unwrap().root(), &mut found);
+        found
+    }
+
     /// All that is drawn keeps inside the sheet: no label is cut off.
     #[test]
     fn nothing_is_cut_off() {
@@ -344,6 +363,85 @@ mod tests {
     }
 
     #[test]
+    fn every_label_is_drawn_and_no_text_covers_another() {
+        for (name, figure) in gallery() {
+            let texts = texts(&figure);
+            let all: String = texts.iter().flat_map(|(words, _)| words.chars()).filter(|c| *c != ' ').collect();
+            for label in figure.series.iter().map(|series| &series.label) {
+                // The end of a name that is too long for its place is still there.
+                let end: String = label.chars().filter(|c| *c != ' ').rev().take(12).collect();
+                assert!(all.contains(&end.chars().rev().collect::<String>()), "{name}: {label}");
+            }
+            for (index, (words, ink)) in texts.iter().enumerate() {
+                assert!(ink.width() > 0.0 && ink.height() > 0.0, "{name}: no ink for {words:?}");
+                let covers = |other: &resvg::usvg::Rect| {
+                    let across = ink.left() < other.right() && other.left() < ink.right();
+                    across && ink.top() < other.bottom() && other.top() < ink.bottom()
+                };
+                let covered = texts[index + 1..].iter().find(|(_, other)| covers(other));
+                assert!(covered.is_none(), "{name}: {words:?} on {covered:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_curve_looks_alike_whatever_else_is_drawn() {
+        let all = many_curves(&FOURTEEN, 0);
+        let strokes = |figure: &Figure| {
+            let svg = draw::figure(figure).unwrap().svg();
+            let colours = svg.split("stroke=\"#").skip(1).map(|rest| rest[..6].to_string());
+            colours.collect::<std::collections::BTreeSet<_>>()
+        };
+        let mut seen = std::collections::BTreeSet::new();
+        for index in 0..14 {
+            let alone = strokes(&Figure { series: vec![all.series[index].clone()], ..all.clone() });
+            let colour = format!("{:06x}", look::Look::of(index).ink.0);
+            assert!(alone.contains(&colour) && strokes(&all).contains(&colour), "{index}: {colour} not in {alone:?}");
+            seen.insert(colour);
+        }
+        assert_eq!(seen.len(), 14);
+    }
+
+    /// Dozens of crossovers: the established ones before others, a dozen in all, numbered; the rest is counted.
+    #[test]
+    fn many_crossovers_do_not_bury_the_curves() {
+        let mut figure = many_curves(&FOURTEEN, 30);
+        figure.crossovers.reverse();
+        let layout = layout::Layout::of(&figure).unwrap();
+        let drawn = &layout.marks.drawn;
+        assert!(layout.marks.numbered && drawn.len() == 12);
+        assert_eq!(drawn.iter().filter(|drawn| drawn.mark.established).count(), 11);
+        assert!(drawn.windows(2).all(|pair| pair[0].mark.x < pair[1].mark.x));
+        let words: Vec<String> = texts(&figure).into_iter().map(|(words, _)| words).collect();
+        assert!((1..=12).all(|number| words.contains(&number.to_string())), "{words:?}");
+        assert!(words.iter().any(|words| words == &drawn[3].mark.label), "{words:?}");
+        assert!(layout.footnote.join(" ").contains("And 18 more crossovers not drawn: crossover fit."));
+        assert!(layout.footnote.join(" ").contains("Not drawn: the bands of 14 curves."));
+        assert_eq!(layout.notes.len(), 9);
+        assert_eq!(layout.notes[8], "and 22 more pairs: crossover fit");
+    }
+
+    #[test]
+    fn what_only_may_be_there_is_dotted_and_not_shaded() {
+        let mut figure = quickstart();
+        let shade = |figure: &Figure| draw::figure(figure).unwrap().svg().matches("fill=\"#555555\"").count();
+        let strokes = |figure: &Figure, ink: &str| draw::figure(figure).unwrap().svg().matches(ink).count();
+        assert!(shade(&figure) >= 1 && strokes(&figure, "stroke=\"#767676\"") == 0);
+        figure.crossovers[0].established = false;
+        figure.crossovers[0].label = String::new();
+        assert!(shade(&figure) == 0 && strokes(&figure, "stroke=\"#767676\"") > 50);
+    }
+
+    #[test]
+    fn characters_that_no_font_has_are_told() {
+        let mut figure = quickstart();
+        figure.series[0].label = "🚀 卷积".into();
+        let words = layout::Layout::of(&figure).unwrap().footnote.join(" ");
+        assert!(words.ends_with("□ stands for a character that the figure's fonts lack."), "{words}");
+        assert!(texts(&figure).iter().any(|(words, _)| words == "□ 卷积"));
+    }
+
+    #[test]
     fn the_legend_covers_no_point_and_no_mark_label_another() {
         let mut inside = 0;
         for (name, figure) in gallery() {
@@ -353,9 +451,12 @@ mod tests {
                 assert!(!place.contains(point), "{name}: the legend covers {point:?}");
             }
             let below = place.top > layout.plot.bottom && place.bottom <= layout.size.1 + 3.0;
-            let below = below || place.left >= layout.plot.right - 3.0;
-            assert!(below || layout.plot.holds(&layout.legend_place), "{name}: the legend lies across the axis");
-            inside += usize::from(!below);
+            let beside = place.left >= layout.plot.right - 3.0 && place.right <= layout.size.0 + 3.0;
+            assert!(
+                below || beside || layout.plot.holds(&layout.legend_place),
+                "{name}: the legend lies across the axis"
+            );
+            inside += usize::from(!below && !beside);
             for (index, mark) in layout.marks.drawn.iter().enumerate() {
                 let mut rest = layout.marks.drawn[index + 1..].iter().filter(|other| other.row == mark.row);
                 let room = |other: &str| 0.5 * (layout::TICK.width(&mark.text) + layout::TICK.width(other));

@@ -120,6 +120,11 @@ pub fn draw(size: Xy, title: &str, description: &str, paint: impl FnOnce(&Canvas
 }
 
 impl Drawing {
+    #[cfg(test)]
+    pub fn root(&self) -> &usvg::Group {
+        self.tree.root()
+    }
+
     pub fn svg(&self) -> String {
         let options = usvg::WriteOptions {
             coordinates_precision: 1,
@@ -196,23 +201,43 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    fn text_box(group: &usvg::Group) -> usvg::Rect {
+    fn text_node(group: &usvg::Group) -> &usvg::Text {
         match group.children().last().unwrap() {
-            usvg::Node::Group(group) => text_box(group),
-            node => node.abs_bounding_box(),
+            usvg::Node::Group(group) => text_node(group),
+            usvg::Node::Text(text) => text,
+            node => panic!("{node:?}"),
         }
+    }
+
+    fn drawn(text: &str, font: Type) -> Drawing {
+        draw((400.0, 50.0), "", "", |canvas| canvas.text(text, (10.0, 30.0), Align::Left, font, Ink(0, 1.0))).unwrap()
     }
 
     #[test]
     fn text_becomes_outlines_of_the_right_width() {
-        let font = Type::regular(20.0);
-        let drawing = draw((300.0, 50.0), "", "", |canvas| {
-            canvas.text("Hamburgefonstiv 10¹⁸", (10.0, 30.0), Align::Left, font, Ink(0, 1.0))
-        });
-        let drawing = drawing.unwrap();
-        let outline = text_box(drawing.tree.root());
-        let measured = f64::from(outline.width());
-        assert!((font.width("Hamburgefonstiv 10¹⁸") / measured - 1.0).abs() < 0.06, "{measured}");
-        assert!((f64::from(outline.left()) - 10.0).abs() < 2.5, "{}", outline.left());
+        for text in [
+            "Hamburgefonstiv 10¹⁸",
+            "卷积神经网络的测试损失",
+            "vit 视觉变换器 v2 -> コンボリュ 신경망!",
+            "ёж ζεύξη Việt",
+        ] {
+            for font in [Type::regular(20.0), Type::bold(18.0)] {
+                let drawing = drawn(text, font);
+                let outline = text_node(drawing.root()).flattened().abs_bounding_box();
+                let measured = f64::from(outline.width());
+                assert!((font.width(text) / measured - 1.0).abs() < 0.06, "{text}: {measured}");
+                assert!((f64::from(outline.left()) - 10.0).abs() < 2.5, "{}", outline.left());
+            }
+        }
+    }
+
+    /// A missing character would have a width too: each must have its own shape.
+    #[test]
+    fn every_character_has_its_own_outline() {
+        let svg = |text: &str| drawn(text, Type::regular(20.0)).svg();
+        let shapes: std::collections::BTreeSet<String> =
+            ["卷", "积", "网", "ひ", "カ", "한", "글", "Ж", "ё", "ζ", "□"].map(svg).into_iter().collect();
+        assert_eq!(shapes.len(), 11);
+        assert!(svg("→卷 -> e\u{301}").len() > svg("→ -> e\u{301}").len(), "ligatures and marks hide no ideograph");
     }
 }

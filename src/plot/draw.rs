@@ -75,12 +75,13 @@ impl Layout<'_> {
     }
 
     fn draw_lines(&self, canvas: &Canvas) -> Result<()> {
+        let width = if bands_drawn(self.figure) { LINE_WIDTH } else { 0.8 * LINE_WIDTH };
         for series in &self.figure.series {
             let look = Look::of(series.look);
             let Strokes { inside, beyond } = self.strokes(series);
             let inside = inside.iter().flat_map(|line| dashed(line, look.dashes));
             for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, DOTS))) {
-                canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+                canvas.line(&stroke, width, look.ink)?;
             }
         }
         Ok(())

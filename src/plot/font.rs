@@ -136,7 +136,7 @@ impl Type {
         let from_difference = |index: usize| {
             let shared =
                 twins(&short, index).into_iter().map(|other| common_start(names[index], names[other])).min()?;
-            let rest: String = names[index].chars().skip(shared.saturating_sub(8)).collect();
+            let rest: String = names[index].chars().skip(word_start(names[index], shared)).collect();
             Some(self.wrap_within(&format!("…{rest}"), width, most_lines))
         };
         let second: Vec<_> =
@@ -153,13 +153,26 @@ fn common_start(a: &str, b: &str) -> usize {
     a.chars().zip(b.chars()).take_while(|(a, b)| a == b).count()
 }
 
+/// Where the part begins that the character at `at` belongs to, or a little before that character in a long one.
+fn word_start(name: &str, at: usize) -> usize {
+    const NEAR: usize = 12;
+    let before: Vec<char> = name.chars().take(at).collect();
+    let near = before.len().saturating_sub(NEAR);
+    let breaks = before[near..].iter().rposition(|&c| c.is_whitespace() || breaks_after(c));
+    breaks.map_or(near, |position| near + position + 1)
+}
+
+fn breaks_after(c: char) -> bool {
+    matches!(c, '-' | '_' | '/' | ',' | ';' | ':' | '=' | '+') || c >= '\u{2e80}'
+}
+
 /// Parts of a word at whose ends a line may break.
 fn pieces(word: &str) -> Vec<String> {
     let mut pieces = vec![String::new()];
     for c in word.chars() {
         let last = pieces.last_mut().expect("starts with a piece and only grows");
         last.push(c);
-        if matches!(c, '-' | '_' | '/' | ',' | ';' | ':' | '=' | '+' | '.') || c >= '\u{2e80}' {
+        if breaks_after(c) {
             pieces.push(String::new());
         }
     }
@@ -303,7 +316,7 @@ mod tests {
         let lines = font.wrap(text, 100.0);
         assert!(lines.len() > 6 && lines.iter().all(|line| font.width(line) <= 100.0), "{lines:?}");
         assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
-        assert_eq!(font.wrap("resnet18_width64_lr0.001", 110.0), ["resnet18_", "width64_lr0.001"]);
+        assert_eq!(font.wrap("resnet18_width64_lr0.001", 110.0), ["resnet18_width64_", "lr0.001"]);
     }
 
     #[test]

@@ -1,9 +1,9 @@
 //! Where everything in a figure goes: what is measured first gets its room, and labels go where they cover nothing.
 
 use super::canvas::Xy;
-use super::font::Type;
+use super::font::{BOX, Type, printable};
 use super::geometry::{NEVER, Obstacle, Rect, clip, free_spot, sampled};
-use super::legend::{Entry, FAINT, FRONTIER, FRONTIER_WIDTH, KEY, Legend, NAMES, Sample, TEXT, column_size};
+use super::legend::{Entry, FAINT, FRONTIER, FRONTIER_WIDTH, Legend, Sample, TEXT, column_size};
 use super::look::{DOTS, LINE_WIDTH, Look};
 use super::marks::Marks;
 use super::ticks::{Scale, Ticks, drawable};
@@ -69,8 +69,8 @@ impl<'f> Layout<'f> {
             Error::bad_input(format!("{what}: no point or line that can be drawn on its axes"))
                 .hint("a logarithmic axis shows positive, finite values only; 'crossover export' prints them all")
         })?;
-        let column =
-            (figure.series.len() >= COLUMN_FROM).then(|| column_of(figure)).filter(|size| size.1 <= MOST_HEIGHT);
+        let column = if figure.series.len() < COLUMN_FROM { None } else { column_of(figure) };
+        let column = column.filter(|size| size.1 <= MOST_HEIGHT);
         let height = column.map_or(HEIGHT, |size| size.1.max(HEIGHT));
         let sheet = if column.is_some() { WIDE } else { WIDTH };
 
@@ -122,18 +122,18 @@ impl<'f> Layout<'f> {
             self.legend = Legend::beside(entries, &plot);
             self.legend_place = Rect::new((plot.right, plot.top), self.legend.size());
         } else {
-            let inside = Legend::new(entries.clone(), 0.6 * plot.width(), 1, NAMES);
+            let inside = Legend::new(entries.clone(), 0.6 * plot.width(), 1);
             match free_spot(&plot, inside.size(), &self.obstacles(), 9.0) {
                 Some(place) => (self.legend, self.legend_place) = (inside, place),
                 None => {
-                    self.legend = Legend::new(entries, plot.width(), 4, NAMES);
+                    self.legend = Legend::new(entries, plot.width(), 4);
                     self.legend_place = below(&self.legend);
                 }
             }
         }
         let key = self.marks.key();
         if !key.is_empty() {
-            self.key = Legend::new(key, text_width, 2, KEY);
+            self.key = Legend::key(key, text_width);
             self.key_place = below(&self.key);
         }
         self.print_top = bottom;
@@ -304,7 +304,7 @@ fn scales(figure: &Figure) -> Option<(Scale, Scale)> {
 }
 
 /// The names of all curves, and of what else a column may have to hold.
-fn column_of(figure: &Figure) -> Xy {
+fn column_of(figure: &Figure) -> Option<Xy> {
     let names = figure.series.iter().map(|series| series.label.as_str());
     column_size(names.chain(["frontier", "extrapolated"]))
 }
@@ -343,7 +343,14 @@ fn small_print(figure: &Figure, marks_left_out: usize) -> String {
     if marks > 0 {
         parts.push(format!("Not drawn: {} ({rule}).", count(marks, "crossover")));
     }
-    parts.join(" ")
+    let names =
+        figure.series.iter().map(|series| &series.label).chain(figure.crossovers.iter().map(|mark| &mark.label));
+    let words = names.chain(&figure.notes).chain(&figure.title).chain([&figure.x.label, &figure.y.label]);
+    if words.chain(&figure.footnote).any(|text| printable(text).contains(BOX)) {
+        parts.push(format!("{BOX} stands for a character that the figure's fonts lack."));
+    }
+    let sentence = |part: String| if part.ends_with(['.', '!', '?', '。']) { part } else { part + "." };
+    if parts.len() > 1 { parts.into_iter().map(sentence).collect::<Vec<_>>().join(" ") } else { parts.concat() }
 }
 
 pub fn bands_drawn(figure: &Figure) -> bool {

@@ -15,11 +15,11 @@ const GAP: f64 = 8.0;
 const COLUMN_GAP: f64 = 20.0;
 const PADDING: f64 = 6.0;
 /// From the plot to a column of names beside it: room for lines that lead from the curves to their names.
-const LEADER: f64 = 16.0;
+const LEADER: f64 = 24.0;
 
 /// How the entries of a legend are set.
 #[derive(Clone, Copy, Debug)]
-pub struct Setting {
+struct Setting {
     font: Type,
     /// Height of a line of text.
     row: f64,
@@ -29,11 +29,13 @@ pub struct Setting {
     most_lines: usize,
 }
 
-pub const NAMES: Setting = Setting { font: Type::regular(11.5), row: 17.0, sample: 30.0, most_lines: 3 };
+const NAMES: Setting = Setting { font: Type::regular(11.5), row: 17.0, sample: 30.0, most_lines: 3 };
 /// Beside the plot.
 const COLUMN: Setting = Setting { font: Type::regular(11.0), row: 16.0, sample: 26.0, most_lines: 2 };
-pub const KEY: Setting = Setting { font: Type::regular(9.5), row: 12.8, sample: 8.0, most_lines: 3 };
+const KEY: Setting = Setting { font: Type::regular(9.5), row: 12.8, sample: 8.0, most_lines: 3 };
 const COLUMN_TEXT: f64 = 150.0;
+const MANY_NAMES: usize = 6;
+const FEW_NUMBERS: usize = 4;
 
 /// One row of the legend.
 #[derive(Clone, Debug)]
@@ -75,21 +77,36 @@ impl Default for Legend {
     }
 }
 
-/// Width and least height of a column of these names beside a plot.
-pub fn column_size<'a>(names: impl Iterator<Item = &'a str>) -> Xy {
-    let names: Vec<&str> = names.collect();
-    let lines = COLUMN.font.wrap_apart(&names, COLUMN_TEXT, COLUMN.most_lines);
+/// Width and least height of a column of these names beside a plot; none where a name is too long for one.
+pub fn column_size<'a>(names: impl Iterator<Item = &'a str>) -> Option<Xy> {
+    let lines: Vec<_> = names.map(|name| COLUMN.font.wrap(name, COLUMN_TEXT)).collect();
+    if lines.iter().any(|lines| lines.len() > COLUMN.most_lines) {
+        return None;
+    }
     let widest = lines.iter().flatten().map(|line| COLUMN.font.width(line)).fold(0.0, f64::max);
-    (
-        LEADER + COLUMN.sample + GAP + widest,
-        COLUMN.row * lines.iter().map(|lines| lines.len().max(1) as f64).sum::<f64>(),
-    )
+    let height = COLUMN.row * lines.iter().map(|lines| lines.len().max(1) as f64).sum::<f64>();
+    Some((LEADER + COLUMN.sample + GAP + widest, height))
 }
 
 impl Legend {
-    /// As many columns as fit into `width`, at most `most_columns`; labels are wrapped to fit, or shortened.
-    pub fn new(entries: Vec<Entry>, width: f64, most_columns: usize, setting: Setting) -> Legend {
-        let mut cells = measured(entries, width - setting.sample - GAP - 2.0 * PADDING, setting);
+    /// In as many columns as fit into `width`, at most `most_columns`; labels are wrapped to fit, or shortened.
+    pub fn new(entries: Vec<Entry>, width: f64, most_columns: usize) -> Legend {
+        // Many long names are a line each, or the legend would be longer than the plot.
+        let most_lines = if entries.len() > MANY_NAMES { 1 } else { NAMES.most_lines };
+        Legend::columns(entries, width, width, most_columns, Setting { most_lines, ..NAMES })
+    }
+
+    /// Of numbers, in two columns where that makes it shorter.
+    pub fn key(entries: Vec<Entry>, width: f64) -> Legend {
+        let half = 0.5 * (width - COLUMN_GAP) + PADDING;
+        let narrow = |entry: &Entry| KEY.font.wrap(&entry.label, half - KEY.sample - GAP - 2.0 * PADDING).len() <= 2;
+        let halved = entries.len() > FEW_NUMBERS && entries.iter().all(narrow);
+        Legend::columns(entries, if halved { half } else { width }, width, 2, KEY)
+    }
+
+    /// No column is wider than `most_width`.
+    fn columns(entries: Vec<Entry>, most_width: f64, width: f64, most_columns: usize, setting: Setting) -> Legend {
+        let mut cells = measured(entries, most_width - setting.sample - GAP - 2.0 * PADDING, setting);
         let column_width = setting.sample + GAP + widest(&cells, setting);
         let fitting = ((width - 2.0 * PADDING + COLUMN_GAP) / (column_width + COLUMN_GAP)) as usize;
         let columns = fitting.clamp(1, most_columns.max(1)).min(cells.len().max(1));
@@ -141,7 +158,8 @@ impl Legend {
             let middle = top + 0.5 * row * if self.leads { lines.len().max(1) as f64 } else { 1.0 };
             entry.draw(canvas, (left, middle), self.setting)?;
             if let (true, Some(end), Some(ink)) = (self.leads, entry.end, entry.line_ink()) {
-                canvas.line(&[(end.0 + 2.0, end.1), (left - 3.0, middle)], 0.6, ink.at(0.6))?;
+                let leader = [(end.0 + 2.0, end.1), (place.left + 1.0, end.1), (left - 3.0, middle)];
+                canvas.line(&leader, 0.6, ink.at(0.7))?;
             }
             for (index, line) in lines.iter().enumerate() {
                 let baseline = top + (index as f64 + 0.5) * row + 0.36 * font.size;

@@ -13,7 +13,7 @@ use crate::error::Result;
 const MOST: usize = 12;
 /// So many names stand above the plot, in so many rows; more are numbered.
 const MOST_NAMED: usize = 4;
-const MOST_NAME_ROWS: usize = 3;
+const MOST_NAME_ROWS: usize = 2;
 /// So many intervals are shaded; more would be one grey, and are drawn above the plot.
 const MOST_SHADED: usize = 3;
 /// Where intervals above the plot take more rows, the key alone has them.
@@ -21,6 +21,8 @@ const MOST_INTERVAL_ROWS: usize = 8;
 
 const ESTABLISHED: Ink = Ink(0x55_55_55, 1.0);
 const POSSIBLE: Ink = Ink(0x76_76_76, 1.0);
+/// Many lines are faint ones, so that the curves under them can be followed to where they cross.
+const NUMBERED: f64 = 0.45;
 const POSSIBLE_DASHES: &[f64] = &[1.2, 2.8];
 const GAP: f64 = 10.0;
 
@@ -188,8 +190,9 @@ impl Layout<'_> {
                 // Up to its number.
                 line[1].1 = drawn.baseline(self.plot.top) + 3.0;
             }
+            let (width, opacity) = if self.marks.numbered { (0.8, NUMBERED) } else { (1.1, 1.0) };
             if drawn.mark.established {
-                canvas.line(&line, if self.marks.numbered { 0.8 } else { 1.1 }, ESTABLISHED)?;
+                canvas.line(&line, width, ESTABLISHED.at(opacity))?;
             } else {
                 for stroke in dashed(&line, POSSIBLE_DASHES) {
                     canvas.line(&stroke, 0.8, POSSIBLE)?;
