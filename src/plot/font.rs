@@ -334,6 +334,12 @@ mod tests {
         assert!(short.iter().all(|lines| lines.len() <= 2), "{short:?}");
         let distinct: std::collections::BTreeSet<_> = short.iter().collect();
         assert_eq!(distinct.len(), 5, "{short:?}");
+        // Where two parts differ, leaving out one does not help: those are written in full.
+        let twice = |one: &str, other: &str| format!("{a}{one}{a}{other}{a}");
+        let names = [twice("x", "v"), twice("x", "w"), twice("y", "v")];
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let short = font.wrap_apart(&names, 200.0, 2);
+        assert!(short[0] != short[1] && short[0] != short[2] && short[2].len() == 2, "{short:?}");
         assert!(font.wrap_within(&"量".repeat(100_000), 200.0, 3).len() <= 3);
     }
 }
