@@ -2,9 +2,12 @@
 
 mod canvas;
 mod draw;
+mod font;
 mod geometry;
 mod layout;
 mod legend;
+mod look;
+mod marks;
 mod sheet;
 mod ticks;
 
@@ -26,6 +29,8 @@ pub struct Figure {
     /// Drawn as one bold line under everything else.
     pub frontier: Option<Vec<(f64, f64)>>,
     pub references: Vec<HLine>,
+    /// Sentences below the axis: what the figure shows, the most telling first.
+    pub notes: Vec<String>,
     /// Small print below: what the bands are, how many seeds, which run made it.
     pub footnote: Option<String>,
 }
@@ -42,6 +47,9 @@ pub struct AxisSpec {
 #[derive(Clone, Debug, Default)]
 pub struct Series {
     pub label: String,
+    /// Its place among all curves of the study, drawn or not: the same number has the same colour, marker and dashes
+    /// in every figure.
+    pub look: usize,
     /// (x, y); several with the same x (seeds) are welcome.
     pub points: Vec<(f64, f64)>,
     /// In order of x. Where it goes beyond the points it is drawn dotted: extrapolated.
@@ -56,7 +64,10 @@ pub struct Mark {
     pub x: f64,
     /// Ends outside the axis, 0 and infinity too, are drawn to its edge.
     pub interval: Option<(f64, f64)>,
+    /// Who overtakes whom, and where.
     pub label: String,
+    /// One that only may be there is a thin dotted line without its interval.
+    pub established: bool,
 }
 
 /// A horizontal reference, for example chance.
@@ -129,10 +140,17 @@ mod tests {
         let spread = |x: f64| 0.02 + 0.03 * ((x.ln() - 0.5 * (low + high)) / (high - low)).abs();
         Series {
             label: label.to_string(),
+            look: salt,
             points: points.collect(),
             line: grid.iter().map(|&x| (x, at(x))).collect(),
             band: grid.iter().map(|&x| (x, at(x) * (1.0 - spread(x)), at(x) * (1.0 + spread(x)))).collect(),
         }
+    }
+
+    /// Curves in the order of the study.
+    fn study(mut series: Vec<Series>) -> Vec<Series> {
+        series.iter_mut().enumerate().for_each(|(look, series)| series.look = look);
+        series
     }
 
     const SIZES: [f64; 5] = [250.0, 1000.0, 4000.0, 16_000.0, 48_000.0];
@@ -146,11 +164,12 @@ mod tests {
             title: Some("Fashion-MNIST: convolution against attention".into()),
             x: axis("Training examples", ""),
             y: axis("Test loss", "nats per example"),
-            series: vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)],
+            series: study(vec![law("convnet", &SIZES, (0.2, 6.0, 0.42), 0), law("vit", &SIZES, (0.12, 6.4, 0.355), 7)]),
             crossovers: vec![Mark {
                 x: 40_000.0,
                 interval: Some((24_000.0, 71_000.0)),
                 label: "vit overtakes at 40k (24k to 71k)".into(),
+                established: true,
             }],
             footnote: Some(
                 "Bands: 95% intervals over 1000 bootstrap resamples of runs. \
@@ -158,6 +177,48 @@ mod tests {
                     .into(),
             ),
             ..Figure::default()
+        }
+    }
+
+    const FOURTEEN: [&str; 14] = [
+        "convnet",
+        "convnext",
+        "vit",
+        "swin",
+        "mixer",
+        "resmlp",
+        "mlp",
+        "perceiver",
+        "recurrent",
+        "moe",
+        "soft moe",
+        "plain",
+        "vit, no residual",
+        "hybrid",
+    ];
+
+    /// Laws that cross one another at `crossings` places, the first third of which are established.
+    fn many_curves(names: &[&str], crossings: usize) -> Figure {
+        let curve = |(k, name): (usize, &&str)| {
+            let spread = k as f64 / names.len() as f64;
+            law(name, &SIZES, (0.32 - 0.25 * spread, 3.2 + 3.0 * spread + 0.3 * wiggle(k), 0.4 - 0.03 * spread), k)
+        };
+        let mark = |k: usize| {
+            let x = 700.0 * 1.9f64.powf(6.0 * k as f64 / crossings as f64);
+            let (a, b) = (names[(k + 1) % names.len()], names[k % names.len()]);
+            let established = 3 * k <= crossings;
+            let label = match established {
+                true => format!("{a} overtakes {b} at {x:.0} ({:.0} to {:.0})", 0.7 * x, 1.6 * x),
+                false => format!("{a} may overtake {b} near {x:.0} ({b} not identified)"),
+            };
+            Mark { x, interval: Some((0.7 * x, 1.6 * x)), label, established }
+        };
+        let crossovers: Vec<Mark> = (0..crossings).map(mark).collect();
+        Figure {
+            series: names.iter().enumerate().map(curve).collect(),
+            notes: crossovers.iter().map(|mark| format!("{}.", mark.label)).collect(),
+            crossovers,
+            ..quickstart()
         }
     }
 
@@ -202,25 +263,44 @@ mod tests {
             x: 900.0,
             interval: Some((0.0, 1500.0)),
             label: "and earlier the other way round, at 900 (up to 1.5k)".into(),
+            established: true,
         });
-        long.crossovers.push(Mark { x: 9e6, interval: None, label: "again at 9M".into() });
+        long.crossovers.push(Mark { x: 9e6, interval: None, label: "again at 9M".into(), established: false });
 
         let mut hostile = quickstart();
         hostile.series[0].points.extend([(f64::NAN, 1.0), (100.0, 0.0), (0.0, 0.5), (1000.0, f64::INFINITY)]);
         hostile.series[0].line.push((2e5, 1e-40));
         hostile.series[1].band[60] = (hostile.series[1].band[60].0, 0.0, f64::INFINITY);
-        hostile.crossovers.push(Mark { x: f64::NAN, interval: Some((f64::NAN, 1.0)), label: "nowhere".into() });
+        hostile.crossovers.push(Mark {
+            x: f64::NAN,
+            interval: Some((f64::NAN, 1.0)),
+            label: "nowhere".into(),
+            established: true,
+        });
 
         let mut cloud = quickstart();
         let many: Vec<f64> = (0..80).map(|k| 250.0 * 1.07f64.powi(k)).collect();
-        cloud.series = vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)];
+        cloud.series =
+            study(vec![law("convnet", &many, (0.2, 6.0, 0.42), 0), law("vit", &many, (0.12, 6.4, 0.355), 7)]);
         let mut linear = quickstart();
         (linear.x.log, linear.y.log) = (false, false);
         let mut point = quickstart();
         point.series = vec![Series { label: "one point".into(), points: vec![(1000.0, 0.3)], ..Series::default() }];
         point.crossovers.clear();
+        let mut chinese = many_curves(&["卷积网络", "视觉变换器", "ニューラルネット", "신경망", "вёсла и ζεύξη"], 3);
+        chinese.title = Some("卷积与注意力: who overtakes whom (谁超过谁)".into());
+        chinese.y.label = "测试损失".into();
+        let spelled =
+            |k: usize| format!("resnet18_width64_depth4_cosine_lr0.001_warmup500_labelsmoothing0.1_run{k:02}");
+        let names: Vec<String> = (0..14).map(spelled).collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
         vec![
             ("quickstart", quickstart()),
+            ("five", many_curves(&["convnet", "vit", "mixer", "perceiver", "recurrent"], 4)),
+            ("fourteen", many_curves(&FOURTEEN, 30)),
+            ("forty", many_curves(&FOURTEEN.repeat(3)[..40], 60)),
+            ("alike", many_curves(&names, 2)),
+            ("chinese", chinese),
             ("wide", wide),
             ("single", single),
             ("eight", eight),
@@ -249,6 +329,25 @@ mod tests {
         }
     }
 
+    /// Words and ink boxes of every text of a drawn figure.
+    fn texts(figure: &Figure) -> Vec<(String, resvg::usvg::Rect)> {
+        fn gather(group: &resvg::usvg::Group, found: &mut Vec<(String, resvg::usvg::Rect)>) {
+            for node in group.children() {
+                match node {
+                    resvg::usvg::Node::Group(group) => gather(group, found),
+                    resvg::usvg::Node::Text(text) => {
+                        let words = text.chunks().iter().map(|chunk| chunk.text()).collect::<String>();
+                        found.push((words.trim().to_string(), text.flattened().abs_bounding_box()));
+                    }
+                    _ => {}
+                }
+            }
+        }
+        let mut found = Vec::new();
+        gather(draw::figure(figure).unwrap().root(), &mut found);
+        found
+    }
+
     /// All that is drawn keeps inside the sheet: no label is cut off.
     #[test]
     fn nothing_is_cut_off() {
@@ -264,6 +363,84 @@ mod tests {
     }
 
     #[test]
+    fn every_label_is_drawn_and_no_text_covers_another() {
+        for (name, figure) in gallery() {
+            let texts = texts(&figure);
+            let all: String = texts.iter().flat_map(|(words, _)| words.chars()).filter(|c| *c != ' ').collect();
+            for label in figure.series.iter().map(|series| &series.label) {
+                // The end of a name that is too long for its place is still there.
+                let end: String = label.chars().filter(|c| *c != ' ').rev().take(12).collect();
+                assert!(all.contains(&end.chars().rev().collect::<String>()), "{name}: {label}");
+            }
+            for (index, (words, ink)) in texts.iter().enumerate() {
+                assert!(ink.width() > 0.0 && ink.height() > 0.0, "{name}: no ink for {words:?}");
+                let covers = |other: &resvg::usvg::Rect| {
+                    let across = ink.left() < other.right() && other.left() < ink.right();
+                    across && ink.top() < other.bottom() && other.top() < ink.bottom()
+                };
+                let covered = texts[index + 1..].iter().find(|(_, other)| covers(other));
+                assert!(covered.is_none(), "{name}: {words:?} on {covered:?}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_curve_looks_alike_whatever_else_is_drawn() {
+        let all = many_curves(&FOURTEEN, 0);
+        let colour = |index: usize| format!("{:06x}", look::Look::of(index).ink.0);
+        let known: Vec<String> = (0..16).map(colour).collect();
+        let colours = |figure: &Figure| {
+            let svg = draw::figure(figure).unwrap().svg();
+            let colours = svg.split("=\"#").skip(1).map(|rest| rest[..6].to_string());
+            colours.filter(|colour| known.contains(colour)).collect::<std::collections::BTreeSet<_>>()
+        };
+        for index in 0..14 {
+            let alone = colours(&Figure { series: vec![all.series[index].clone()], ..all.clone() });
+            assert_eq!(alone.into_iter().collect::<Vec<_>>(), [colour(index)]);
+        }
+        assert_eq!(colours(&all).len(), 14);
+    }
+
+    /// Dozens of crossovers: the established ones before others, a dozen in all, numbered; the rest is counted.
+    #[test]
+    fn many_crossovers_do_not_bury_the_curves() {
+        let mut figure = many_curves(&FOURTEEN, 30);
+        figure.crossovers.reverse();
+        let layout = layout::Layout::of(&figure).unwrap();
+        let drawn = &layout.marks.drawn;
+        assert!(layout.marks.numbered && drawn.len() == 12);
+        assert_eq!(drawn.iter().filter(|drawn| drawn.mark.established).count(), 11);
+        assert!(drawn.windows(2).all(|pair| pair[0].mark.x < pair[1].mark.x));
+        let words: Vec<String> = texts(&figure).into_iter().map(|(words, _)| words).collect();
+        assert!((1..=12).all(|number| words.contains(&number.to_string())), "{words:?}");
+        assert!(words.iter().any(|words| words == &drawn[3].mark.label), "{words:?}");
+        assert!(layout.footnote.join(" ").contains("And 18 more crossovers not drawn: crossover fit."));
+        assert!(layout.footnote.join(" ").contains("Not drawn: the bands of 14 curves."));
+        assert_eq!(layout.notes.len(), 9);
+        assert_eq!(layout.notes[8], "and 22 more pairs: crossover fit");
+    }
+
+    #[test]
+    fn what_only_may_be_there_is_dotted_and_not_shaded() {
+        let mut figure = quickstart();
+        let shade = |figure: &Figure| draw::figure(figure).unwrap().svg().matches("fill=\"#555555\"").count();
+        let strokes = |figure: &Figure, ink: &str| draw::figure(figure).unwrap().svg().matches(ink).count();
+        assert!(shade(&figure) >= 1 && strokes(&figure, "stroke=\"#767676\"") == 0);
+        figure.crossovers[0].established = false;
+        figure.crossovers[0].label = String::new();
+        assert!(shade(&figure) == 0 && strokes(&figure, "stroke=\"#767676\"") > 50);
+    }
+
+    #[test]
+    fn characters_that_no_font_has_are_told() {
+        let mut figure = quickstart();
+        figure.series[0].label = "🚀 卷积".into();
+        let words = layout::Layout::of(&figure).unwrap().footnote.join(" ");
+        assert!(words.ends_with("□ stands for a character that the figure's fonts lack."), "{words}");
+        assert!(texts(&figure).iter().any(|(words, _)| words == "□ 卷积"));
+    }
+
+    #[test]
     fn the_legend_covers_no_point_and_no_mark_label_another() {
         let mut inside = 0;
         for (name, figure) in gallery() {
@@ -273,12 +450,16 @@ mod tests {
                 assert!(!place.contains(point), "{name}: the legend covers {point:?}");
             }
             let below = place.top > layout.plot.bottom && place.bottom <= layout.size.1 + 3.0;
-            assert!(below || layout.plot.holds(&layout.legend_place), "{name}: the legend lies across the axis");
-            inside += usize::from(!below);
-            for (index, mark) in layout.marks.iter().enumerate() {
-                let rest = layout.marks[index + 1..].iter().filter(|other| other.2 == mark.2);
-                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.0) + layout::TICK.width(other));
-                assert!(rest.clone().all(|other| (other.1 - mark.1).abs() > room(&other.0)), "{name}: {mark:?}");
+            let beside = place.left >= layout.plot.right - 3.0 && place.right <= layout.size.0 + 3.0;
+            assert!(
+                below || beside || layout.plot.holds(&layout.legend_place),
+                "{name}: the legend lies across the axis"
+            );
+            inside += usize::from(!below && !beside);
+            for (index, mark) in layout.marks.drawn.iter().enumerate() {
+                let mut rest = layout.marks.drawn[index + 1..].iter().filter(|other| other.row == mark.row);
+                let room = |other: &str| 0.5 * (layout::TICK.width(&mark.text) + layout::TICK.width(other));
+                assert!(rest.all(|other| (other.middle - mark.middle).abs() > room(&other.text)), "{name}: {mark:?}");
             }
         }
         assert!(inside >= 5, "the legend belongs inside where it fits: {inside}");

@@ -85,6 +85,11 @@ pub fn si(value: f64) -> String {
     format!("{scaled:.decimals$}{}", LETTERS[power])
 }
 
+/// e^ln to twelve digits, so that exp(ln 250) is 250.
+pub fn unlogged(ln: f64) -> f64 {
+    format!("{:.11e}", ln.exp()).parse().unwrap_or(ln.exp())
+}
+
 /// A parameter of a law, of any size, to four digits or so: 0, 0.0123, 2.1034, 12.35, 123.4, 45.6k, 1.20e-7.
 pub fn brief(value: f64) -> String {
     match value.abs() {

@@ -2,7 +2,6 @@
 
 use super::table::{WIDTH, paragraph, table};
 use crate::fit::analysis::Tried;
-use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::sentence;
 use crate::fit::uncertainty::interval::Interval;
 use crate::fit::{Analysis, Crossover, Dropped, Fit, Scale, Verdict};
@@ -28,30 +27,23 @@ pub fn text(analysis: &Analysis) -> String {
         text += &paragraph(&format!("{}: not fitted: {}", refused.curve, refused.summary), "", "  ");
     }
     if !analysis.laws_tried.is_empty() {
-        text += &format!("\nlaws by their error on the largest scales, hidden from them\n{}\n", tried(&analysis.laws_tried));
+        text += &format!(
+            "\nlaws by their error on the largest scales, hidden from them\n{}\n",
+            tried(&analysis.laws_tried)
+        );
     }
     text
 }
 
 /// One sentence a pair, the crossings first, each followed by what it rests on.
 pub fn answers(pairs: &[Crossover]) -> String {
-    let mut order: Vec<&Crossover> = pairs.iter().collect();
-    order.sort_by_key(|pair| match pair.conclusion.kind {
-        Kind::Crosses => 0,
-        Kind::LeadsThroughout => 1,
-        Kind::LeadsInPart => 2,
-        Kind::NotToldApart => 3,
-        Kind::NoOverlap => 4,
-    });
     let many = pairs.len() > MOST_PAIRS;
-    let mut text: String = order
-        .iter()
+    let mut text: String = sentence::by_importance(pairs)
+        .into_iter()
         .map(|pair| match (many, pair.details.is_empty()) {
             (true, _) => paragraph(&sentence::outcome(pair), "", "  "),
             (false, true) => paragraph(&pair.headline, "", "  "),
-            (false, false) => {
-                paragraph(&pair.headline, "", "  ") + &paragraph(&pair.details, "    ", "    ")
-            }
+            (false, false) => paragraph(&pair.headline, "", "  ") + &paragraph(&pair.details, "    ", "    "),
         })
         .collect();
     if let (Some(first), true) = (pairs.first(), pairs.len() > 1) {

@@ -4,8 +4,8 @@ use serde::Serialize;
 
 use super::table::table;
 use crate::error::{Error, Result};
-use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::backtest::{Backtest, Decision, Foretold};
+use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::multiplier::{At, Multiplier};
 use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
 use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 
 use super::fit;
 use crate::error::{Kind, Result};
-use crate::fit::{Analysis, Crossover, Fit, Method, Scale, laws::frontier::frontier};
+use crate::fit::compare::sentence;
+use crate::fit::laws::frontier::frontier;
+use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::study::Study;
@@ -45,7 +47,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         }
     };
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
-        Some(analysis) => multiplier_figure(args, analysis),
+        Some(analysis) => multiplier_figure(args, &study, analysis),
         None => {
             let floors = if study.metric().ends_with("loss") { study.floors()? } else { Vec::new() };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
@@ -69,30 +71,38 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
     let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
     let drawn: HashSet<&str> = points.iter().map(|point| point.curve.as_str()).collect();
-    let curves = study.curves().iter().filter(|curve| drawn.contains(curve.as_str()));
+    // A curve looks the same whatever others are drawn.
+    let curves = study.curves().iter().enumerate().filter(|(_, curve)| drawn.contains(curve.as_str()));
     Figure {
         title: args.title.clone(),
         x: x_axis(axis),
         y: y_axis(study.metric()),
-        series: curves.map(|curve| series(curve, points, axis, fits, range)).collect(),
+        series: curves.map(|(look, curve)| Series { look, ..series(curve, points, axis, fits, range) }).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
             let along = frontier(points).into_iter();
             along.filter_map(|point| Some((point.compute?, point.value))).collect()
         }),
         references: Vec::new(),
+        notes: analysis.map_or(Vec::new(), |analysis| notes(&analysis.crossovers)),
         footnote: fits.first().map(footnote),
     }
 }
 
 /// One line for each pair, over the scales at which both were measured.
-fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
+fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure {
     let axis = args.fit.x;
+    let all = study.curves();
+    let place = |curve: &str| all.iter().position(|other| other == curve).unwrap_or(all.len());
     let of_pair = |pair: &Crossover| {
+        let (a, b) = (place(&pair.a), place(&pair.b));
+        let (low, high) = (a.min(b), a.max(b));
         let found = analysis.multipliers.iter().find(|m| m.who == pair.b && m.of == pair.a)?;
         let measured = || found.curve.iter().filter(|at| at.inside_data);
         Some(Series {
             label: format!("{}, to equal {}", found.who, found.of),
+            // The number of the pair among all pairs: 0-1, 0-2, 1-2, 0-3, …
+            look: high * high.saturating_sub(1) / 2 + low,
             points: Vec::new(),
             line: measured().map(|at| (at.x, at.times)).collect(),
             band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
@@ -106,6 +116,7 @@ fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
         crossovers: marks(analysis),
         frontier: None,
         references: vec![HLine { y: 1.0, label: "as much".into() }],
+        notes: notes(&analysis.crossovers),
         footnote: analysis.fits.first().map(footnote),
     }
 }
@@ -150,19 +161,30 @@ fn series(curve: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): 
     series
 }
 
-/// Crossovers inside the data; those beyond it are for the table, not for the eye.
+/// Established crossovers; of a pair on its own also where the fitted curves meet and nothing is established.
 fn marks(analysis: &Analysis) -> Vec<Mark> {
-    let mut marks = Vec::new();
-    for crossover in &analysis.crossovers {
-        for root in crossover.roots.iter().filter(|root| root.inside_data) {
-            marks.push(Mark {
-                x: root.at,
-                interval: Some((root.low.unwrap_or(0.0), root.high.unwrap_or(f64::INFINITY))),
-                label: format!("{} overtakes at {}", root.leads_above, si(root.at)),
-            });
-        }
-    }
-    marks
+    let told =
+        analysis.crossovers.iter().flat_map(|pair| pair.conclusion.established.iter().map(move |told| (pair, told)));
+    let told = told.map(|(pair, told)| Mark {
+        x: told.at,
+        interval: Some((told.low, told.high)),
+        label: sentence::overtakes(pair, told),
+        established: true,
+    });
+    let alone = analysis.crossovers.iter().filter(|_| analysis.crossovers.len() == 1);
+    let maybe = alone.flat_map(|pair| &pair.conclusion.may_cross);
+    told.chain(maybe.map(|at| Mark {
+        x: *at,
+        interval: None,
+        label: format!("may cross near {}", si(*at)),
+        established: false,
+    }))
+    .collect()
+}
+
+/// The outcome of each pair, in its order of importance.
+fn notes(pairs: &[Crossover]) -> Vec<String> {
+    sentence::by_importance(pairs).into_iter().map(sentence::outcome).collect()
 }
 
 fn footnote(fit: &Fit) -> String {

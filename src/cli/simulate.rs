@@ -181,7 +181,8 @@ fn in_words(power: &Power) -> String {
         (None, _) => format!("; the fitted curves agree in {}", percent(power.found)),
     };
     words += &power.false_claims.map_or(String::new(), |share| format!("; a false claim in {}", percent(share)));
-    let outcomes: Vec<String> = power.outcomes.iter().map(|(kind, share)| format!("{kind} {}", percent(*share))).collect();
+    let outcomes: Vec<String> =
+        power.outcomes.iter().map(|(kind, share)| format!("{kind} {}", percent(*share))).collect();
     if power.established.is_some() {
         words += &format!(" ({})", outcomes.join(", "));
     }

@@ -22,6 +22,7 @@ use crate::fit::solve::search::{Search, Solver};
 use crate::fit::uncertainty::bootstrap::{self, Draws, Fitted, Resampling};
 use crate::fit::uncertainty::interval::IntervalKind;
 use crate::point::{Axis, Point};
+use crate::units::unlogged;
 
 /// Distinct minima that each resample tries again.
 const MINIMA: usize = 3;
@@ -180,7 +181,7 @@ fn describe(
         holdout_rmse: holdout_rmse(curve, solver, settings.holdout),
         converged: search.best.converged,
         starts_agree: search.agree,
-        range: (low.exp(), high.exp()),
+        range: (unlogged(low), unlogged(high)),
         provenance: provenance(curve, resampling, settings),
         theta,
         draws,

@@ -13,6 +13,7 @@ use crate::random;
 
 mod coverage;
 mod each_law;
+mod next_buys;
 mod verdicts;
 
 use self::each_law::{on_law, truths};

@@ -178,9 +178,7 @@ impl Verdict {
             Verdict::NonInterior { budgets, of } => {
                 ("budgets without a minimum among the sizes measured", format!("{budgets} of {of}"))
             }
-            Verdict::StartsDisagree { share } => {
-                ("starts of the search that agree", format!("{:.0}%", 100.0 * share))
-            }
+            Verdict::StartsDisagree { share } => ("starts of the search that agree", format!("{:.0}%", 100.0 * share)),
             Verdict::NotConverged => ("the search stopped before it converged: no intervals", String::new()),
             Verdict::FailedResamples { share } => ("resamples without a fit", format!("{:.1}%", 100.0 * share)),
             other => return (other.to_string(), String::new()),

@@ -1,26 +1,15 @@
 //! The sheet that a figure is drawn on: plotters writes it as SVG, usvg turns its text into outlines of the bundled
-//! font, resvg paints the same for PNG. So a figure looks alike on every machine, with fonts or without.
-
-use std::sync::Arc;
-use std::sync::OnceLock;
+//! fonts, resvg paints the same for PNG. So a figure looks alike on every machine, with fonts or without.
 
 use plotters::coord::Shift;
 use plotters::element::Drawable;
 use plotters::prelude::*;
-use plotters::style::register_font;
 use plotters::style::text_anchor::{HPos, Pos, VPos};
 use resvg::{tiny_skia, usvg};
 
+use super::font::{self, FAMILY, Type, UNITS, printable};
 use crate::error::{Context, Error, Result};
 
-const FAMILY: &str = "Inter";
-static REGULAR: &[u8] = include_bytes!("../../assets/Inter-Regular.otf");
-static SEMIBOLD: &[u8] = include_bytes!("../../assets/Inter-SemiBold.otf");
-
-/// plotters counts in whole units; this many of them make a pixel, so that nothing is visibly rounded.
-const UNITS: f64 = 20.0;
-/// plotters divides a font's size by this to get its em.
-const EM: f64 = 1.24;
 const PNG_DPI: f64 = 300.0;
 /// Pixels of a PNG per pixel of an SVG, which CSS puts at 1/96 inch.
 pub const SCALE: f64 = PNG_DPI / 96.0;
@@ -47,57 +36,6 @@ pub enum Align {
     Left,
     Centre,
     Right,
-}
-
-/// Size in pixels of the em.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct Type {
-    pub size: f64,
-    pub bold: bool,
-}
-
-impl Type {
-    pub const fn regular(size: f64) -> Type {
-        Type { size, bold: false }
-    }
-
-    pub const fn bold(size: f64) -> Type {
-        Type { size, bold: true }
-    }
-
-    fn font(self) -> FontDesc<'static> {
-        let style = if self.bold { FontStyle::Bold } else { FontStyle::Normal };
-        FontDesc::new(FontFamily::Name(FAMILY), self.size * UNITS * EM, style)
-    }
-
-    /// Width of a line of text, in pixels.
-    pub fn width(self, text: &str) -> f64 {
-        fonts();
-        self.font().box_size(text).map_or(0.6 * self.size * text.chars().count() as f64, |(w, _)| f64::from(w) / UNITS)
-    }
-
-    /// Lines no wider than `width`, broken at spaces, and within a word only where one alone is too wide.
-    pub fn wrap(self, text: &str, width: f64) -> Vec<String> {
-        let mut lines = vec![String::new()];
-        let mut push = |piece: &str, glue: &str| {
-            let last = lines.last_mut().expect("starts with a line and only grows");
-            let joined = if last.is_empty() { piece.to_string() } else { format!("{last}{glue}{piece}") };
-            if last.is_empty() || self.width(&joined) <= width {
-                *last = joined;
-            } else {
-                lines.push(piece.to_string());
-            }
-        };
-        for word in text.split_whitespace() {
-            if self.width(word) <= width {
-                push(word, " ");
-            } else {
-                word.chars().enumerate().for_each(|(at, c)| push(&c.to_string(), if at == 0 { " " } else { "" }));
-            }
-        }
-        lines.retain(|line| !line.is_empty());
-        lines
-    }
 }
 
 /// All coordinates are pixels from the top left corner.
@@ -137,7 +75,7 @@ impl<'a> Canvas<'a> {
         };
         let colour = ink.rgba();
         let style = TextStyle::from(font.font().transform(turn)).color(&colour).pos(Pos::new(horizontal, VPos::Center));
-        self.draw(&Text::new(printable(text), whole(at), style))
+        self.draw(&Text::new(font::marked(text), whole(at), style))
     }
 
     fn draw<'e, E>(&self, element: &'e E) -> Result<()>
@@ -159,7 +97,6 @@ pub struct Drawing {
 
 /// Paints on a white sheet of so many pixels.
 pub fn draw(size: Xy, title: &str, description: &str, paint: impl FnOnce(&Canvas) -> Result<()>) -> Result<Drawing> {
-    fonts();
     let (width, height) = (units(size.0) as u32, units(size.1) as u32);
     let mut svg = String::new();
     {
@@ -175,13 +112,19 @@ pub fn draw(size: Xy, title: &str, description: &str, paint: impl FnOnce(&Canvas
         f64::from(width) / UNITS,
         f64::from(height) / UNITS
     );
-    let svg = svg.replacen(&inside, &outside, 1);
-    let options = usvg::Options { fontdb: fonts(), font_family: FAMILY.to_string(), ..usvg::Options::default() };
+    let svg = font::spans(&svg.replacen(&inside, &outside, 1));
+    let options =
+        usvg::Options { fontdb: font::database(&svg), font_family: FAMILY.to_string(), ..usvg::Options::default() };
     let tree = usvg::Tree::from_str(&svg, &options).context(|| "cannot draw the figure")?;
     Ok(Drawing { tree, title: title.to_string(), description: description.to_string() })
 }
 
 impl Drawing {
+    #[cfg(test)]
+    pub fn root(&self) -> &usvg::Group {
+        self.tree.root()
+    }
+
     pub fn svg(&self) -> String {
         let options = usvg::WriteOptions {
             coordinates_precision: 1,
@@ -242,33 +185,12 @@ impl Raster {
     }
 }
 
-/// Registers the bundled font with plotters, for widths, and hands it to usvg, for outlines. Never a system font.
-fn fonts() -> Arc<usvg::fontdb::Database> {
-    static FONTS: OnceLock<Arc<usvg::fontdb::Database>> = OnceLock::new();
-    FONTS
-        .get_or_init(|| {
-            let mut database = usvg::fontdb::Database::new();
-            for (style, bytes) in [(FontStyle::Normal, REGULAR), (FontStyle::Bold, SEMIBOLD)] {
-                // A broken asset shows as text without width; a test holds that it is sound.
-                let _ = register_font(FAMILY, style, bytes);
-                database.load_font_data(bytes.to_vec());
-            }
-            Arc::new(database)
-        })
-        .clone()
-}
-
 fn units(pixels: f64) -> i32 {
     (pixels * UNITS).round() as i32
 }
 
 fn whole((x, y): Xy) -> (i32, i32) {
     (units(x), units(y))
-}
-
-/// XML has no control characters, not even escaped ones.
-fn printable(text: &str) -> String {
-    text.chars().map(|c| if c.is_control() || matches!(c, '\u{fffe}' | '\u{ffff}') { ' ' } else { c }).collect()
 }
 
 fn escaped(text: &str) -> String {
@@ -279,39 +201,43 @@ fn escaped(text: &str) -> String {
 mod tests {
     use super::*;
 
-    #[test]
-    fn the_bundled_font_has_widths() {
-        let (narrow, wide) = (Type::regular(12.0).width("iiii"), Type::regular(12.0).width("MMMM"));
-        assert!(narrow > 5.0 && wide > 2.0 * narrow, "{narrow} {wide}");
-        assert!(Type::bold(12.0).width("MMMM") > wide);
-    }
-
-    #[test]
-    fn long_text_is_wrapped_and_loses_nothing() {
-        let font = Type::regular(12.0);
-        let text = "several words and then Donaudampfschifffahrtsgesellschaftskapitän at the end";
-        let lines = font.wrap(text, 100.0);
-        assert!(lines.len() > 4 && lines.iter().all(|line| font.width(line) <= 100.0), "{lines:?}");
-        assert_eq!(lines.concat().replace(' ', ""), text.replace(' ', ""));
-    }
-
-    fn text_box(group: &usvg::Group) -> usvg::Rect {
+    fn text_node(group: &usvg::Group) -> &usvg::Text {
         match group.children().last().unwrap() {
-            usvg::Node::Group(group) => text_box(group),
-            node => node.abs_bounding_box(),
+            usvg::Node::Group(group) => text_node(group),
+            usvg::Node::Text(text) => text,
+            node => panic!("{node:?}"),
         }
+    }
+
+    fn drawn(text: &str, font: Type) -> Drawing {
+        draw((400.0, 50.0), "", "", |canvas| canvas.text(text, (10.0, 30.0), Align::Left, font, Ink(0, 1.0))).unwrap()
     }
 
     #[test]
     fn text_becomes_outlines_of_the_right_width() {
-        let font = Type::regular(20.0);
-        let drawing = draw((300.0, 50.0), "", "", |canvas| {
-            canvas.text("Hamburgefonstiv 10¹⁸", (10.0, 30.0), Align::Left, font, Ink(0, 1.0))
-        });
-        let drawing = drawing.unwrap();
-        let outline = text_box(drawing.tree.root());
-        let measured = f64::from(outline.width());
-        assert!((font.width("Hamburgefonstiv 10¹⁸") / measured - 1.0).abs() < 0.06, "{measured}");
-        assert!((f64::from(outline.left()) - 10.0).abs() < 2.5, "{}", outline.left());
+        for text in [
+            "Hamburgefonstiv 10¹⁸",
+            "卷积神经网络的测试损失",
+            "vit 视觉变换器 v2 -> コンボリュ 신경망!",
+            "ёж ζεύξη Việt",
+        ] {
+            for font in [Type::regular(20.0), Type::bold(18.0)] {
+                let drawing = drawn(text, font);
+                let outline = text_node(drawing.root()).flattened().abs_bounding_box();
+                let measured = f64::from(outline.width());
+                assert!((font.width(text) / measured - 1.0).abs() < 0.06, "{text}: {measured}");
+                assert!((f64::from(outline.left()) - 10.0).abs() < 2.5, "{}", outline.left());
+            }
+        }
+    }
+
+    /// A missing character would have a width too: each must have its own shape.
+    #[test]
+    fn every_character_has_its_own_outline() {
+        let svg = |text: &str| drawn(text, Type::regular(20.0)).svg();
+        let shapes: std::collections::BTreeSet<String> =
+            ["卷", "积", "网", "ひ", "カ", "한", "글", "Ж", "ё", "ζ", "□"].map(svg).into_iter().collect();
+        assert_eq!(shapes.len(), 11);
+        assert!(svg("→卷 -> e\u{301}").len() > svg("→ -> e\u{301}").len(), "ligatures and marks hide no ideograph");
     }
 }

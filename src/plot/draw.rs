@@ -2,9 +2,10 @@
 
 use super::canvas::{self, Align, Canvas, Drawing, Ink};
 use super::geometry::{NEVER, Rect, covered, dashed};
-use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, named};
-use super::legend::{self, FAINT, FRONTIER, FRONTIER_WIDTH, LINE_WIDTH, Look, TEXT};
-use super::ticks::{Ticks, drawable};
+use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, bands_drawn, named};
+use super::legend::{FAINT, FRONTIER, FRONTIER_WIDTH, TEXT};
+use super::look::{DOTS, LINE_WIDTH, Look, MARKER_RADIUS, marker};
+use super::ticks::Ticks;
 use super::{AxisSpec, Figure};
 use crate::error::Result;
 
@@ -13,7 +14,8 @@ const FINE_GRID: Ink = Ink(0xf1_f1_f1, 1.0);
 const SPINE: Ink = Ink(0x44_44_44, 1.0);
 const MINOR_LENGTH: f64 = 2.5;
 const FEW_POINTS: usize = 100;
-const CROSSOVER: Ink = Ink(0x55_55_55, 1.0);
+const MANY_POINTS: usize = 200;
+const FEW_CURVES: usize = 3;
 
 /// Errors: nothing in `figure` can be drawn on its axes.
 pub fn figure(figure: &Figure) -> Result<Drawing> {
@@ -27,54 +29,69 @@ fn described(figure: &Figure) -> String {
     let series: Vec<_> =
         figure.series.iter().map(|series| format!("{} ({} points)", series.label, series.points.len())).collect();
     let marks: Vec<_> = figure.crossovers.iter().map(|mark| mark.label.as_str()).collect();
-    let parts = [axis(&figure.x), axis(&figure.y), series.join(", "), marks.join(", ")];
+    let parts = [axis(&figure.x), axis(&figure.y), series.join(", "), marks.join(", "), figure.notes.join(" ")];
     parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ")
 }
 
 impl Layout<'_> {
     fn draw(&self, canvas: &Canvas) -> Result<()> {
         self.draw_grid(canvas)?;
-        self.draw_crossovers(canvas)?;
-        for (index, series) in self.figure.series.iter().enumerate() {
-            let band = self.band(series);
-            if band.len() > 2 {
-                canvas.fill(&band, Look::of(index).ink.at(0.16))?;
-            }
-        }
+        self.draw_marks(canvas)?;
+        self.draw_bands(canvas)?;
         for line in self.frontier() {
             canvas.line(&line, FRONTIER_WIDTH, FRONTIER)?;
         }
         self.draw_references(canvas)?;
         // Few points are what was measured and stand out; many are a cloud that the lines must stay visible in.
-        if self.figure.series.iter().map(|series| series.points.len()).sum::<usize>() <= FEW_POINTS {
-            self.draw_lines(canvas)?;
-            self.draw_points(canvas, legend::MARKER_RADIUS, 0.8)?;
-        } else {
-            self.draw_points(canvas, 0.65 * legend::MARKER_RADIUS, 0.55)?;
-            self.draw_lines(canvas)?;
+        match self.figure.series.iter().map(|series| series.points.len()).sum::<usize>() {
+            0..=FEW_POINTS => {
+                self.draw_lines(canvas)?;
+                self.draw_points(canvas, MARKER_RADIUS, 0.8)?;
+            }
+            count => {
+                let share = if count <= MANY_POINTS { 0.65 } else { 0.5 };
+                self.draw_points(canvas, share * MARKER_RADIUS, 0.55)?;
+                self.draw_lines(canvas)?;
+            }
         }
         self.draw_axes(canvas)?;
         self.draw_words(canvas)?;
+        self.draw_mark_texts(canvas)?;
+        self.key.draw(canvas, &self.key_place)?;
         if !self.legend.is_empty() { self.legend.draw(canvas, &self.legend_place) } else { Ok(()) }
     }
 
+    /// The more of them, the fainter, so that what lies under all is still seen.
+    fn draw_bands(&self, canvas: &Canvas) -> Result<()> {
+        let count = self.figure.series.iter().filter(|series| !series.band.is_empty()).count();
+        let opacity = 0.16 * (FEW_CURVES as f64 / count as f64).min(1.0);
+        for series in self.figure.series.iter().filter(|_| bands_drawn(self.figure)) {
+            let band = self.band(series);
+            if band.len() > 2 {
+                canvas.fill(&band, Look::of(series.look).ink.at(opacity))?;
+            }
+        }
+        Ok(())
+    }
+
     fn draw_lines(&self, canvas: &Canvas) -> Result<()> {
-        for (index, series) in self.figure.series.iter().enumerate() {
-            let look = Look::of(index);
+        let width = if bands_drawn(self.figure) { LINE_WIDTH } else { 0.8 * LINE_WIDTH };
+        for series in &self.figure.series {
+            let look = Look::of(series.look);
             let Strokes { inside, beyond } = self.strokes(series);
             let inside = inside.iter().flat_map(|line| dashed(line, look.dashes));
-            for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, legend::DOTS))) {
-                canvas.line(&stroke, LINE_WIDTH, look.ink)?;
+            for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, DOTS))) {
+                canvas.line(&stroke, width, look.ink)?;
             }
         }
         Ok(())
     }
 
     fn draw_points(&self, canvas: &Canvas, radius: f64, opacity: f64) -> Result<()> {
-        for (index, series) in self.figure.series.iter().enumerate() {
-            let look = Look::of(index);
+        for series in &self.figure.series {
+            let look = Look::of(series.look);
             for at in self.pixels(&series.points) {
-                legend::marker(canvas, at, radius, look.ink.at(opacity), look.shape)?;
+                marker(canvas, at, radius, look.ink.at(opacity), look.shape)?;
             }
         }
         Ok(())
@@ -89,21 +106,6 @@ impl Layout<'_> {
         }
         for line in [x_lines(&values(&self.x_ticks)), y_lines(&values(&self.y_ticks))].concat() {
             canvas.line(&line, 0.8, GRID)?;
-        }
-        Ok(())
-    }
-
-    fn draw_crossovers(&self, canvas: &Canvas) -> Result<()> {
-        for mark in &self.figure.crossovers {
-            if let Some((low, high)) = mark.interval.filter(|(low, high)| low <= high) {
-                let low = if drawable(low, self.x.log) { low } else { self.x.low };
-                let high = if drawable(high, self.x.log) { high } else { self.x.high };
-                let outline = [self.upright(low), self.upright(high).into_iter().rev().collect()].concat();
-                canvas.fill(&outline, CROSSOVER.at(0.10))?;
-            }
-            if self.x.contains(mark.x) {
-                canvas.line(&self.upright(mark.x), 1.1, CROSSOVER)?;
-            }
         }
         Ok(())
     }
@@ -158,15 +160,6 @@ impl Layout<'_> {
         for (row, line) in self.title.iter().enumerate() {
             canvas.text(line, (left, MARGIN + LINE * TITLE.size * (row as f64 + 0.75)), Align::Left, TITLE, TEXT)?;
         }
-        for (label, middle, row) in &self.marks {
-            canvas.text(
-                label,
-                (*middle, top - 5.0 - LINE * TICK.size * *row as f64),
-                Align::Centre,
-                TICK,
-                CROSSOVER,
-            )?;
-        }
         for (row, line) in self.x_label.iter().enumerate() {
             let y = bottom + TICK_LENGTH + 1.6 * TICK.size + LINE * LABEL.size * (row as f64 + 0.85);
             canvas.text(line, (middle, y), Align::Centre, LABEL, TEXT)?;
@@ -174,9 +167,11 @@ impl Layout<'_> {
         for (row, line) in self.y_label.iter().enumerate() {
             canvas.text_up(line, (MARGIN + LINE * LABEL.size * (row as f64 + 0.8), centre), LABEL, TEXT)?;
         }
-        let first = self.size.1 - MARGIN - LINE * SMALL.size * self.footnote.len() as f64;
-        for (row, line) in self.footnote.iter().enumerate() {
-            canvas.text(line, (left, first + LINE * SMALL.size * (row as f64 + 0.8)), Align::Left, SMALL, FAINT)?;
+        let notes = self.notes.iter().map(|line| (line, TEXT));
+        let small_print = self.footnote.iter().map(|line| (line, FAINT));
+        for (row, (line, ink)) in notes.chain(small_print).enumerate() {
+            let baseline = self.print_top + LINE * SMALL.size * (row as f64 + 0.8);
+            canvas.text(line, (left, baseline), Align::Left, SMALL, ink)?;
         }
         Ok(())
     }

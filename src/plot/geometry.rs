@@ -161,6 +161,41 @@ pub fn free_spot(frame: &Rect, size: Xy, obstacles: &[Obstacle], bearable: f64) 
         .map(|(_, _, rect)| rect)
 }
 
+/// Tops of boxes below one another within 0 to `room`, each as near to its wanted top as the others let it.
+/// `boxes` are wanted tops, in order, and heights. Where there is too little room the last ones stand out below.
+pub fn spread(boxes: &[(f64, f64)], room: f64) -> Vec<f64> {
+    /// Boxes that touch: their number, their height, and the sum of the tops that they want for the first of them.
+    struct Pile {
+        count: usize,
+        height: f64,
+        wanted: f64,
+    }
+    impl Pile {
+        fn top(&self, room: f64) -> f64 {
+            (self.wanted / self.count as f64).min(room - self.height).max(0.0)
+        }
+    }
+    let mut piles: Vec<Pile> = Vec::new();
+    for &(wanted, height) in boxes {
+        let mut pile = Pile { count: 1, height, wanted };
+        while let Some(above) = piles.pop_if(|above| above.top(room) + above.height > pile.top(room)) {
+            pile.wanted = above.wanted + pile.wanted - pile.count as f64 * above.height;
+            pile.count += above.count;
+            pile.height += above.height;
+        }
+        piles.push(pile);
+    }
+    let mut tops = Vec::new();
+    for pile in &piles {
+        let mut top = pile.top(room);
+        for (_, height) in &boxes[tops.len()..tops.len() + pile.count] {
+            tops.push(top);
+            top += height;
+        }
+    }
+    tops
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -194,5 +229,14 @@ mod tests {
             (0..400).map(|k| ((f64::from(k % 20) * 10.0, f64::from(k / 20) * 10.0), NEVER)).collect();
         assert_eq!(free_spot(&frame, (60.0, 40.0), &full, 1e9), None);
         assert_eq!(free_spot(&frame, (600.0, 40.0), &[], 1e9), None);
+    }
+
+    #[test]
+    fn names_that_want_the_same_place_share_what_is_near() {
+        assert_eq!(spread(&[(10.0, 5.0), (50.0, 5.0)], 100.0), [10.0, 50.0]);
+        assert_eq!(spread(&[(10.0, 6.0), (10.0, 6.0), (13.0, 6.0)], 100.0), [5.0, 11.0, 17.0]);
+        assert_eq!(spread(&[(-9.0, 5.0), (2.0, 5.0), (98.0, 5.0)], 100.0), [0.0, 5.0, 95.0]);
+        assert_eq!(spread(&[(98.0, 40.0), (99.0, 40.0), (99.0, 40.0)], 100.0), [0.0, 40.0, 80.0]);
+        assert!(spread(&[], 100.0).is_empty());
     }
 }

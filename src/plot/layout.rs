@@ -1,15 +1,25 @@
 //! Where everything in a figure goes: what is measured first gets its room, and labels go where they cover nothing.
 
-use super::canvas::{Type, Xy};
+use super::canvas::Xy;
+use super::font::{BOX, Type, printable};
 use super::geometry::{NEVER, Obstacle, Rect, clip, free_spot, sampled};
-use super::legend::{DOTS, Entry, FAINT, FRONTIER, FRONTIER_WIDTH, LINE_WIDTH, Legend, Look};
+use super::legend::{Entry, FAINT, FRONTIER, FRONTIER_WIDTH, Legend, Sample, TEXT, column_size};
+use super::look::{DOTS, LINE_WIDTH, Look};
+use super::marks::Marks;
 use super::ticks::{Scale, Ticks, drawable};
 use super::{AxisSpec, Figure, Series};
 use crate::error::{Error, Result};
 
 /// Of the whole sheet and of the plot inside it, in pixels of 1/96 inch.
 const WIDTH: f64 = 560.0;
-const PLOT_HEIGHT: f64 = 310.0;
+const HEIGHT: f64 = 310.0;
+/// So many curves have their names in a column beside the plot, which makes the sheet wider and, if need be, higher.
+const COLUMN_FROM: usize = 5;
+const WIDE: f64 = 660.0;
+const MOST_HEIGHT: f64 = 430.0;
+/// More bands than this would be one grey.
+const MOST_BANDS: usize = 8;
+const MOST_NOTE_LINES: usize = 8;
 pub const MARGIN: f64 = 12.0;
 
 pub const TITLE: Type = Type::bold(14.0);
@@ -29,15 +39,20 @@ pub struct Layout<'f> {
     pub y_ticks: Ticks,
     pub plot: Rect,
     pub size: Xy,
-    /// Wrapped to lines, like the labels and the footnote.
+    /// Wrapped to lines, like the labels, the notes and the footnote.
     pub title: Vec<String>,
     pub x_label: Vec<String>,
     pub y_label: Vec<String>,
+    pub notes: Vec<String>,
     pub footnote: Vec<String>,
-    /// Text, x of its middle and row above the plot.
-    pub marks: Vec<(String, f64, usize)>,
+    /// Top of the notes.
+    pub print_top: f64,
+    pub marks: Marks<'f>,
     pub legend: Legend,
     pub legend_place: Rect,
+    /// What the numbers of crossovers mean, below the plot.
+    pub key: Legend,
+    pub key_place: Rect,
 }
 
 /// Pieces of a series' line, cut off at the plot: within its points, and beyond them.
@@ -54,66 +69,97 @@ impl<'f> Layout<'f> {
             Error::bad_input(format!("{what}: no point or line that can be drawn on its axes"))
                 .hint("a logarithmic axis shows positive, finite values only; 'crossover export' prints them all")
         })?;
-        let y_ticks = y.ticks(|_| 2.0 * TICK.size / PLOT_HEIGHT);
-        let y_tick_width = y_ticks.major.iter().map(|tick| TICK.width(&tick.label)).fold(0.0, f64::max);
-        let y_label = LABEL.wrap(&named(&figure.y), PLOT_HEIGHT);
-        let left = MARGIN + LINE * LABEL.size * y_label.len() as f64 + y_tick_width + TICK_LENGTH + 12.0;
-        let width = WIDTH - left - MARGIN - 8.0;
+        let column = if figure.series.len() < COLUMN_FROM { None } else { column_of(figure) };
+        let column = column.filter(|size| size.1 <= MOST_HEIGHT);
+        let height = column.map_or(HEIGHT, |size| size.1.max(HEIGHT));
+        let sheet = if column.is_some() { WIDE } else { WIDTH };
 
-        let title = TITLE.wrap(figure.title.as_deref().unwrap_or_default(), width);
-        let marks = mark_labels(figure, &x, left, width);
-        let mark_rows = marks.iter().map(|(_, _, row)| row + 1).max().unwrap_or(0) as f64;
-        let top = MARGIN + LINE * (TITLE.size * title.len() as f64 + TICK.size * mark_rows) + 8.0;
+        let y_ticks = y.ticks(|_| 2.0 * TICK.size / height);
+        let y_tick_width = y_ticks.major.iter().map(|tick| TICK.width(&tick.label)).fold(0.0, f64::max);
+        let y_label = LABEL.wrap_within(&named(&figure.y), height, 3);
+        let left = MARGIN + LINE * LABEL.size * y_label.len() as f64 + y_tick_width + TICK_LENGTH + 12.0;
+        let text_width = sheet - left - MARGIN;
+        let width = text_width - column.map_or(8.0, |size| size.0);
+
+        let title = TITLE.wrap_within(figure.title.as_deref().unwrap_or_default(), text_width, 4);
+        let marks = Marks::of(figure, &x, left, width);
+        let top = MARGIN + LINE * (TITLE.size * title.len() as f64 + TICK.size * marks.rows() as f64) + 8.0;
         let mut layout = Layout {
             figure,
             x,
             y,
             x_ticks: x.ticks(|label| (TICK.width(label) + 12.0) / width),
             y_ticks,
-            plot: Rect::new((left, top), (width, PLOT_HEIGHT)),
-            size: (WIDTH, 0.0),
+            plot: Rect::new((left, top), (width, height)),
+            size: (sheet, 0.0),
             title,
-            x_label: LABEL.wrap(&named(&figure.x), width),
+            x_label: LABEL.wrap_within(&named(&figure.x), width, 3),
             y_label,
-            footnote: SMALL.wrap(&small_print(figure), width),
+            notes: notes(figure, text_width),
+            footnote: SMALL.wrap(&small_print(figure, marks.left_out), text_width),
+            print_top: 0.0,
             marks,
             legend: Legend::default(),
             legend_place: Rect::default(),
+            key: Legend::default(),
+            key_place: Rect::default(),
         };
-        layout.place_legend();
+        layout.place_legend(column.is_some(), text_width);
         Ok(layout)
     }
 
-    /// Inside, where it covers neither points nor lines; else below the axis.
-    fn place_legend(&mut self) {
+    /// The legend goes beside the plot, or inside where it covers neither points nor lines, else below the axis; below
+    /// that, the key of the crossovers, notes and small print.
+    fn place_legend(&mut self, beside: bool, text_width: f64) {
         let (plot, entries) = (self.plot, self.entries());
         let mut bottom = plot.bottom + TICK_LENGTH + LINE * (TICK.size + LABEL.size * self.x_label.len() as f64) + 10.0;
-        let inside = Legend::new(entries.clone(), 0.6 * plot.width(), 1);
-        match free_spot(&plot, inside.size(), &self.obstacles(), 9.0) {
-            Some(place) => (self.legend, self.legend_place) = (inside, place),
-            None => {
-                self.legend = Legend::new(entries, plot.width(), 4);
-                self.legend_place = Rect::new((plot.left, bottom), self.legend.size());
-                bottom = self.legend_place.bottom + 4.0;
+        let mut below = |legend: &Legend| {
+            let place = Rect::new((plot.left, bottom), legend.size());
+            bottom = place.bottom + 4.0;
+            place
+        };
+        if beside {
+            self.legend = Legend::beside(entries, &plot);
+            self.legend_place = Rect::new((plot.right, plot.top), self.legend.size());
+        } else {
+            let inside = Legend::new(entries.clone(), 0.6 * plot.width(), 1);
+            match free_spot(&plot, inside.size(), &self.obstacles(), 9.0) {
+                Some(place) => (self.legend, self.legend_place) = (inside, place),
+                None => {
+                    self.legend = Legend::new(entries, plot.width(), 4);
+                    self.legend_place = below(&self.legend);
+                }
             }
         }
-        self.size.1 = bottom + LINE * SMALL.size * self.footnote.len() as f64 + MARGIN;
+        let key = self.marks.key();
+        if !key.is_empty() {
+            self.key = Legend::key(key, text_width);
+            self.key_place = below(&self.key);
+        }
+        self.print_top = bottom;
+        let lines = (self.notes.len() + self.footnote.len()) as f64;
+        self.size.1 = bottom + LINE * SMALL.size * lines + MARGIN;
     }
 
     fn entries(&self) -> Vec<Entry> {
-        let entry = |(index, series): (usize, &Series)| {
-            let look = Look::of(index);
+        let entry = |series: &Series| {
+            let look = Look::of(series.look);
             Entry {
                 label: series.label.clone(),
-                line: (!series.line.is_empty()).then_some((look.ink, LINE_WIDTH, look.dashes)),
-                marker: (!series.points.is_empty()).then_some((look.ink, look.shape)),
+                ink: TEXT,
+                sample: Sample::Curve {
+                    line: (!series.line.is_empty()).then_some((look.ink, LINE_WIDTH, look.dashes)),
+                    marker: (!series.points.is_empty()).then_some((look.ink, look.shape)),
+                },
+                end: self.end(series),
             }
         };
-        let mut entries: Vec<Entry> = self.figure.series.iter().enumerate().map(entry).collect();
+        let mut entries: Vec<Entry> = self.figure.series.iter().map(entry).collect();
         let line = |label: &str, ink, width, dashes| Entry {
             label: label.to_string(),
-            line: Some((ink, width, dashes)),
-            marker: None,
+            ink: TEXT,
+            sample: Sample::Curve { line: Some((ink, width, dashes)), marker: None },
+            end: None,
         };
         if self.figure.frontier.is_some() {
             entries.push(line("frontier", FRONTIER, FRONTIER_WIDTH, &[]));
@@ -122,6 +168,14 @@ impl<'f> Layout<'f> {
             entries.push(line("extrapolated", FAINT, LINE_WIDTH, DOTS));
         }
         entries
+    }
+
+    /// The rightmost of what is drawn of a curve, in pixels.
+    fn end(&self, series: &Series) -> Option<Xy> {
+        let Strokes { inside, beyond } = self.strokes(series);
+        let lines = [inside, beyond].concat().concat();
+        let drawn = if lines.is_empty() { self.pixels(&series.points) } else { lines };
+        drawn.into_iter().max_by(|a, b| a.0.total_cmp(&b.0))
     }
 
     /// Far outside the plot for values beyond its ends, none for values without a place on the axes.
@@ -186,8 +240,8 @@ impl<'f> Layout<'f> {
         for reference in &self.figure.references {
             along(&self.across(reference.y), 2.0);
         }
-        for mark in self.figure.crossovers.iter().filter(|mark| self.x.contains(mark.x)) {
-            along(&self.upright(mark.x), 0.3);
+        for drawn in self.marks.drawn.iter().filter(|drawn| self.x.contains(drawn.mark.x)) {
+            along(&self.upright(drawn.mark.x), 0.3);
         }
         let points = self.figure.series.iter().flat_map(|series| self.pixels(&series.points));
         obstacles.extend(points.map(|at| (at, NEVER)));
@@ -249,43 +303,60 @@ fn scales(figure: &Figure) -> Option<(Scale, Scale)> {
     Some((x.padded(0.04), y.padded(0.05)))
 }
 
-/// Labels of crossovers above the plot, each in the lowest row where it touches no other.
-fn mark_labels(figure: &Figure, x: &Scale, left: f64, width: f64) -> Vec<(String, f64, usize)> {
-    let mut placed: Vec<(String, f64, usize)> = Vec::new();
-    for mark in figure.crossovers.iter().filter(|mark| drawable(mark.x, x.log)) {
-        let label = match x.position(mark.x) {
-            position if position < 0.0 => format!("← {}", mark.label),
-            position if position > 1.0 => format!("{} →", mark.label),
-            _ => mark.label.clone(),
-        };
-        let half = 0.5 * TICK.width(&label);
-        let middle = left + x.position(mark.x).clamp(0.0, 1.0) * width;
-        let middle = middle.min(left + width - half).max(left + half);
-        let touches = |row: usize| {
-            placed
-                .iter()
-                .any(|(other, at, taken)| *taken == row && (at - middle).abs() < half + 0.5 * TICK.width(other) + 10.0)
-        };
-        let row = (0..).find(|&row| !touches(row)).unwrap_or(0);
-        placed.push((label, middle, row));
-    }
-    placed
+/// The names of all curves, and of what else a column may have to hold.
+fn column_of(figure: &Figure) -> Option<Xy> {
+    let names = figure.series.iter().map(|series| series.label.as_str());
+    column_size(names.chain(["frontier", "extrapolated"]))
 }
 
-/// The footnote, and a word on what could not be drawn: nothing is left out in silence.
-fn small_print(figure: &Figure) -> String {
+/// Each from a line of its own.
+fn notes(figure: &Figure, width: f64) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    for (index, note) in figure.notes.iter().enumerate() {
+        let own = SMALL.wrap_within(note, width, 3);
+        if lines.len() + own.len() > MOST_NOTE_LINES {
+            lines.push(format!("and {}: crossover fit", count(figure.notes.len() - index, "more pair")));
+            break;
+        }
+        lines.extend(own);
+    }
+    lines
+}
+
+/// The footnote, and a word on what is not drawn: nothing is left out in silence.
+fn small_print(figure: &Figure, marks_left_out: usize) -> String {
     let place = |&(x, y): &Xy| drawable(x, figure.x.log) && drawable(y, figure.y.log);
     let points = figure.series.iter().flat_map(|series| &series.points).filter(|point| !place(point)).count();
     let marks = figure.crossovers.iter().filter(|mark| !drawable(mark.x, figure.x.log)).count();
     let rule =
         if figure.x.log || figure.y.log { "not finite, or not positive on a logarithmic axis" } else { "not finite" };
-    let count = |n: usize, one: &str| format!("{n} {one}{}", if n == 1 { "" } else { "s" });
     let mut parts: Vec<String> = figure.footnote.clone().into_iter().collect();
+    if marks_left_out > 0 {
+        parts.push(format!("And {} not drawn: crossover fit.", count(marks_left_out, "more crossover")));
+    }
+    if !bands_drawn(figure) && figure.series.iter().any(|series| !series.band.is_empty()) {
+        parts.push(format!("Not drawn: the bands of {} curves.", figure.series.len()));
+    }
     if points > 0 {
         parts.push(format!("Not drawn: {} ({rule}).", count(points, "point")));
     }
     if marks > 0 {
         parts.push(format!("Not drawn: {} ({rule}).", count(marks, "crossover")));
     }
-    parts.join(" ")
+    let names =
+        figure.series.iter().map(|series| &series.label).chain(figure.crossovers.iter().map(|mark| &mark.label));
+    let words = names.chain(&figure.notes).chain(&figure.title).chain([&figure.x.label, &figure.y.label]);
+    if words.chain(&figure.footnote).any(|text| printable(text).contains(BOX)) {
+        parts.push(format!("{BOX} stands for a character that the figure's fonts lack."));
+    }
+    let sentence = |part: String| if part.ends_with(['.', '!', '?', '。']) { part } else { part + "." };
+    if parts.len() > 1 { parts.into_iter().map(sentence).collect::<Vec<_>>().join(" ") } else { parts.concat() }
+}
+
+pub fn bands_drawn(figure: &Figure) -> bool {
+    figure.series.len() <= MOST_BANDS
+}
+
+fn count(n: usize, one: &str) -> String {
+    format!("{n} {one}{}", if n == 1 { "" } else { "s" })
 }

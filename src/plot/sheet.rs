@@ -3,7 +3,8 @@
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 
-use super::canvas::{self, Align, Drawing, Raster, SCALE, Type};
+use super::canvas::{self, Align, Drawing, Raster, SCALE};
+use super::font::Type;
 use super::legend::TEXT;
 use crate::error::{Error, Result};
 

@@ -5,7 +5,8 @@ use serde::Serialize;
 use crate::fit::compare::band::Band;
 use crate::fit::compare::measured::Means;
 
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+/// In order of importance to a reader.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Serialize)]
 #[serde(rename_all = "kebab-case")]
 pub enum Kind {
     /// One leads below and the other above, once or more.
@@ -86,10 +87,10 @@ pub struct Sides<'a> {
 /// What the band and the means say together: a lead is one where the band lies off zero and the mean gap of the cells
 /// there has the same sign, since the band is only as good as the law, and the cells know of none.
 ///
-/// `overlap` are ln of the smallest and largest scale in common; without a band nothing is established.
+/// `scales` are the smallest and the largest in common; without a band nothing is established.
 pub fn conclude(
     sides: &Sides,
-    overlap: (f64, f64),
+    scales: (f64, f64),
     band: Option<&Band>,
     candidates: &[Candidate],
     (level, pairs): (f64, usize),
@@ -103,7 +104,7 @@ pub fn conclude(
         level,
         pairs,
     };
-    if overlap.0 > overlap.1 {
+    if scales.0 > scales.1 {
         return conclusion;
     }
     let name = |sign: i8| match sign {
@@ -111,7 +112,7 @@ pub fn conclude(
         -1 => Some(sides.a.0.to_owned()),
         _ => Some(sides.b.0.to_owned()),
     };
-    let whole = vec![Stretch { from: overlap.0, to: overlap.1, sign: 0 }];
+    let whole = vec![Stretch { from: scales.0.ln(), to: scales.1.ln(), sign: 0 }];
     let mut stretches = band.map_or(whole, stretches);
     for stretch in stretches.iter_mut().filter(|stretch| stretch.sign != 0) {
         if mean_gap(sides, stretch) * f64::from(stretch.sign) < 0.0 {
@@ -145,6 +146,13 @@ pub fn conclude(
         lower_by: (stretch.sign != 0).then(|| -(-gap_at(band, stretch.to).abs()).exp_m1()),
     };
     conclusion.regions = stretches.iter().map(region).collect();
+    // exp(ln x) is not x to the last bit.
+    if let Some(first) = conclusion.regions.first_mut() {
+        first.from = scales.0;
+    }
+    if let Some(last) = conclusion.regions.last_mut() {
+        last.to = scales.1;
+    }
     conclusion
 }
 

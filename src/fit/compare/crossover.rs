@@ -91,11 +91,11 @@ pub struct Weakness {
 type Curve<'a> = &'a dyn Fn(f64) -> f64;
 
 impl Crossover {
-    /// Whether a curve is one whose law the data do not hold: not identified, misfit, or not searched to the end.
-    pub fn is_weak(&self, curve: &str) -> bool {
-        let weak = |verdict: &Verdict| {
+    /// Why the law of a curve is not held by its data: not identified, a misfit, not searched to the end.
+    pub fn weak<'a>(&'a self, curve: &'a str) -> impl Iterator<Item = &'a Verdict> {
+        let weak = |weakness: &&Weakness| {
             matches!(
-                verdict,
+                weakness.verdict,
                 Verdict::Unidentified { .. }
                     | Verdict::FewRuns { .. }
                     | Verdict::Serial { .. }
@@ -103,7 +103,8 @@ impl Crossover {
                     | Verdict::NotConverged
             )
         };
-        self.weaknesses.iter().any(|weakness| weakness.curve.as_deref() == Some(curve) && weak(&weakness.verdict))
+        let own = self.weaknesses.iter().filter(move |weakness| weakness.curve.as_deref() == Some(curve));
+        own.filter(weak).map(|weakness| &weakness.verdict)
     }
 }
 
@@ -156,7 +157,8 @@ fn compare(a: &Fit, b: &Fit, band: Option<&Band>, kind: IntervalKind, level: f64
         |root: &Root| Candidate { at: root.at, low: root.low, high: root.high, leads_above: root.leads_above.clone() };
     let inner: Vec<Candidate> = roots.iter().filter(|root| root.inside_data).map(of_root).collect();
     let sides = Sides { a: (&a.curve, &a.means), b: (&b.curve, &b.means) };
-    let conclusion = conclude(&sides, inside, band, &inner, (level, pairs));
+    let scales = (a.range.0.max(b.range.0), a.range.1.min(b.range.1));
+    let conclusion = conclude(&sides, scales, band, &inner, (level, pairs));
     Crossover {
         a: a.curve.clone(),
         b: b.curve.clone(),

@@ -3,6 +3,7 @@
 use crate::fit::compare::conclusion::{Conclusion, Established, Kind, Region};
 use crate::fit::compare::crossover::{Crossover, Root};
 use crate::fit::compare::multiplier::{At, Multiplier};
+use crate::fit::verdict::Verdict;
 use crate::point::Axis;
 use crate::units::si;
 
@@ -44,7 +45,7 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier]) -> Str
             format!("{}; not told apart {}", leading.map(part).collect::<Vec<_>>().join("; "), open.join(" and "))
         }
         Kind::Crosses => {
-            let told: Vec<String> = established.iter().map(|told| overtakes(told, axis, &sure)).collect();
+            let told: Vec<String> = established.iter().map(|told| overtakes_for_sure(told, axis, &sure)).collect();
             let who: Vec<String> = regions
                 .iter()
                 .filter_map(|r| Some(format!("{} leads {}", r.leads.as_ref()?, span(r.from, r.to))))
@@ -88,15 +89,34 @@ pub fn outcome(pair: &Crossover) -> String {
             leading.map(|region| leads(pair, region, &span(region.from, region.to))).collect::<Vec<_>>().join(", ")
         }
         Kind::Crosses => {
-            let told = established.iter().map(|told| {
-                let Established { at, low, high, leads_below, leads_above } = told;
-                format!("{leads_above} overtakes {leads_below} at {} ({} to {})", si(*at), si(*low), si(*high))
-            });
-            told.collect::<Vec<_>>().join(", ")
+            return established.iter().map(|told| overtakes(pair, told)).collect::<Vec<_>>().join(", ");
         }
     };
-    let weak: Vec<&str> = [pair.a.as_str(), &pair.b].into_iter().filter(|curve| pair.is_weak(curve)).collect();
-    if weak.is_empty() { told } else { format!("{told} [rests on {}: see notes]", weak.join(" and ")) }
+    told + &caveat(pair)
+}
+
+/// One crossover, with its interval and what it rests on, as a figure's label.
+pub fn overtakes(pair: &Crossover, told: &Established) -> String {
+    let Established { at, low, high, leads_below, leads_above } = told;
+    let caveat = caveat(pair);
+    format!("{leads_above} overtakes {leads_below} at {} ({} to {}){caveat}", si(*at), si(*low), si(*high))
+}
+
+/// The pairs with crossings first, and those that were not told apart last.
+pub fn by_importance(pairs: &[Crossover]) -> Vec<&Crossover> {
+    let mut order: Vec<&Crossover> = pairs.iter().collect();
+    order.sort_by_key(|pair| pair.conclusion.kind);
+    order
+}
+
+/// What makes a conclusion rest on a curve, in brackets.
+fn caveat(pair: &Crossover) -> String {
+    let weak = |curve: &str| {
+        let words = pair.weak(curve).map(Verdict::brief).collect::<Vec<_>>().join(", ");
+        if words.is_empty() { None } else { Some(format!("{curve}: {words}")) }
+    };
+    let weak: Vec<String> = [pair.a.as_str(), &pair.b].into_iter().filter_map(weak).collect();
+    if weak.is_empty() { String::new() } else { format!(" [{}]", weak.join("; ")) }
 }
 
 /// On what the conclusion rests, by curve; empty where nothing weakens it.
@@ -156,7 +176,7 @@ fn times(times: f64) -> String {
     if times >= 100.0 { si(times) } else { format!("{times:.2}") }
 }
 
-fn overtakes(told: &Established, axis: Axis, sure: &str) -> String {
+fn overtakes_for_sure(told: &Established, axis: Axis, sure: &str) -> String {
     let Established { at, low, high, leads_below, leads_above } = told;
     format!("{leads_above} overtakes {leads_below} at {} of {axis} ({sure}: {} to {})", si(*at), si(*low), si(*high))
 }

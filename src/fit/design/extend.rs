@@ -300,8 +300,13 @@ fn quantities(analysis: &Analysis, target: &Target) -> Result<Vec<Quantity>> {
     }
 }
 
-/// The crossovers within the data, else the first one beyond.
+/// The established crossovers; else where the curves may cross within the data; else the first meeting beyond.
 fn roots(pair: &Crossover) -> Vec<&Root> {
+    let established = |root: &&Root| pair.conclusion.established.iter().any(|told| told.at == root.at);
+    let told: Vec<&Root> = pair.roots.iter().filter(established).collect();
+    if !told.is_empty() {
+        return told;
+    }
     let inside: Vec<&Root> = pair.roots.iter().filter(|root| root.inside_data).collect();
     if inside.is_empty() { pair.roots.iter().take(1).collect() } else { inside }
 }
@@ -318,7 +323,10 @@ fn of_root(pair: &Crossover, root: &Root, fits: &[Fit]) -> Option<Quantity> {
         (fit.curve.clone(), gradient.map(|entry| entry * by))
     };
     Some(Quantity {
-        what: format!("where {} overtakes {}", root.leads_above, root.leads_below),
+        what: match pair.conclusion.established.iter().any(|told| told.at == root.at) {
+            true => format!("where {} overtakes {}", root.leads_above, root.leads_below),
+            false => format!("where {} may overtake {} (not established)", root.leads_above, root.leads_below),
+        },
         at: root.at,
         now: root.low.zip(root.high),
         log: true,

@@ -28,7 +28,10 @@ impl Experiment {
     }
 
     fn outcomes(&self, trials: u64) -> Vec<Crossover> {
-        let one = |stream: u64| {
+        // Its own noise for each experiment, or lines of a table would be one.
+        let own = (self.scales as u64) << 40 | (self.seeds as u64) << 32 | ((self.sigma * 1e4) as u64) << 16;
+        let one = |trial: u64| {
+            let stream = own + trial;
             let analysis = fit_curves(&self.draw(stream), Axis::Data, &settings(400)).unwrap();
             analysis.crossovers.into_iter().next().unwrap()
         };
