@@ -3,12 +3,13 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::fit;
+use super::{fit, points};
 use crate::error::{Kind, Result};
 use crate::fit::{Analysis, Crossover, Fit, Method, Scale, laws::frontier::frontier};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::study::Study;
+use crate::study::rows::in_words;
 use crate::units::si;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -45,7 +46,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         }
     };
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
-        Some(analysis) => multiplier_figure(args, analysis),
+        Some(analysis) => multiplier_figure(args, &study, analysis),
         None => {
             let floors = if study.metric().ends_with("loss") { study.floors()? } else { Vec::new() };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
@@ -81,12 +82,12 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
             along.filter_map(|point| Some((point.compute?, point.value))).collect()
         }),
         references: Vec::new(),
-        footnote: fits.first().map(footnote),
+        footnote: footnote(study, analysis, axis),
     }
 }
 
 /// One line for each pair, over the scales at which both were measured.
-fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
+fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure {
     let axis = args.fit.x;
     let of_pair = |pair: &Crossover| {
         let found = analysis.multipliers.iter().find(|m| m.who == pair.b && m.of == pair.a)?;
@@ -106,7 +107,7 @@ fn multiplier_figure(args: &Args, analysis: &Analysis) -> Figure {
         crossovers: marks(analysis),
         frontier: None,
         references: vec![HLine { y: 1.0, label: "as much".into() }],
-        footnote: analysis.fits.first().map(footnote),
+        footnote: footnote(study, Some(analysis), axis),
     }
 }
 
@@ -165,6 +166,20 @@ fn marks(analysis: &Analysis) -> Vec<Mark> {
     marks
 }
 
-fn footnote(fit: &Fit) -> String {
-    format!("{}; bands: {:.0}% of {} resamples", fit.formula, 100.0 * fit.provenance.level, fit.draws.resamples.len())
+/// The law, then what the points of each curve are where something of them was chosen.
+fn footnote(study: &Study, analysis: Option<&Analysis>, axis: Axis) -> Option<String> {
+    const CURVES: usize = 8;
+    let law = analysis.and_then(|analysis| analysis.fits.first()).map(|fit| {
+        let level = 100.0 * fit.provenance.level;
+        format!("{}; bands: {level:.0}% of {} resamples", fit.formula, fit.draws.resamples.len())
+    });
+    let rows = match analysis {
+        Some(analysis) => points::used(study, analysis, axis),
+        None => study.rows(axis, []),
+    };
+    let curves = in_words(&rows, study.chose_budgets());
+    let more = curves.len().saturating_sub(CURVES);
+    let more = (more > 0).then(|| format!("{more} more curves, which 'crossover fit' tells"));
+    let parts: Vec<String> = law.into_iter().chain(curves.into_iter().take(CURVES)).chain(more).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }
