@@ -9,6 +9,7 @@ pub mod model;
 pub mod next;
 pub mod plan;
 pub mod plot;
+mod points;
 pub mod run;
 mod sheet;
 pub mod show;

@@ -8,7 +8,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::fit::design::extend::{self, Design, Extension, Level, Target};
 use crate::fit::{Analysis, Settings};
-use crate::plan::{Plan, plan};
+use crate::plan::{Plan, Planned, plan};
 use crate::point::{Axis, Point};
 use crate::spec::extend::Knob;
 use crate::spec::{self, Sweep};
@@ -42,6 +42,8 @@ pub struct Question<'a> {
     pub target: Target,
     /// What may be spent; absent: as much as the sweep costs.
     pub flops: Option<f64>,
+    /// The curve that a run belongs to.
+    pub curve_of: &'a dyn Fn(&Planned) -> String,
 }
 
 /// Extends a grid, since that is what a sweep file says: values of the axis for every curve, seeds for every value. The
@@ -58,7 +60,7 @@ pub fn next(
 ) -> Result<Next> {
     let knob = Knob::of(sweep, question.axis)?;
     let has = knob.values(sweep);
-    let levels = levels(sweep, knob, question.axis, &has)?;
+    let levels = levels(sweep, knob, question, &has)?;
     let present: Vec<usize> = (0..levels.len()).filter(|i| has.contains(&levels[*i].value)).collect();
     let cost: f64 = present.iter().map(|i| levels[*i].flops).sum::<f64>() * sweep.seeds.len() as f64;
     let may_spend = question.flops.unwrap_or(cost);
@@ -97,7 +99,7 @@ fn comments(sweep: &Sweep, design: &Design) -> Vec<String> {
 
 /// The sweep's own values and the candidates, each with its points and its price; values of which
 /// nothing can be planned are left out.
-fn levels(sweep: &Sweep, knob: Knob, axis: Axis, has: &[f64]) -> Result<Vec<Level>> {
+fn levels(sweep: &Sweep, knob: Knob, question: &Question, has: &[f64]) -> Result<Vec<Level>> {
     let most = match knob {
         Knob::Examples => task::splits(&sweep.task)?.train.map_or(f64::INFINITY, |all| all as f64),
         Knob::Budget | Knob::Size(_) => f64::INFINITY,
@@ -106,16 +108,16 @@ fn levels(sweep: &Sweep, knob: Knob, axis: Axis, has: &[f64]) -> Result<Vec<Leve
     for value in candidates(has, knob.is_whole(sweep)).into_iter().filter(|value| *value <= most) {
         let alone = Sweep { seeds: vec![0], ..knob.at(sweep, value)? };
         if let Ok(plan) = plan(&alone) {
-            levels.push(level(value, axis, &plan));
+            levels.push(level(value, question, &plan));
         }
     }
     Ok(levels)
 }
 
-fn level(value: f64, axis: Axis, plan: &Plan) -> Level {
+fn level(value: f64, question: &Question, plan: &Plan) -> Level {
     let mut points: Vec<(String, f64)> = Vec::new();
     for run in &plan.runs {
-        let point = (run.label.clone(), run.scale(axis));
+        let point = ((question.curve_of)(run), run.scale(question.axis));
         if !points.contains(&point) {
             points.push(point);
         }

@@ -1,8 +1,11 @@
 //! What analysis eats: one measured value at one scale, with where it came from.
 
 use std::fmt;
+use std::sync::Arc;
 
 use serde::{Deserialize, Serialize};
+
+use crate::run::Settings;
 
 /// One point, from a run's final evaluation or from a row of a CSV. Scales are absent where the source has none.
 #[derive(Clone, Debug, PartialEq)]
@@ -20,6 +23,21 @@ pub struct Point {
     pub seed: Option<i64>,
     /// Run id, or `FILE:LINE` for a CSV row: what every number in a figure is traced to.
     pub source: String,
+    /// Of a run of the store; shared by the seeds of a cell.
+    pub made: Option<Arc<Made>>,
+}
+
+/// What a person would have to set to get a point again, beside its scales and its seed.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Made {
+    /// The keys of the model in which the sizes of its curve differ; empty where the curve has one size.
+    pub size: Settings,
+    /// Tuned keys, with the values chosen.
+    pub tuned: Settings,
+    /// The budget, in training steps.
+    pub steps: u64,
+    /// Sizes and budgets of the curve at this scale, of which this is the best.
+    pub best_of: usize,
 }
 
 /// The scale that a curve is drawn over.

@@ -8,6 +8,7 @@
 //! runs/<id>/events.jsonl       what happened, appended by the worker
 //! ```
 
+mod choice;
 mod export;
 mod ingest;
 mod lock;
@@ -18,6 +19,7 @@ mod register;
 #[cfg(test)]
 pub mod sample;
 mod schema;
+mod sizes;
 mod state;
 mod summary;
 
@@ -25,13 +27,15 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
 
+pub use choice::Contest;
 pub use export::Format;
 pub use ingest::{Ingested, Skipped};
 pub use lock::Writer;
-pub use points::{Choice, LeftOut, Points};
+pub use points::{Choice, LeftOut, Points, Why};
 pub use query::{Attempt, Measured, Run, Sweep};
 pub use record::{Member, RunRecord, SweepRecord};
 pub use register::Rebuilt;
+pub use sizes::{Shapes, Sizes};
 pub use state::State;
 pub use summary::{Counts, Failure, Summary};
 

@@ -2,6 +2,9 @@
 //! analysis of them. What `fit`, `plot` and `next` share, so that they hold arguments and text alone.
 
 mod counting;
+mod notes;
+pub mod rows;
+mod sizes;
 
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
@@ -9,8 +12,9 @@ use std::path::{Path, PathBuf};
 use crate::error::{Error, Result};
 use crate::fit::isoflop::{self, Profile, Profiles};
 use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Settings, SweepOrigin, csv};
+use crate::plan::Planned;
 use crate::point::{Axis, Point};
-use crate::store::{self, Reader};
+use crate::store::{self, Contest, Reader, Shapes, Sizes};
 
 #[derive(Debug)]
 pub struct Study {
@@ -19,13 +23,14 @@ pub struct Study {
     curves: Vec<String>,
     origin: Origin,
     source: Source,
+    contest: Contest,
     notes: Vec<String>,
 }
 
 #[derive(Debug)]
 enum Source {
-    Sweep { reader: Reader, name: String },
-    File { path: PathBuf, columns: csv::Columns },
+    Sweep { reader: Reader, name: String, shapes: Shapes, sizes: Sizes },
+    File { path: PathBuf, columns: csv::Columns, sizes: Sizes },
 }
 
 /// A sweep of the store as a person asks for its points.
@@ -36,6 +41,7 @@ pub struct OfSweep<'a> {
     pub metric: &'a str,
     /// The scale of which each curve has one point for each seed; absent: all cells are points.
     pub over: Option<Axis>,
+    pub sizes: Sizes,
 }
 
 impl Study {
@@ -44,38 +50,55 @@ impl Study {
     /// # Errors
     /// No such store or sweep, or no run of it has this metric.
     pub fn of_sweep(asked: OfSweep) -> Result<Study> {
-        let OfSweep { store, name, metric, over } = asked;
+        let OfSweep { store, name, metric, over, sizes } = asked;
+        sizes::check(sizes, over)?;
         let reader = Reader::open(store)?;
-        let found = reader.points(name, metric, over)?;
-        let notes = notes_on(&found, name);
-        // In the order of the sweep, so that a curve has its place before its first run has ended.
-        let runs = reader.runs(name)?;
-        let curves = in_order(runs.iter().map(|run| run.label.as_str()));
+        let found = reader.points(name, metric, over, sizes)?;
+        let notes = notes::notes(&found, over, sizes);
+        let verdicts = over.map(|axis| sizes::flips(&found.points, axis)).unwrap_or_default();
         let at_edge: AtEdge = (found.choices.into_iter().filter(|choice| !choice.at_edge.is_empty()))
             .flat_map(|choice| choice.runs.into_iter().map(move |run| (run, choice.at_edge.clone())))
             .collect();
         let left_out = found.left_out.into_iter().chain(found.outshone);
-        let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.reason }).collect();
+        let left_out = left_out.map(|left| Dropped { point: left.what, reason: left.why.to_string() });
         Ok(Study {
             points: found.points,
-            curves,
-            origin: Origin::Sweep(SweepOrigin { name: name.into(), metric: metric.into(), left_out, at_edge }),
-            source: Source::Sweep { reader, name: name.into() },
+            // In the order of the sweep, so that a curve has its place before its first run has ended.
+            curves: found.curves,
+            origin: Origin::Sweep(SweepOrigin {
+                name: name.into(),
+                metric: metric.into(),
+                left_out: left_out.collect(),
+                at_edge,
+                verdicts,
+            }),
+            source: Source::Sweep { reader, name: name.into(), shapes: found.shapes, sizes },
+            contest: found.contest,
             notes,
         })
     }
 
-    /// The rows of a CSV file.
+    /// The rows of a CSV file, all of them unless sizes are asked for; `over` as for a sweep.
     ///
     /// # Errors
-    /// See [`csv::read`].
-    pub fn of_file(path: &Path, columns: csv::Columns) -> Result<Study> {
-        let (points, file) = csv::read(path, &columns)?;
+    /// See [`csv::read`]; the best size is asked for, which a file does not tell.
+    pub fn of_file(path: &Path, columns: csv::Columns, over: Option<Axis>, sizes: Option<Sizes>) -> Result<Study> {
+        if sizes == Some(Sizes::Best) {
+            return Err(Error::bad_input("--sizes best: a file has no validation loss to choose a size by")
+                .hint("leave it out, and all rows are fitted; --sizes each makes every size a curve"));
+        }
+        let sizes = sizes.unwrap_or(Sizes::Best);
+        sizes::check(sizes, over)?;
+        let (mut points, file) = csv::read(path, &columns)?;
+        if sizes == Sizes::Each {
+            sizes::each(&mut points, &file.path)?;
+        }
         Ok(Study {
             curves: in_order(points.iter().map(|point| point.curve.as_str())),
             points,
             origin: Origin::File(file),
-            source: Source::File { path: path.into(), columns },
+            source: Source::File { path: path.into(), columns, sizes },
+            contest: Contest::default(),
             notes: Vec::new(),
         })
     }
@@ -111,6 +134,14 @@ impl Study {
     /// so its colour, does not depend on the filter.
     pub fn curves(&self) -> &[String] {
         &self.curves
+    }
+
+    /// The curve that a run of a plan belongs to.
+    pub fn curve_of(&self, run: &Planned) -> String {
+        match &self.source {
+            Source::Sweep { shapes, sizes, .. } => shapes.curve(&run.label, &run.config.model, *sizes),
+            Source::File { .. } => run.label.clone(),
+        }
     }
 
     /// What is analysed, as its column or the store calls it.
@@ -158,7 +189,7 @@ impl Study {
     /// # Errors
     /// The store cannot be read, or a task's floor cannot be computed.
     pub fn floors(&self) -> Result<Vec<f64>> {
-        let Source::Sweep { reader, name } = &self.source else { return Ok(Vec::new()) };
+        let Source::Sweep { reader, name, .. } = &self.source else { return Ok(Vec::new()) };
         let drawn: HashSet<&str> = self.points.iter().map(|point| point.source.as_str()).collect();
         let runs = reader.runs(name)?;
         let drawn = runs.iter().filter(|run| drawn.contains(run.id.as_str()));
@@ -187,18 +218,51 @@ fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
     names.filter(|name| seen.insert(*name)).map(str::to_owned).collect()
 }
 
-fn notes_on(found: &store::Points, name: &str) -> Vec<String> {
-    const SHOWN: usize = 5;
-    let left_out = found.left_out.iter().take(SHOWN);
-    let mut notes: Vec<String> = left_out.map(|left| format!("left out: {}: {}", left.what, left.reason)).collect();
-    if found.left_out.len() > SHOWN {
-        notes.push(format!("and {} more; 'crossover fit {name} --json' lists them all", found.left_out.len() - SHOWN));
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn file(text: &str) -> tempfile::NamedTempFile {
+        let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
+        std::fs::write(file.path(), text).unwrap();
+        file
     }
-    if !found.outshone.is_empty() {
-        let count = found.outshone.len();
-        notes.push(format!(
-            "{count} cells left out: another size or budget has a lower validation loss at the same scale"
-        ));
+
+    fn study(text: &str, sizes: Option<Sizes>) -> Result<Study> {
+        Study::of_file(file(text).path(), csv::Columns::default(), Some(Axis::Data), sizes)
     }
-    notes
+
+    const ROWS: &str = "arch,examples,loss,params\nvit,100,1,1e3\nconvnet,100,2,1e3\nmlp,100,3,1e3\nvit,200,0.5,2e3\n";
+
+    #[test]
+    fn a_filter_leaves_the_order_of_all_curves() {
+        let all = study(ROWS, None).unwrap();
+        assert_eq!(all.curves(), ["vit", "convnet", "mlp"]);
+        let some = all.only(&["mlp".into(), "conv".into()]).unwrap();
+        assert_eq!(some.curves(), ["vit", "convnet", "mlp"]);
+        assert_eq!(some.points().iter().map(|point| point.curve.as_str()).collect::<Vec<_>>(), ["convnet", "mlp"]);
+        let none = some.only(&["perceiver".into()]).unwrap_err();
+        assert_eq!(none.hint.as_deref(), Some("the curves are convnet, mlp"));
+    }
+
+    #[test]
+    fn each_size_of_a_file_is_a_curve_by_its_parameters() {
+        let each = study(ROWS, Some(Sizes::Each)).unwrap();
+        assert_eq!(each.curves(), ["vit 1.00k", "convnet", "mlp", "vit 2.00k"]);
+        let alike = study("arch,examples,loss,params\nvit,1,1,10001\nvit,1,1,10002\n", Some(Sizes::Each)).unwrap();
+        assert_eq!(alike.curves(), ["vit 10001", "vit 10002"]);
+        let refused = study("arch,examples,loss\nvit,1,1\n", Some(Sizes::Each)).unwrap_err();
+        assert!(refused.message.contains("no number of parameters"), "{refused}");
+        assert!(study(ROWS, Some(Sizes::Best)).unwrap_err().message.contains("no validation loss"));
+    }
+
+    #[test]
+    fn a_file_of_very_many_rows_is_not_listed_again() {
+        let rows = |count: usize| (0..count).map(|i| format!("vit,{},1,1e3\n", i + 1)).collect::<String>();
+        let listed = |count: usize| {
+            let text = format!("arch,examples,loss,params\n{}", rows(count));
+            study(&text, None).unwrap().rows(Axis::Data, []).len()
+        };
+        assert_eq!((listed(2000), listed(2001)), (2000, 0));
+    }
 }

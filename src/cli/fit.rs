@@ -9,11 +9,13 @@ use serde::Serialize;
 use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
 use super::table::table;
-use super::{print_json, sweep_name};
+use super::{points, print_json, sweep_name};
 use crate::error::{Context, Error, Result};
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
 use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings, csv};
 use crate::point::Axis;
+use crate::store::Sizes;
+use crate::study::rows::Row;
 use crate::study::{OfSweep, Study};
 use crate::units::si;
 
@@ -54,6 +56,11 @@ pub struct Args {
     /// Only curves whose name contains this, as in --only relational=1; repeatable
     #[arg(long, value_name = "TEXT")]
     pub only: Vec<String>,
+
+    /// Where a curve has several sizes at a scale: the one with the lowest validation loss stands for it, or each size
+    /// is a curve of its own [default: best; the rows of a CSV file are all fitted]
+    #[arg(long, value_enum)]
+    pub sizes: Option<Sizes>,
 
     /// What to fit
     ///
@@ -120,6 +127,15 @@ struct Report<'a> {
     analysis: &'a Analysis,
     #[serde(flatten)]
     comparison: Comparison,
+    points: Vec<Row>,
+}
+
+/// The same of profiles.
+#[derive(Serialize)]
+struct ProfileReport<'a> {
+    #[serde(flatten)]
+    profiles: &'a Profiles,
+    points: Vec<Row>,
 }
 
 fn column(text: &str) -> Result<(String, String), String> {
@@ -141,30 +157,36 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
     let (method, settings) = (Method::by_name(&args.law)?, settings(args)?);
     let study = study(args, store)?;
     if let Method::IsoFlop(profile) = method {
-        return print_profiles(command, &study.profiles(profile, &settings)?);
+        return print_profiles(command, &study, &study.profiles(profile, &settings)?);
     }
     let analysis = study.analyse(method, args.x, &settings)?;
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
     let comparison = sections.of(&study, args.x, &analysis, &Settings { law, ..settings })?;
+    let points = points::used(&study, &analysis, args.x);
     if args.json {
-        return print_json(&Report { analysis: &analysis, comparison });
+        return print_json(&Report { analysis: &analysis, comparison, points });
     }
-    let text = answer::text(&analysis) + &compare::multiplier_table(&analysis.multipliers, args.x) + &comparison.text();
+    let points = points::text(&points, args.x, study.chose_budgets());
+    let text = answer::text(&analysis)
+        + &points
+        + &compare::multiplier_table(&analysis.multipliers, args.x)
+        + &comparison.text();
     write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
 }
 
 /// The points that the flags name; what is to be said of them is said.
 pub fn study(args: &Args, store: &Path) -> Result<Study> {
+    let over = Method::by_name(&args.law)?.is_curve().then_some(args.x);
     let study = match (&args.csv, &args.sweep) {
-        (Some(path), _) => Study::of_file(path, columns(args))?,
+        (Some(path), _) => Study::of_file(path, columns(args), over, args.sizes)?,
         (None, Some(_)) if args.by.is_some() || !args.column.is_empty() => {
             return Err(Error::bad_input("--by and --column name columns of a CSV file, and a sweep was given")
                 .hint("--only TEXT picks curves of a sweep"));
         }
         (None, Some(sweep)) => {
             let metric = args.metric.as_deref().unwrap_or("test_loss");
-            let over = Method::by_name(&args.law)?.is_curve().then_some(args.x);
-            Study::of_sweep(OfSweep { store, name: &sweep_name(sweep)?, metric, over })?
+            let sizes = args.sizes.unwrap_or(Sizes::Best);
+            Study::of_sweep(OfSweep { store, name: &sweep_name(sweep)?, metric, over, sizes })?
         }
         (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
     };
@@ -176,14 +198,15 @@ fn columns(args: &Args) -> csv::Columns {
     csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() }
 }
 
-fn print_profiles(command: &Command, profiles: &Profiles) -> Result<()> {
+fn print_profiles(command: &Command, study: &Study, profiles: &Profiles) -> Result<()> {
     let Command { fit: args, sections } = command;
     if sections.shared || sections.backtest || sections.multiverse {
         return Err(Error::bad_input(format!("--law {}: profiles are not curves that could be compared", args.law))
             .hint("leave out --shared, --backtest and --multiverse"));
     }
     if args.json {
-        return print_json(profiles);
+        let dropped = profiles.fits.iter().map(|fit| (fit.curve.as_str(), fit.points_dropped.as_slice()));
+        return print_json(&ProfileReport { profiles, points: study.rows(Axis::Compute, dropped) });
     }
     write!(io::stdout(), "{}", profiles_text(profiles)).context(|| "cannot write to stdout")
 }

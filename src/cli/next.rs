@@ -8,8 +8,10 @@ use crate::files::write_atomically;
 use crate::fit::design::extend::{Move, Target};
 use crate::fit::{self, Analysis, Method, Settings};
 use crate::next::{Next, Question, next};
+use crate::plan::Planned;
 use crate::point::Axis;
 use crate::spec;
+use crate::store::Sizes;
 use crate::study::{self, OfSweep, Study};
 use crate::units::si;
 
@@ -32,6 +34,10 @@ pub struct Args {
     /// Scale that curves are drawn over
     #[arg(long, value_enum, default_value_t = Axis::Data)]
     x: Axis,
+
+    /// Whether the best size at each scale stands for a curve, or each size is a curve of its own
+    #[arg(long, value_enum, default_value_t = Sizes::Best)]
+    sizes: Sizes,
 
     /// What shall be known better: 'crossover', or a parameter of the law
     #[arg(long, value_name = "crossover|PARAM", default_value = "crossover")]
@@ -77,7 +83,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let name = sweep_name(&args.sweep)?;
     let (stored, done) = study::stored(store, &name)?;
     let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
-    let study = Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x) })?;
+    let study =
+        Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x), sizes: args.sizes })?;
+    study.notes().iter().for_each(|note| eprintln!("{note}"));
     let study = between(study, args.between.as_deref())?;
     let law = fit::laws::by_name(&args.fit)?;
     if law.domain() != fit::laws::Domain::Curve {
@@ -92,16 +100,17 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     };
     let stem = args.output.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
     let called = stem.unwrap_or_else(|| format!("{name}-next"));
-    let question = Question { name: &called, axis: args.x, target, flops: args.flops };
+    let curve_of = &|run: &Planned| study.curve_of(run);
+    let question = Question { name: &called, axis: args.x, target, flops: args.flops, curve_of };
     let found = next(&sweep, study.points(), &analysis, &settings, &question, &done)?;
     if let Some(path) = &args.output {
         write_atomically(path, found.toml.as_bytes())?;
     }
     match (&args.output, args.json) {
         (_, true) => print_json(&found)?,
-        (Some(path), false) => print!("{}", explanation(&found, &analysis, &path.display().to_string())),
+        (Some(path), false) => print!("{}", explanation(args, &found, &analysis, &path.display().to_string())),
         (None, false) => {
-            eprint!("{}", explanation(&found, &analysis, "NEXT.toml"));
+            eprint!("{}", explanation(args, &found, &analysis, "NEXT.toml"));
             print!("{}", found.toml);
         }
     }
@@ -131,7 +140,7 @@ fn between(mut study: Study, pair: Option<&str>) -> Result<Study> {
 }
 
 /// What was chosen, why, and how to look before running it.
-fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
+fn explanation(args: &Args, next: &Next, analysis: &Analysis, file: &str) -> String {
     let mut text = String::new();
     for expected in &next.design.expected {
         text += &format!("{expected}\n");
@@ -147,6 +156,10 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
         text += &format!("{taken}, for {} FLOPs: to {:.0}%\n", si(step.flops), 100.0 * step.width);
     }
     text += &format!("{} new runs, {} training FLOPs\n", next.runs, next.flops);
+    // 'simulate' knows a sweep's curves, not their sizes.
+    if args.sizes == Sizes::Each {
+        return text;
+    }
     let laws: String = (analysis.fits.iter())
         .map(|fit| {
             let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));

@@ -3,7 +3,7 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::fit;
+use super::{fit, points};
 use crate::error::{Kind, Result};
 use crate::fit::compare::sentence;
 use crate::fit::laws::frontier::frontier;
@@ -11,6 +11,7 @@ use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::study::Study;
+use crate::study::rows::in_words;
 use crate::units::si;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -85,7 +86,7 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
         }),
         references: Vec::new(),
         notes: analysis.map_or(Vec::new(), |analysis| notes(&analysis.crossovers)),
-        footnote: fits.first().map(footnote),
+        footnote: footnote(study, analysis, axis),
     }
 }
 
@@ -117,7 +118,7 @@ fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure 
         frontier: None,
         references: vec![HLine { y: 1.0, label: "as much".into() }],
         notes: notes(&analysis.crossovers),
-        footnote: analysis.fits.first().map(footnote),
+        footnote: footnote(study, Some(analysis), axis),
     }
 }
 
@@ -187,6 +188,20 @@ fn notes(pairs: &[Crossover]) -> Vec<String> {
     sentence::by_importance(pairs).into_iter().map(sentence::outcome).collect()
 }
 
-fn footnote(fit: &Fit) -> String {
-    format!("{}; bands: {:.0}% of {} resamples", fit.formula, 100.0 * fit.provenance.level, fit.draws.resamples.len())
+/// The law, then what the points of each curve are where something of them was chosen.
+fn footnote(study: &Study, analysis: Option<&Analysis>, axis: Axis) -> Option<String> {
+    const CURVES: usize = 8;
+    let law = analysis.and_then(|analysis| analysis.fits.first()).map(|fit| {
+        let level = 100.0 * fit.provenance.level;
+        format!("{}; bands: {level:.0}% of {} resamples", fit.formula, fit.draws.resamples.len())
+    });
+    let rows = match analysis {
+        Some(analysis) => points::used(study, analysis, axis),
+        None => study.rows(axis, []),
+    };
+    let curves = in_words(&rows, study.chose_budgets());
+    let more = curves.len().saturating_sub(CURVES);
+    let more = (more > 0).then(|| format!("{more} more curves, which 'crossover fit' tells"));
+    let parts: Vec<String> = law.into_iter().chain(curves.into_iter().take(CURVES)).chain(more).collect();
+    (!parts.is_empty()).then(|| parts.join("; "))
 }

@@ -83,7 +83,7 @@ fn shown(summaries: &[Summary], store: &Path) -> String {
             let _ = writeln!(
                 text,
                 "{}: run {} ({}) after {} {attempts}: {}",
-                one.sweep, failure.run, failure.label, failure.attempts, failure.reason
+                one.sweep, failure.run, failure.curve, failure.attempts, failure.reason
             );
         }
         if one.skipped_lines > 0 {

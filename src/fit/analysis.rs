@@ -158,11 +158,11 @@ fn describe(
     // Resamples of a search that did not end say nothing.
     let draws = if search.best.converged { draws } else { Draws::default() };
     let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
-    let at_edge = match &settings.origin {
-        Some(Origin::Sweep(sweep)) => Some(&sweep.at_edge),
+    let sweep = match &settings.origin {
+        Some(Origin::Sweep(sweep)) => Some(sweep),
         _ => None,
     };
-    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, at_edge };
+    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, sweep };
     let verdicts = case.verdicts();
     let fitted = solver.fitted(&curve.sample);
     let (low, high) = fitted.ln_range(0);

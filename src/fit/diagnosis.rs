@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::fit::data::curve::Curve;
-use crate::fit::data::origin::AtEdge;
+use crate::fit::data::origin::SweepOrigin;
 use crate::fit::laws::law::{Domain, Law, Param};
 use crate::fit::solve::objective::Objective;
 use crate::fit::solve::search::{Search, Solver};
@@ -33,7 +33,8 @@ pub struct Case<'a> {
     pub search: &'a Search,
     pub draws: &'a Draws,
     pub intervals: &'a BTreeMap<&'static str, Interval>,
-    pub at_edge: Option<&'a AtEdge>,
+    /// Where the points come from a sweep: what it knows against them.
+    pub sweep: Option<&'a SweepOrigin>,
 }
 
 /// Whether an exponent that lies between two bounds is identified by its interval.
@@ -122,11 +123,14 @@ impl Case<'_> {
         if *repeated > 0 {
             verdicts.push(Verdict::Repeated { points: *repeated });
         }
-        let edges: Vec<_> = sources.iter().filter_map(|source| self.at_edge?.get(source)).collect();
+        let edges: Vec<_> = sources.iter().filter_map(|source| self.sweep?.at_edge.get(source)).collect();
         if !edges.is_empty() {
             let keys: BTreeSet<&String> = edges.iter().copied().flatten().collect();
             let keys = keys.into_iter().cloned().collect();
             verdicts.push(Verdict::TunedAtEdge { keys, points: edges.len(), of: sources.len() });
+        }
+        if matches!(self.law().domain(), Domain::Curve) {
+            verdicts.extend(self.sweep.and_then(|sweep| sweep.verdicts.get(&self.curve.name)).cloned());
         }
         verdicts
     }

@@ -404,6 +404,7 @@ mod tests {
                     value: loss(params, compute),
                     seed: None,
                     source: format!("{compute}-{step}"),
+                    made: None,
                 });
             }
         }

@@ -33,6 +33,7 @@ pub fn planted(curve: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, si
                 value: law(x) * normal.sample(&mut rng).exp(),
                 seed: Some(seed),
                 source: format!("{curve}-{x}-{seed}"),
+                made: None,
             });
         }
     }

@@ -57,6 +57,12 @@ pub enum Verdict {
         points: usize,
         of: usize,
     },
+    /// The best of several sizes stands for the curve, and which it is goes back and forth along the scale: the choice
+    /// is noise. From each of `scales` on the size with so many `params` is the best.
+    SizesFlip {
+        scales: Vec<f64>,
+        params: Vec<f64>,
+    },
     /// Points chosen because their loss is low: the fitted frontier lies too low by about the size of the noise.
     ChosenForLowLoss {
         points: usize,
@@ -113,6 +119,7 @@ impl Verdict {
                 | Verdict::Outlier { .. }
                 | Verdict::Repeated { .. }
                 | Verdict::TunedAtEdge { .. }
+                | Verdict::SizesFlip { .. }
                 | Verdict::ChosenForLowLoss { .. }
                 | Verdict::NotConverged
         )
@@ -131,6 +138,7 @@ impl Verdict {
             Verdict::Outlier { .. } => "outlier".into(),
             Verdict::Repeated { .. } => "repeated points".into(),
             Verdict::TunedAtEdge { keys, .. } => format!("{} at edge", keys.join(", ")),
+            Verdict::SizesFlip { .. } => "sizes flip".into(),
             Verdict::ChosenForLowLoss { .. } => "chosen for low loss".into(),
             Verdict::NonInterior { .. } => "minima outside".into(),
             Verdict::Extrapolation => "extrapolated".into(),
@@ -212,6 +220,14 @@ impl fmt::Display for Verdict {
             Verdict::Repeated { points } => write!(f, "{points} points repeat another exactly"),
             Verdict::TunedAtEdge { keys, points, of } => {
                 write!(f, "{points} of {of} points have {} at the edge of its grid", keys.join(", "))
+            }
+            Verdict::SizesFlip { scales, params } => {
+                const NAMED: usize = 4;
+                let turns = scales.iter().zip(params).map(|(at, params)| format!("{} from {}", si(*params), si(*at)));
+                let named: Vec<String> = turns.take(NAMED).collect();
+                let more = if scales.len() > NAMED { ", …" } else { "" };
+                let named = named.join(", ");
+                write!(f, "its best size goes back and forth with noise ({named}{more} params; --sizes each tells)")
             }
             Verdict::ChosenForLowLoss { points, of } => {
                 write!(f, "{points} of {of} points, chosen for their low loss")

@@ -1,35 +1,42 @@
 //! From runs to what analysis eats (D11): final evaluations, with tuned keys chosen on the validation split. What is
 //! left out is said, with the reason; nothing is dropped in silence.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{HashMap, HashSet};
+use std::fmt;
+use std::sync::Arc;
 
-use serde::Serialize;
-
+use super::choice::{self, Chosen, Contest};
 use super::query::Run;
+use super::sizes::{Shapes, Sizes};
 use super::state::State;
 use super::{Reader, Sweep};
 use crate::error::{Error, Result, nearest};
-use crate::point::{Axis, Point};
+use crate::point::{Axis, Made, Point};
+use crate::run::Settings;
 
 /// Tuned values are compared by this metric, the mean over seeds after the last step.
-const CHOSEN_BY: &str = "val_loss";
+pub(super) const CHOSEN_BY: &str = "val_loss";
 
-#[derive(Clone, Debug, Default, PartialEq)]
+#[derive(Clone, Debug, Default)]
 pub struct Points {
     pub points: Vec<Point>,
+    /// All curves of the sweep in its order, also those without a point.
+    pub curves: Vec<String>,
+    pub shapes: Shapes,
     /// One for each cell with tuned keys.
     pub choices: Vec<Choice>,
     pub left_out: Vec<LeftOut>,
-    /// Cells of which another with the same label and scale has a lower validation loss.
+    /// Cells of which another of the same curve and scale has a lower validation loss.
     pub outshone: Vec<LeftOut>,
+    pub contest: Contest,
 }
 
 /// What was chosen for one cell: the tuned values with the lowest mean validation loss over seeds.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct Choice {
-    pub label: String,
+    pub curve: String,
     pub cell: String,
-    pub tuned: BTreeMap<String, serde_json::Value>,
+    pub tuned: Settings,
     /// Mean over seeds, in nats per example.
     pub val_loss: f64,
     /// Tuned keys whose chosen value is the smallest or the largest tried: the best may lie beyond.
@@ -39,29 +46,56 @@ pub struct Choice {
 }
 
 /// A run or a whole cell that gives no point.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq)]
 pub struct LeftOut {
     pub what: String,
-    pub reason: String,
+    pub why: Why,
 }
 
-/// Runs of a cell with equal tuned values, one for each seed.
-struct Candidate<'r> {
-    tuned: BTreeMap<String, serde_json::Value>,
-    runs: Vec<&'r Run>,
-    /// Runs without a final validation loss: they diverged or failed.
-    lost: usize,
-    val_loss: f64,
+#[derive(Clone, Debug, PartialEq)]
+pub enum Why {
+    /// A cell of which these many runs have not ended.
+    Waiting {
+        waiting: usize,
+        of: usize,
+    },
+    NotEnded,
+    NotFinite {
+        step: u64,
+    },
+    Failed {
+        reason: String,
+    },
+    NoMetric {
+        metric: String,
+    },
+    /// Another cell of its curve is better at its scale.
+    Outshone {
+        by: String,
+    },
+}
+
+impl fmt::Display for Why {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Why::Waiting { waiting, of } => write!(f, "{waiting} of its {of} runs have not ended"),
+            Why::NotEnded => write!(f, "it has not ended"),
+            Why::NotFinite { step } => write!(f, "its loss was not finite at step {step}"),
+            Why::Failed { reason } => write!(f, "it failed: {reason}"),
+            Why::NoMetric { metric } => write!(f, "it has no '{metric}' after its last step"),
+            Why::Outshone { by } => write!(f, "{by} has a lower validation loss at this scale"),
+        }
+    }
 }
 
 impl Reader {
-    /// `metric` after the last step of each run that was chosen. A cell with unfinished runs is left out: choosing from
-    /// a part of its grid would be a choice among fewer. With an axis, the cells of a label that share a scale (other
-    /// sizes at equal data, other data at equal compute) are minimised over too: what the label can do at that scale.
+    /// `metric` after the last step of each run that was chosen. A cell with unfinished runs is left out. With an axis,
+    /// the cells of a curve that share a scale (other sizes at equal data, other data at equal compute) are minimised
+    /// over too: what the curve can do at that scale.
     ///
     /// # Errors
     /// No such sweep, or no run of it has this metric.
-    pub fn points(&self, sweep: &str, metric: &str, axis: Option<Axis>) -> Result<Points> {
+    pub fn points(&self, sweep: &str, metric: &str, axis: Option<Axis>, sizes: Sizes) -> Result<Points> {
         let Sweep { tuned, .. } = self.sweep(sweep)?;
         let runs = self.runs(sweep)?;
         let values = self.final_values(sweep, metric)?;
@@ -69,33 +103,31 @@ impl Reader {
             return Err(self.unknown_metric(sweep, metric));
         }
         let val_loss = self.final_values(sweep, CHOSEN_BY)?;
-        let mut found = Points::default();
-        let mut chosen = Vec::new();
-        for cell in cells(&runs) {
-            let waiting = cell.iter().filter(|run| !settled(run)).count();
-            if waiting > 0 && (waiting == cell.len() || !tuned.is_empty()) {
-                let reason = format!("{waiting} of its {} runs have not ended", cell.len());
-                found.left_out.push(LeftOut { what: name(cell[0]), reason });
-                continue;
-            }
-            if let Some(best) = best(candidates(&cell, &tuned, &val_loss)) {
-                chosen.push((cell, best));
-            }
-        }
+        let shapes = Shapes::of(&runs);
+        let curve = |run: &Run| shapes.curve(&run.curve, &run.config.model, sizes);
+        let mut found = Points { curves: in_order(runs.iter().map(&curve)), ..Points::default() };
+        let mut chosen = choice::best_of_cells(&runs, &tuned, &val_loss, &mut found.left_out);
         if let Some(axis) = axis {
-            chosen = lowest_at_each_scale(chosen, axis, &mut found.outshone);
+            (chosen, found.contest) = choice::best_at_each_scale(chosen, axis, curve, &mut found.outshone);
         }
-        for (cell, best) in chosen {
-            found.add(&best, &values, metric);
-            if !tuned.is_empty() && best.val_loss.is_finite() {
-                found.choices.push(choice(&cell, &best, &tuned));
+        for chosen in chosen {
+            let made = Made {
+                size: shapes.size(&chosen.cell[0].curve, &chosen.cell[0].config.model),
+                tuned: chosen.best.tuned.clone(),
+                steps: chosen.cell[0].config.steps,
+                best_of: chosen.best_of,
+            };
+            found.add(&chosen, &curve(chosen.cell[0]), Arc::new(made), &values, metric);
+            if !tuned.is_empty() && chosen.best.val_loss.is_finite() {
+                found.choices.push(choice(&chosen, &tuned));
             }
         }
+        found.shapes = shapes;
         Ok(found)
     }
 
     /// The value after the last step of each run of the sweep that has one.
-    fn final_values(&self, sweep: &str, metric: &str) -> Result<HashMap<String, f64>> {
+    pub(super) fn final_values(&self, sweep: &str, metric: &str) -> Result<HashMap<String, f64>> {
         let rows = self.rows(
             "SELECT runs.id, value FROM sweeps JOIN sweep_runs ON sweep = sweeps.key
              JOIN runs ON runs.key = sweep_runs.run
@@ -120,115 +152,49 @@ impl Reader {
 }
 
 impl Points {
-    fn add(&mut self, chosen: &Candidate, values: &HashMap<String, f64>, metric: &str) {
-        for run in &chosen.runs {
+    fn add(&mut self, chosen: &Chosen, curve: &str, made: Arc<Made>, values: &HashMap<String, f64>, metric: &str) {
+        for run in &chosen.best.runs {
             match (values.get(&run.id), &run.state) {
-                (Some(value), _) => self.points.push(point(run, *value)),
-                (None, State::Diverged { step }) => {
-                    self.leave_out(run, format!("its loss was not finite at step {step}"));
-                }
-                (None, State::Failed { reason }) => self.leave_out(run, format!("it failed: {reason}")),
-                (None, State::Done) => self.leave_out(run, format!("it has no '{metric}' after its last step")),
-                (None, _) => self.leave_out(run, "it has not ended".into()),
+                (Some(value), _) => self.points.push(point(run, curve, &made, *value)),
+                (None, State::Diverged { step }) => self.leave_out(run, Why::NotFinite { step: *step }),
+                (None, State::Failed { reason }) => self.leave_out(run, Why::Failed { reason: reason.clone() }),
+                (None, State::Done) => self.leave_out(run, Why::NoMetric { metric: metric.to_owned() }),
+                (None, _) => self.leave_out(run, Why::NotEnded),
             }
         }
     }
 
-    fn leave_out(&mut self, run: &Run, reason: String) {
-        self.left_out.push(LeftOut { what: format!("run {} ({})", run.id, name(run)), reason });
+    fn leave_out(&mut self, run: &Run, why: Why) {
+        self.left_out.push(LeftOut { what: format!("run {} ({})", run.id, choice::name(run)), why });
     }
 }
 
-fn point(run: &Run, value: f64) -> Point {
+fn point(run: &Run, curve: &str, made: &Arc<Made>, value: f64) -> Point {
+    let scale = |axis| Some(choice::scale(run, axis));
     Point {
-        curve: run.label.clone(),
-        params: Some(run.costs.params as f64),
-        data: Some(run.config.examples as f64),
-        compute: Some(run.train_flops),
+        curve: curve.to_owned(),
+        params: scale(Axis::Params),
+        data: scale(Axis::Data),
+        compute: scale(Axis::Compute),
         value,
         seed: i64::try_from(run.config.seed).ok(),
         source: run.id.clone(),
+        made: Some(made.clone()),
     }
 }
 
-type Chosen<'r> = (Vec<&'r Run>, Candidate<'r>);
-
-/// Of the cells of a label at one scale, the one with the lowest validation loss.
-fn lowest_at_each_scale<'r>(cells: Vec<Chosen<'r>>, axis: Axis, outshone: &mut Vec<LeftOut>) -> Vec<Chosen<'r>> {
-    let mut lowest: Vec<Chosen<'r>> = Vec::new();
-    for (cell, best) in cells {
-        let scale = |run: &Run| (run.label.clone(), point(run, 0.0).x(axis).map(f64::to_bits));
-        let Some(rival) = lowest.iter_mut().find(|(other, _)| scale(other[0]) == scale(cell[0])) else {
-            lowest.push((cell, best));
-            continue;
-        };
-        let wins = (best.lost, best.val_loss) < (rival.1.lost, rival.1.val_loss);
-        let loser = if wins { std::mem::replace(rival, (cell, best)) } else { (cell, best) };
-        let reason = format!("{} has a lower validation loss at this scale", name(rival.0[0]));
-        outshone.push(LeftOut { what: name(loser.0[0]), reason });
-    }
-    lowest
-}
-
-fn settled(run: &Run) -> bool {
-    run.state.is_final() || matches!(run.state, State::Failed { .. })
-}
-
-fn name(run: &Run) -> String {
-    format!("{}, {} params, {} examples, {} steps", run.label, run.costs.params, run.config.examples, run.config.steps)
-}
-
-/// Runs by label and cell, in the plan's order.
-fn cells(runs: &[Run]) -> Vec<Vec<&Run>> {
-    let mut index = HashMap::new();
-    let mut cells: Vec<Vec<&Run>> = Vec::new();
-    for run in runs {
-        let at = *index.entry((&run.label, &run.cell)).or_insert(cells.len());
-        if at == cells.len() {
-            cells.push(Vec::new());
-        }
-        cells[at].push(run);
-    }
-    cells
-}
-
-fn candidates<'r>(cell: &[&'r Run], tuned: &[String], val_loss: &HashMap<String, f64>) -> Vec<Candidate<'r>> {
-    let mut candidates: Vec<Candidate> = Vec::new();
-    for &run in cell {
-        let values: BTreeMap<_, _> =
-            tuned.iter().map(|key| (key.clone(), run.setting(key).unwrap_or_default())).collect();
-        match candidates.iter_mut().find(|candidate| candidate.tuned == values) {
-            Some(candidate) => candidate.runs.push(run),
-            None => candidates.push(Candidate { tuned: values, runs: vec![run], lost: 0, val_loss: f64::NAN }),
-        }
-    }
-    for candidate in &mut candidates {
-        let losses: Vec<f64> = candidate.runs.iter().filter_map(|run| val_loss.get(&run.id).copied()).collect();
-        candidate.lost = candidate.runs.len() - losses.len();
-        candidate.val_loss = losses.iter().sum::<f64>() / losses.len() as f64;
-    }
-    candidates
-}
-
-/// A value that loses a seed is worse than any that loses fewer: its mean is over the lucky ones.
-fn best(candidates: Vec<Candidate>) -> Option<Candidate> {
-    candidates.into_iter().min_by(|a, b| a.lost.cmp(&b.lost).then(a.val_loss.total_cmp(&b.val_loss)))
-}
-
-fn choice(cell: &[&Run], best: &Candidate, tuned: &[String]) -> Choice {
-    let at_edge = tuned.iter().filter(|key| {
-        let grid: Vec<f64> =
-            cell.iter().filter_map(|run| run.setting(key).as_ref().and_then(serde_json::Value::as_f64)).collect();
-        let (low, high) = grid.iter().fold((f64::MAX, f64::MIN), |(low, high), &x| (low.min(x), high.max(x)));
-        let chosen = best.tuned.get(*key).and_then(serde_json::Value::as_f64);
-        low < high && (chosen == Some(low) || chosen == Some(high))
-    });
+fn choice(chosen: &Chosen, tuned: &[String]) -> Choice {
     Choice {
-        label: cell[0].label.clone(),
-        cell: cell[0].cell.clone(),
-        tuned: best.tuned.clone(),
-        val_loss: best.val_loss,
-        at_edge: at_edge.cloned().collect(),
-        runs: best.runs.iter().map(|run| run.id.clone()).collect(),
+        curve: chosen.cell[0].curve.clone(),
+        cell: chosen.cell[0].cell.clone(),
+        tuned: chosen.best.tuned.clone(),
+        val_loss: chosen.best.val_loss,
+        at_edge: choice::at_edge(chosen, tuned),
+        runs: chosen.best.runs.iter().map(|run| run.id.clone()).collect(),
     }
+}
+
+fn in_order(names: impl Iterator<Item = String>) -> Vec<String> {
+    let mut seen = HashSet::new();
+    names.filter(|name| seen.insert(name.clone())).collect()
 }

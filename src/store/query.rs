@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, HashMap};
 
 use rusqlite::{OptionalExtension, Row};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Reader;
 use super::state::State;
@@ -26,11 +26,12 @@ pub struct Sweep {
     pub ended: u64,
 }
 
-/// A run as a member of a sweep, or alone: then `label` is its arch and `cell` is empty.
+/// A run as a member of a sweep, or alone: then `curve` is its arch and `cell` is empty.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Run {
     pub id: String,
-    pub label: String,
+    #[serde(flatten, serialize_with = "both_names")]
+    pub curve: String,
     pub cell: String,
     #[serde(flatten)]
     pub state: State,
@@ -127,7 +128,7 @@ impl Reader {
         );
         self.rows(&query, [key], |row| Ok((raw_run(row)?, row.get(11)?, row.get(12)?)))?
             .into_iter()
-            .map(|(raw, label, cell)| self.run_from(raw, Some((label, cell))))
+            .map(|(raw, curve, cell)| self.run_from(raw, Some((curve, cell))))
             .collect()
     }
 
@@ -238,10 +239,10 @@ impl Reader {
         let damaged = || format!("{}: run {} has a config that this program cannot read", self.dir.display(), raw.id);
         let config: RunConfig = serde_json::from_str(&raw.config).context(damaged)?;
         let io = serde_json::from_str(&raw.io).context(damaged)?;
-        let (label, cell) = place.unwrap_or_else(|| (config.model.name.clone(), String::new()));
+        let (curve, cell) = place.unwrap_or_else(|| (config.model.name.clone(), String::new()));
         Ok(Run {
             id: raw.id,
-            label,
+            curve,
             cell,
             state: raw.state,
             config,
@@ -274,6 +275,16 @@ fn raw_run(row: &Row) -> rusqlite::Result<RawRun> {
         state: State::from_columns(&word, row.get(8)?, row.get(9)?),
         attempts: row.get(10)?,
     })
+}
+
+/// A curve's name in JSON, as `curve` and as `label`, which the first release called it.
+pub(super) fn both_names<S: Serializer>(curve: &str, serializer: S) -> Result<S::Ok, S::Error> {
+    #[derive(Serialize)]
+    struct Names<'a> {
+        curve: &'a str,
+        label: &'a str,
+    }
+    Names { curve, label: curve }.serialize(serializer)
 }
 
 /// Counts are written from unsigned numbers.

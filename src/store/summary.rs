@@ -24,7 +24,8 @@ pub struct Counts {
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Failure {
     pub run: String,
-    pub label: String,
+    #[serde(flatten, serialize_with = "super::query::both_names")]
+    pub curve: String,
     pub attempts: u32,
     pub reason: String,
 }
@@ -83,7 +84,7 @@ impl Reader {
             failures: failures
                 .map(|(run, reason)| Failure {
                     run: run.id.clone(),
-                    label: run.label.clone(),
+                    curve: run.curve.clone(),
                     attempts: run.attempts,
                     reason,
                 })

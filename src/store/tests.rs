@@ -9,6 +9,7 @@ use serde_json::json;
 use super::sample::plan;
 use super::*;
 use crate::event::{Event, EventLog, Outcome};
+use crate::point::Axis;
 
 fn start(attempt: u32) -> Event {
     Event::Start { attempt, time: 1.0, host: "here".into(), device: "cpu".into(), pid: 7, from_step: 0 }
@@ -181,7 +182,7 @@ fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
         finish(dir.path(), &run.id, val, test);
     }
     store.ingest().unwrap();
-    let found = store.reader().points("small", "test_loss", None).unwrap();
+    let found = store.reader().points("small", "test_loss", None, Sizes::Best).unwrap();
     let values: Vec<_> = found.points.iter().map(|point| (point.source.as_str(), point.value, point.seed)).collect();
     assert_eq!(values, [(plan.runs[2].id.as_str(), 2.0, Some(0)), (plan.runs[3].id.as_str(), 2.1, Some(1))]);
     assert_eq!(found.points[0].data, Some(100.0));
@@ -189,7 +190,7 @@ fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
     assert_eq!((found.choices[0].val_loss, found.choices[0].at_edge.len()), (0.55, 0));
     assert_eq!(found.choices[0].tuned, BTreeMap::from([("lr".to_string(), json!(1e-3))]));
     assert!(found.left_out.is_empty());
-    let unknown = store.reader().points("small", "tset_loss", None).unwrap_err();
+    let unknown = store.reader().points("small", "tset_loss", None, Sizes::Best).unwrap_err();
     assert!(unknown.hint.unwrap().contains("'test_loss'"));
 }
 
@@ -205,12 +206,103 @@ fn an_edge_is_flagged_a_diverged_seed_is_no_luck_and_unfinished_cells_wait() {
     write(dir.path(), &plan.runs[3].id, &[start(1), end(1, Outcome::Diverged { step: 4 })]);
     finish(dir.path(), &plan.runs[4].id, 0.1, 0.1);
     store.ingest().unwrap();
-    let found = store.reader().points("small", "test_loss", None).unwrap();
+    let found = store.reader().points("small", "test_loss", None, Sizes::Best).unwrap();
     assert_eq!(found.choices.len(), 1);
     assert_eq!(found.choices[0].tuned["lr"], json!(1e-3));
     assert_eq!(found.choices[0].at_edge, ["lr"]);
     assert_eq!(found.points.len(), 2);
-    assert_eq!(found.left_out[0].reason, "3 of its 4 runs have not ended");
+    assert_eq!(found.left_out[0].why.to_string(), "3 of its 4 runs have not ended");
+}
+
+/// Two sizes of one curve at two scales: the small one is better on 100 examples, the large one on 1000.
+fn two_sizes() -> crate::plan::Plan {
+    let mut all = plan(&["vit"], &[100, 1000], &[1e-3], &[0, 1]);
+    let mut large = all.clone();
+    for run in &mut large.runs {
+        run.config.model.settings.insert("width".into(), json!(16));
+        (run.costs.params, run.cell, run.id) = (400, format!("{} large", run.cell), run.config.id());
+    }
+    all.runs.extend(large.runs);
+    all
+}
+
+#[test]
+fn the_best_size_at_a_scale_says_which_it_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = two_sizes();
+    store.register(&plan).unwrap();
+    for (run, val) in plan.runs.iter().zip([0.5, 0.5, 0.4, 0.4, 0.6, 0.6, 0.3, 0.3]) {
+        finish(dir.path(), &run.id, val, val);
+    }
+    store.ingest().unwrap();
+    let points = |axis, sizes| store.reader().points("small", "test_loss", axis, sizes).unwrap();
+    let best = points(Some(Axis::Data), Sizes::Best);
+    let widths: Vec<_> = best.points.iter().map(|point| point.made.clone().unwrap().size["width"].clone()).collect();
+    assert_eq!(widths, [8, 8, 16, 16]);
+    let made = best.points[0].made.clone().unwrap();
+    assert_eq!((made.best_of, made.steps, made.tuned.len(), best.outshone.len()), (2, 20, 0, 2));
+    let contest = Contest { scales: 2, most: 2, sizes: true, budgets: false, examples: false };
+    assert_eq!((best.contest, best.curves), (contest, vec!["vit".to_string()]));
+    let each = points(Some(Axis::Data), Sizes::Each);
+    assert_eq!((each.curves, each.points.len()), (vec!["vit 100".to_string(), "vit 400".to_string()], 8));
+    assert!(each.outshone.is_empty() && each.points.iter().all(|point| point.made.clone().unwrap().best_of == 1));
+    assert_eq!(points(None, Sizes::Best).points.len(), 8);
+}
+
+#[test]
+fn sizes_with_as_many_parameters_are_named_by_their_shape() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut plan = two_sizes();
+    plan.runs.iter_mut().for_each(|run| run.costs.params = 100);
+    store.register(&plan).unwrap();
+    plan.runs.iter().for_each(|run| finish(dir.path(), &run.id, 0.5, 0.5));
+    store.ingest().unwrap();
+    let each = store.reader().points("small", "test_loss", Some(Axis::Data), Sizes::Each).unwrap();
+    assert_eq!(each.curves, ["vit width=8", "vit width=16"]);
+}
+
+#[test]
+fn an_export_says_which_runs_stand_for_their_curve() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = two_sizes();
+    store.register(&plan).unwrap();
+    for (run, val) in plan.runs.iter().zip([0.5, 0.5, 0.4, 0.4, 0.6, 0.6, 0.3, 0.3]) {
+        finish(dir.path(), &run.id, val, val);
+    }
+    store.ingest().unwrap();
+    let csv = export(store.reader(), Format::Csv);
+    assert!(csv.lines().next().unwrap().ends_with(",cell,step,metric,value,curve,chosen,chosen_over,width"), "{csv}");
+    let last = |run: usize| {
+        let line = csv.lines().rfind(|line| line.starts_with(&plan.runs[run].id)).unwrap();
+        line.split(',').skip(20).collect::<Vec<_>>().join(",")
+    };
+    // All cost the same, so that over compute there is one scale.
+    assert_eq!(last(0), "vit,true,data,8");
+    assert_eq!(last(2), "vit,true,params,8");
+    assert_eq!(last(4), "vit,true,,16");
+    assert_eq!(last(6), "vit,true,params data compute,16");
+    let json: serde_json::Value = serde_json::from_str(&export(store.reader(), Format::Json)).unwrap();
+    let run = &json["runs"][6];
+    assert_eq!((&run["label"], &run["curve"], &run["size"]), (&json!("vit"), &json!("vit"), &json!({"width": 16})));
+    assert_eq!((&run["chosen"], &run["chosen_over"]), (&json!(true), &json!(["params", "data", "compute"])));
+}
+
+#[test]
+fn an_export_calls_nothing_chosen_before_its_cell_has_ended() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["vit"], &[100], &[1e-3, 1e-2], &[0]);
+    store.register(&plan).unwrap();
+    finish(dir.path(), &plan.runs[0].id, 0.5, 0.5);
+    store.ingest().unwrap();
+    assert!(export(store.reader(), Format::Json).contains("\"chosen\": null"));
+    finish(dir.path(), &plan.runs[1].id, 0.4, 0.4);
+    store.ingest().unwrap();
+    let json: serde_json::Value = serde_json::from_str(&export(store.reader(), Format::Json)).unwrap();
+    assert_eq!((&json["runs"][0]["chosen"], &json["runs"][1]["chosen"]), (&json!(false), &json!(true)));
 }
 
 #[test]

@@ -1,13 +1,13 @@
 //! The points of a study with their scale counted in other ways, to ask whether a conclusion depends on the count.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
-use super::{Source, Study};
+use super::{Source, Study, sizes};
 use crate::error::{Error, Result};
 use crate::fit::compare::multiverse::Convention;
 use crate::fit::csv;
 use crate::point::{Axis, Point};
-use crate::store;
+use crate::store::{self, Sizes};
 
 impl Study {
     /// The points again: by other columns of the file, by 6 N D, by what the store knows of a run.
@@ -20,11 +20,11 @@ impl Study {
                 Err(Error::bad_input("--count names columns of a CSV file, and a sweep was given")
                     .hint("--multiverse counts a sweep's compute in other ways by itself"))
             }
-            Source::Sweep { reader, name } => Ok(recounts(&reader.runs(name)?, axis)
+            Source::Sweep { reader, name, .. } => Ok(recounts(&reader.runs(name)?, axis)
                 .into_iter()
                 .map(|(name, counts)| recounted(&self.points, axis, name, &counts))
                 .collect()),
-            Source::File { path, columns: asked } => {
+            Source::File { path, columns: asked, sizes } => {
                 let meaning = match axis {
                     Axis::Params => "params",
                     Axis::Data => "examples",
@@ -32,11 +32,17 @@ impl Study {
                 };
                 let of_compute = (axis == Axis::Compute).then(|| six_n_d(&self.points)).flatten();
                 let mut found: Vec<Convention> = of_compute.into_iter().collect();
+                let kept: HashSet<&str> = self.points.iter().map(|point| point.curve.as_str()).collect();
                 for column in columns {
                     let mut asked = asked.clone();
                     asked.named.retain(|(named, _)| named != meaning);
                     asked.named.push((meaning.into(), column.clone()));
-                    found.push(Convention { name: column.clone(), points: csv::read(path, &asked)?.0 });
+                    let mut points = csv::read(path, &asked)?.0;
+                    if *sizes == Sizes::Each {
+                        sizes::each(&mut points, &path.display().to_string())?;
+                    }
+                    points.retain(|point| kept.contains(point.curve.as_str()));
+                    found.push(Convention { name: column.clone(), points });
                 }
                 Ok(found)
             }

@@ -8,6 +8,7 @@ mod next;
 mod plan;
 mod run;
 mod simulate;
+mod study;
 mod task;
 mod trunks;
 mod without_libtorch;

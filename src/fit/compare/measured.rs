@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use crate::fit::data::curve::Curve;
 use crate::fit::uncertainty::bootstrap::distinct;
-use crate::fit::uncertainty::distribution::t_quantile;
+use crate::fit::uncertainty::distribution::t_tails;
 use crate::units::si;
 
 /// Steps between two neighbouring scales in which the ends of an interval are looked for.
@@ -119,16 +119,20 @@ impl Means {
         Some((mean, (1.0 - share).powi(2) / left.2 + share.powi(2) / right.2))
     }
 
-    /// ln loss of this less the other's, and how far off it may be by chance (pointwise, `level`): Welch's t interval of
-    /// two means, absent without seeds. Curves that share seeds are taken to be independent, which makes it wider.
-    fn gap(&self, other: &Self, ln_x: f64, level: f64) -> Option<(f64, Option<f64>)> {
+    /// ln loss of this less the other's, and the probability of one as far from zero by chance alone: Welch's t test of
+    /// two means, absent without seeds. Curves that share seeds are taken to be independent, which makes it larger.
+    fn gap(&self, other: &Self, ln_x: f64) -> Option<(f64, Option<f64>)> {
         let (own, others) = (self.at(ln_x)?, other.at(ln_x)?);
-        let margin = self.noise.zip(other.noise).map(|((s, df), (t, other_df))| {
+        let gap = own.0 - others.0;
+        let by_chance = self.noise.zip(other.noise).map(|((s, df), (t, other_df))| {
             let (v, w) = (s * own.1, t * others.1);
-            let freedom = if v + w > 0.0 { (v + w).powi(2) / (v * v / df + w * w / other_df) } else { df + other_df };
-            t_quantile(0.5 + 0.5 * level, freedom) * (v + w).sqrt()
+            if v + w == 0.0 {
+                return f64::from(u8::from(gap == 0.0));
+            }
+            let freedom = (v + w).powi(2) / (v * v / df + w * w / other_df);
+            t_tails(gap.abs() / (v + w).sqrt(), freedom)
         });
-        Some((own.0 - others.0, margin))
+        Some((gap, by_chance))
     }
 }
 
@@ -140,9 +144,8 @@ pub fn crossings(a: &Means, b: &Means, level: f64) -> Vec<(Crossing, bool)> {
     let mut scales: Vec<f64> = a.ln_scales().chain(b.ln_scales()).filter(|t| (first..=last).contains(t)).collect();
     scales.sort_by(f64::total_cmp);
     scales.dedup();
-    let gap = |t: f64| a.gap(b, t, level).map_or(f64::NAN, |(gap, _)| gap);
-    let open =
-        |t: f64| a.gap(b, t, level).is_some_and(|(gap, margin)| margin.is_some_and(|margin| gap.abs() <= margin));
+    let gap = |t: f64| a.gap(b, t).map_or(f64::NAN, |(gap, _)| gap);
+    let open = |t: f64| a.gap(b, t).is_some_and(|(_, by_chance)| by_chance.is_some_and(|p| p >= 1.0 - level));
     let grid: Vec<f64> = scales
         .windows(2)
         .flat_map(|pair| (0..STEPS).map(move |i| pair[0] + (pair[1] - pair[0]) * i as f64 / STEPS as f64))

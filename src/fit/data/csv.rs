@@ -136,7 +136,7 @@ struct Layout {
     seed: Option<usize>,
     run: Option<usize>,
     /// The curve's name where no column names one.
-    only_group: String,
+    only_curve: String,
 }
 
 impl Layout {
@@ -171,7 +171,7 @@ impl Layout {
             value,
             seed: meant("seed")?,
             run: meant("run")?,
-            only_group: Path::new(name).file_stem().map_or("all".into(), |stem| stem.to_string_lossy().into_owned()),
+            only_curve: Path::new(name).file_stem().map_or("all".into(), |stem| stem.to_string_lossy().into_owned()),
         };
         if layout.params.is_none() && layout.data.is_none() && layout.compute.is_none() {
             return Err(Error::bad_input(format!(
@@ -210,13 +210,14 @@ impl Layout {
         let words = |column: usize| text(column).map(str::to_owned).map_err(|_| refuse(column, "not UTF-8 text"));
         let run = self.run.map(words).transpose()?.filter(|run| !run.is_empty());
         Ok(Point {
-            curve: self.curve.map_or_else(|| Ok(self.only_group.clone()), words)?,
+            curve: self.curve.map_or_else(|| Ok(self.only_curve.clone()), words)?,
             params: optional(self.params)?,
             data: optional(self.data)?,
             compute: optional(self.compute)?,
             value: number(self.value)?.unwrap_or(f64::NAN),
             seed,
             source: run.map_or_else(|| format!("{name}:{line}"), |run| format!("{name} run {run}")),
+            made: None,
         })
     }
 }

@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use serde::Serialize;
 
 use crate::fit::data::scale::Dropped;
+use crate::fit::verdict::Verdict;
 
 /// Tuned keys at the edge of their grid, by source.
 pub type AtEdge = BTreeMap<String, Vec<String>>;
@@ -27,6 +28,9 @@ pub struct SweepOrigin {
     /// Tuned keys whose chosen value is at the edge of its grid, by run; the verdicts tell.
     #[serde(skip)]
     pub at_edge: AtEdge,
+    /// What weakens a curve's points before any fit, by curve.
+    #[serde(skip)]
+    pub verdicts: BTreeMap<String, Verdict>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]

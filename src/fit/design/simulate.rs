@@ -193,6 +193,7 @@ impl Cell {
             value: ln_loss.exp(),
             seed: Some(self.seed),
             source: format!("{} {} {}", self.curve, self.x, self.seed),
+            made: None,
         }
     }
 }

@@ -79,6 +79,7 @@ mod tests {
             value,
             seed: None,
             source: String::new(),
+            made: None,
         };
         let points = [
             point(Some(4.0), 1.0),

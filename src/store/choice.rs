@@ -1,0 +1,193 @@
+//! What stands for a curve (D11): of each cell the tuned values with the lowest validation loss, of each scale the cell.
+
+use std::collections::{BTreeMap, HashMap};
+
+use super::points::{LeftOut, Why};
+use super::query::Run;
+use super::state::State;
+use crate::point::Axis;
+use crate::run::Settings;
+
+/// Runs of a cell with equal tuned values, one for each seed.
+#[derive(Clone)]
+pub(super) struct Candidate<'r> {
+    pub tuned: Settings,
+    pub runs: Vec<&'r Run>,
+    /// Runs without a final validation loss: they diverged or failed.
+    pub lost: usize,
+    pub val_loss: f64,
+}
+
+/// A cell by the best of its candidates.
+#[derive(Clone)]
+pub(super) struct Chosen<'r> {
+    pub cell: Vec<&'r Run>,
+    pub best: Candidate<'r>,
+    /// Cells of the curve at this scale, itself among them.
+    pub best_of: usize,
+}
+
+/// What was chosen among, where one cell stands for others at its scale.
+#[derive(Clone, Debug, Default, PartialEq)]
+pub struct Contest {
+    /// Scales at which some curve had more than one cell.
+    pub scales: usize,
+    /// The most cells that a curve had at one scale.
+    pub most: usize,
+    /// Whether they differed in the model, in the training steps, in the number of examples.
+    pub sizes: bool,
+    pub budgets: bool,
+    pub examples: bool,
+}
+
+/// Of each cell whose runs have ended the best candidate; the others are left out: choosing from a part of its grid
+/// would be a choice among fewer.
+pub(super) fn best_of_cells<'r>(
+    runs: &'r [Run],
+    tuned: &[String],
+    val_loss: &HashMap<String, f64>,
+    left_out: &mut Vec<LeftOut>,
+) -> Vec<Chosen<'r>> {
+    let mut chosen = Vec::new();
+    for cell in cells(runs) {
+        let waiting = cell.iter().filter(|run| !settled(run)).count();
+        if waiting > 0 && (waiting == cell.len() || !tuned.is_empty()) {
+            left_out.push(LeftOut { what: name(cell[0]), why: Why::Waiting { waiting, of: cell.len() } });
+        } else if let Some(best) = best(candidates(&cell, tuned, val_loss)) {
+            chosen.push(Chosen { cell, best, best_of: 1 });
+        }
+    }
+    chosen
+}
+
+/// Of the cells of a curve at one scale the one with the lowest validation loss; the others are `outshone`.
+pub(super) fn best_at_each_scale<'r>(
+    cells: Vec<Chosen<'r>>,
+    axis: Axis,
+    curve: impl Fn(&Run) -> String,
+    outshone: &mut Vec<LeftOut>,
+) -> (Vec<Chosen<'r>>, Contest) {
+    let mut lowest: Vec<Chosen<'r>> = Vec::new();
+    let mut at: HashMap<(String, u64), usize> = HashMap::new();
+    let mut contest = Contest::default();
+    let mut contested: Vec<u64> = Vec::new();
+    for chosen in cells {
+        let scale = scale(chosen.cell[0], axis).to_bits();
+        let place = *at.entry((curve(chosen.cell[0]), scale)).or_insert(lowest.len());
+        let Some(rival) = lowest.get_mut(place) else {
+            lowest.push(chosen);
+            continue;
+        };
+        contest.met(rival.cell[0], chosen.cell[0]);
+        contested.push(scale);
+        let best_of = rival.best_of + 1;
+        let wins = (chosen.best.lost, chosen.best.val_loss) < (rival.best.lost, rival.best.val_loss);
+        let loser = if wins { std::mem::replace(rival, chosen) } else { chosen };
+        rival.best_of = best_of;
+        contest.most = contest.most.max(best_of);
+        outshone.push(LeftOut { what: name(loser.cell[0]), why: Why::Outshone { by: name(rival.cell[0]) } });
+    }
+    contested.sort_unstable();
+    contested.dedup();
+    contest.scales = contested.len();
+    (lowest, contest)
+}
+
+impl Contest {
+    fn met(&mut self, a: &Run, b: &Run) {
+        self.sizes |= a.config.model != b.config.model;
+        self.budgets |= a.config.steps != b.config.steps;
+        self.examples |= a.config.examples != b.config.examples;
+    }
+}
+
+pub(super) fn scale(run: &Run, axis: Axis) -> f64 {
+    match axis {
+        Axis::Params => run.costs.params as f64,
+        Axis::Data => run.config.examples as f64,
+        Axis::Compute => run.train_flops,
+    }
+}
+
+fn settled(run: &Run) -> bool {
+    run.state.is_final() || matches!(run.state, State::Failed { .. })
+}
+
+pub(super) fn name(run: &Run) -> String {
+    format!("{}, {} params, {} examples, {} steps", run.curve, run.costs.params, run.config.examples, run.config.steps)
+}
+
+/// Runs by curve and cell, in the plan's order.
+fn cells(runs: &[Run]) -> Vec<Vec<&Run>> {
+    let mut index = HashMap::new();
+    let mut cells: Vec<Vec<&Run>> = Vec::new();
+    for run in runs {
+        let at = *index.entry((&run.curve, &run.cell)).or_insert(cells.len());
+        if at == cells.len() {
+            cells.push(Vec::new());
+        }
+        cells[at].push(run);
+    }
+    cells
+}
+
+fn candidates<'r>(cell: &[&'r Run], tuned: &[String], val_loss: &HashMap<String, f64>) -> Vec<Candidate<'r>> {
+    let mut candidates: Vec<Candidate> = Vec::new();
+    for &run in cell {
+        let values: Settings = tuned.iter().map(|key| (key.clone(), run.setting(key).unwrap_or_default())).collect();
+        match candidates.iter_mut().find(|candidate| candidate.tuned == values) {
+            Some(candidate) => candidate.runs.push(run),
+            None => candidates.push(Candidate { tuned: values, runs: vec![run], lost: 0, val_loss: f64::NAN }),
+        }
+    }
+    for candidate in &mut candidates {
+        let losses: Vec<f64> = candidate.runs.iter().filter_map(|run| val_loss.get(&run.id).copied()).collect();
+        candidate.lost = candidate.runs.len() - losses.len();
+        candidate.val_loss = losses.iter().sum::<f64>() / losses.len() as f64;
+    }
+    candidates
+}
+
+/// A value that loses a seed is worse than any that loses fewer: its mean is over the lucky ones.
+fn best(candidates: Vec<Candidate>) -> Option<Candidate> {
+    candidates.into_iter().min_by(|a, b| a.lost.cmp(&b.lost).then(a.val_loss.total_cmp(&b.val_loss)))
+}
+
+/// Tuned keys whose chosen value is the smallest or the largest tried.
+pub(super) fn at_edge(chosen: &Chosen, tuned: &[String]) -> Vec<String> {
+    let is_at_edge = |key: &&String| {
+        let tried = chosen.cell.iter().filter_map(|run| run.setting(key).as_ref().and_then(serde_json::Value::as_f64));
+        let (low, high) = tried.fold((f64::MAX, f64::MIN), |(low, high), x| (low.min(x), high.max(x)));
+        let value = chosen.best.tuned.get(*key).and_then(serde_json::Value::as_f64);
+        low < high && (value == Some(low) || value == Some(high))
+    };
+    tuned.iter().filter(is_at_edge).cloned().collect()
+}
+
+/// The axes over which each run stands for its curve; no entry for runs of cells that wait for others, an empty one
+/// for runs whose tuned values were not chosen and those that others outshine.
+pub(super) type StandsFor = BTreeMap<String, Standing>;
+
+#[derive(Clone, Debug, Default, PartialEq)]
+pub(super) struct Standing {
+    /// Whether its tuned values are the best of its cell.
+    pub chosen: bool,
+    pub over: Vec<Axis>,
+}
+
+pub(super) fn standing(runs: &[Run], tuned: &[String], val_loss: &HashMap<String, f64>) -> StandsFor {
+    let cells = best_of_cells(runs, tuned, val_loss, &mut Vec::new());
+    let of_cell = cells.iter().flat_map(|chosen| chosen.cell.iter().map(|run| (run.id.clone(), Standing::default())));
+    let mut standing: StandsFor = of_cell.collect();
+    let mut mark = |cells: &[Chosen], mark: &dyn Fn(&mut Standing)| {
+        for run in cells.iter().flat_map(|chosen| &chosen.best.runs) {
+            standing.entry(run.id.clone()).and_modify(mark);
+        }
+    };
+    mark(&cells, &|standing| standing.chosen = true);
+    for axis in [Axis::Params, Axis::Data, Axis::Compute] {
+        let (best, _) = best_at_each_scale(cells.clone(), axis, |run| run.curve.clone(), &mut Vec::new());
+        mark(&best, &|standing| standing.over.push(axis));
+    }
+    standing
+}
