@@ -13,6 +13,7 @@ use crate::random;
 
 mod coverage;
 mod each_law;
+mod objectives;
 mod verdicts;
 
 use self::each_law::{on_law, truths};
