@@ -11,6 +11,7 @@ use super::*;
 use crate::point::{Axis, Point};
 use crate::random;
 
+mod bca;
 mod coverage;
 mod each_law;
 mod objectives;

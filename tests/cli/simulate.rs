@@ -47,7 +47,7 @@ fn says_how_surely_the_crossover_would_be_found() {
 fn a_law_is_the_one_to_fit_and_old_commands_are_understood() {
     let dir = Workdir::new();
     dir.write("small.toml", SWEEP);
-    let asked = |more: &[&str]| [&arguments(&[])[..], &["--json"], more].concat();
+    let asked = |more: &[&'static str]| [&arguments(&[])[..], &["--json"], more].concat();
     let new = dir.json(&asked(&["--truth", CONVNET, "--truth", VIT, "--law", "power"]));
     assert_eq!((new["law"].as_str(), new["truths"][0]["law"].as_str()), (Some("power"), Some("power-floor")));
     assert_eq!(dir.json(&asked(&["--law", CONVNET, "--law", VIT, "--fit", "power"])), new);

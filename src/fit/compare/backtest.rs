@@ -541,5 +541,11 @@ mod tests {
             error.message,
             "nothing to test: two curves of 5 scales are needed, 4 to fit power-floor and one to hide"
         );
+        // Of the four that a law of two parameters needs, one is hidden to judge it.
+        let error = backtest(&points.concat(), Axis::Data, &full, &settings, LawOfTrial::ChosenAnew).unwrap_err();
+        assert_eq!(
+            error.message,
+            "nothing to test: two curves of 5 scales are needed, 4 to fit a law chosen by its error and one to hide"
+        );
     }
 }

@@ -242,6 +242,7 @@ fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, solver: &Solver, settings:
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::data::origin::SweepOrigin;
     use crate::fit::fit_curves;
     use crate::fit::tests::planted;
     use crate::point::Axis;
@@ -337,26 +338,27 @@ mod tests {
         assert!(sets[1].tests.iter().all(|test| test.intervals.len() == test.shared.len()));
     }
 
-    /// Alone, neither curve tells its floor from zero; together, with one floor and one exponent, they do.
+    /// Alone, a does not tell its floor from zero; with the floor and the exponent of b it does.
     #[test]
     fn pooled_curves_are_judged_by_their_own_intervals() {
         let (a, b) = (|x: f64| 0.3 + 12.0 * x.powf(-0.4), |x: f64| 0.3 + 15.0 * x.powf(-0.4));
-        let points = [planted("a", a, &XS[..5], 3, SIGMA, 5), planted("b", b, &XS[1..], 3, SIGMA, 6)].concat();
+        let points = [planted("a", a, &XS[..4], 3, 0.1, 5), planted("b", b, &XS, 3, 0.1, 6)].concat();
         let settings = Settings { bootstrap: 400, ..Settings::default() };
         let fits = fit_curves(&points, Axis::Data, &settings).unwrap().fits;
         assert!(!fits[0].identified() && fits[1].identified(), "{:?} {:?}", fits[0].verdicts, fits[1].verdicts);
+        let at_edge = [("a-250-0".to_owned(), vec!["lr".to_owned()])].into();
+        let origin = Some(Origin::Sweep(SweepOrigin { at_edge, ..SweepOrigin::default() }));
+        let settings = Settings { origin, ..settings };
         let pooled = test(&points, &fits, &settings).unwrap().remove(0).pooled.unwrap();
         assert_eq!(pooled.shared, ["E", "alpha"]);
-        for fit in &pooled.fits {
-            assert!(fit.verdicts.contains(&Verdict::Identified), "{:?} {:?}", fit.verdicts, fit.intervals);
-        }
+        let edge = Verdict::TunedAtEdge { keys: vec!["lr".into()], points: 1, of: 12 };
+        assert_eq!(pooled.fits[0].verdicts, [Verdict::Identified, edge], "{:?}", pooled.fits[0].intervals);
+        assert_eq!(pooled.fits[1].verdicts, [Verdict::Identified], "{:?}", pooled.fits[1].intervals);
         let rests = |verdict: &Verdict| matches!(verdict, Verdict::RestsOn { .. } | Verdict::Unidentified { .. });
         let pair = &pooled.crossovers[0];
         assert!(!pair.weaknesses.iter().any(|weakness| rests(&weakness.verdict)), "{:?}", pair.weaknesses);
         assert!(!pair.roots.iter().flat_map(|root| &root.verdicts).any(rests), "{:?}", pair.roots);
     }
-
-    const SIGMA: f64 = 0.04;
 
     #[test]
     fn one_curve_is_refused() {

@@ -438,6 +438,40 @@ mod tests {
         }
     }
 
+    // import numpy as np, scipy.stats as st
+    // r = np.array([0.03, -0.01, 0.02, 0.05, -0.02]); h = np.array([0.1, 0.6, 0.05, 0.3, 0.95])
+    // e = r / np.maximum(1 - h, 0.1); e - st.expectile(e, alpha=0.1)
+    #[test]
+    fn residuals_of_an_expectile_fit_equal_numpy() {
+        let above = [0.03, -0.01, 0.02, 0.05, -0.02];
+        let of = |(above, leverage): (f64, f64)| Residual { ln_f: 0.0, above, leverage, kept: 0.5 };
+        let found = about_expectile(&above.into_iter().zip([0.1, 0.6, 0.05, 0.3, 0.95]).map(of).collect::<Vec<_>>());
+        for (found, numpy) in found.iter().zip([0.16403991, 0.10570657, 0.15175921, 0.20213515, -0.06929343]) {
+            assert!((found - numpy).abs() < 1e-8, "{found} {numpy}");
+        }
+    }
+
+    // x, y, E, A, alpha, X and P as in fit::tests::objectives, with weights f ** 2; Q = np.eye(5) - P
+    // (np.log(y) - np.log(f)) / np.sqrt(np.maximum(np.diag(Q @ Q.T), 0.1))
+    #[test]
+    fn residuals_of_squares_of_loss_equal_numpy() {
+        let mut sample = Sample::default();
+        for (x, y) in [(250f64, 1.95f64), (1000.0, 1.19), (4000.0, 0.82), (16000.0, 0.60), (64000.0, 0.505)] {
+            sample.push([x.ln(), 0.0], y.ln());
+        }
+        let law = crate::fit::laws::by_name("power-floor").unwrap();
+        let solver = Solver { law, objective: Objective::Squared, max_steps: STEPS };
+        let best = theta_of(&[0.39, 21f64.ln(), 0.47]);
+        let noise = Noise::of(&Fitted { solver, sample: &sample, units: &[0, 1, 2, 3, 4], best, minima: Vec::new() });
+        for (found, numpy) in
+            noise.residual.iter().zip([-0.01202232, -0.02742771, 0.00556189, -0.02366255, -0.00171276])
+        {
+            assert!((found - numpy).abs() < 1e-8, "{found} {numpy}");
+        }
+    }
+
+    // from scipy.integrate import quad; from scipy.stats import chi2
+    // quad(lambda c: -0.5 * np.log1p(6 / c) * chi2.pdf(c, 4), 0, np.inf)  # mean of ln W: six units, two parameters
     /// The weights of units are the same for all curves, and one in the mean.
     #[test]
     fn checkpoints_of_an_expectile_fit_are_weighted_together() {
@@ -445,7 +479,7 @@ mod tests {
         let units: Vec<usize> = (0..12).map(|i| i / 2).collect();
         let curves = [fitted(&one, &units, Objective::Asymmetric), fitted(&two, &units, Objective::Asymmetric)];
         let noise: Vec<Noise> = curves.iter().map(Noise::of).collect();
-        let mut sum = 0.0;
+        let (mut sum, mut of_ln) = (0.0, 0.0);
         for index in 0..4000 {
             let mut rng = random::stream(2, "weights", index);
             let donors = donors(6, &mut rng);
@@ -453,8 +487,10 @@ mod tests {
             assert_eq!((a.weight.clone(), &a.ln_y), (b.weight, &one.ln_y));
             assert!(a.weight.chunks(2).all(|pair| pair[0] == pair[1]));
             sum += a.weight.iter().sum::<f64>() / 12.0;
+            of_ln += a.weight.iter().map(|weight| weight.ln()).sum::<f64>() / 12.0;
         }
         // Mean 1; each mean of six has a deviation below one.
         assert!((sum / 4000.0 - 1.0).abs() < 0.08, "{}", sum / 4000.0);
+        assert!((of_ln / 4000.0 + 0.575_830).abs() < 0.04, "{}", of_ln / 4000.0);
     }
 }
