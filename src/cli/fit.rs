@@ -11,6 +11,7 @@ use super::compare::{self, Comparison, Sections};
 use super::table::table;
 use super::{points, print_json, sweep_name};
 use crate::error::{Context, Error, Result};
+use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
 use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings, csv};
 use crate::point::Axis;
@@ -64,7 +65,7 @@ pub struct Args {
 
     /// What to fit
     ///
-    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that foretells the
+    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that predicts the
     /// largest scales best. Surfaces over params and data: chinchilla, kaplan, joint; auto-surface. Over compute:
     /// frontier (the lower envelope), isoflop and isoflop-akima (the best size at each budget)
     #[arg(long, default_value = "power-floor", hide_default_value = false)]
@@ -102,7 +103,7 @@ pub struct Args {
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub exclude_top_loss: usize,
 
-    /// How many of the largest scales are hidden to see how well the law foretells them
+    /// How many of the largest scales are hidden to see how well the law predicts them
     #[arg(long, value_name = "SCALES", default_value_t = 1)]
     pub holdout: usize,
 
@@ -161,7 +162,11 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
     }
     let analysis = study.analyse(method, args.x, &settings)?;
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
-    let comparison = sections.of(&study, args.x, &analysis, &Settings { law, ..settings })?;
+    let law_of_trial = match method {
+        Method::Auto(_) => LawOfTrial::ChosenAnew,
+        Method::Law(_) | Method::IsoFlop(_) => LawOfTrial::AsSet,
+    };
+    let comparison = sections.of(&study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
     let points = points::used(&study, &analysis, args.x);
     if args.json {
         return print_json(&Report { analysis: &analysis, comparison, points });

@@ -56,8 +56,8 @@ pub struct Args {
     metric: String,
 
     /// Law to fit
-    #[arg(long, value_name = "LAW", default_value = "power-floor")]
-    fit: String,
+    #[arg(long, value_name = "NAME", alias = "fit", default_value = "power-floor")]
+    law: String,
 
     /// Resamples for the intervals
     #[arg(long, value_name = "B", default_value_t = 2000)]
@@ -87,9 +87,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x), sizes: args.sizes })?;
     study.notes().iter().for_each(|note| eprintln!("{note}"));
     let study = between(study, args.between.as_deref())?;
-    let law = fit::laws::by_name(&args.fit)?;
+    let law = fit::laws::by_name(&args.law)?;
     if law.domain() != fit::laws::Domain::Curve {
-        return Err(Error::bad_input(format!("--fit {}: curves cross, surfaces do not", args.fit))
+        return Err(Error::bad_input(format!("--law {}: curves cross, surfaces do not", args.law))
             .hint("fit a law over one scale, as power-floor is"));
     }
     let settings = Settings { law, bootstrap: args.bootstrap, seed: args.seed, ..Settings::default() };
@@ -163,7 +163,7 @@ fn explanation(args: &Args, next: &Next, analysis: &Analysis, file: &str) -> Str
     let laws: String = (analysis.fits.iter())
         .map(|fit| {
             let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));
-            format!(" --law '{}: {}'", fit.curve, named.collect::<Vec<_>>().join(" "))
+            format!(" --truth '{}: {}'", fit.curve, named.collect::<Vec<_>>().join(" "))
         })
         .collect();
     let axis = match analysis.fits.first().map(|fit| fit.x) {

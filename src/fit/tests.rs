@@ -11,9 +11,11 @@ use super::*;
 use crate::point::{Axis, Point};
 use crate::random;
 
+mod bca;
 mod coverage;
 mod each_law;
 mod next_buys;
+mod objectives;
 mod verdicts;
 
 use self::each_law::{on_law, truths};

@@ -44,6 +44,14 @@ pub struct FileOrigin {
 }
 
 impl Origin {
+    /// The sweep, where it is one.
+    pub fn sweep(&self) -> Option<&SweepOrigin> {
+        match self {
+            Origin::File(_) => None,
+            Origin::Sweep(sweep) => Some(sweep),
+        }
+    }
+
     pub fn metric(&self) -> &str {
         match self {
             Origin::File(file) => &file.metric,
