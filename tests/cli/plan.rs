@@ -101,14 +101,15 @@ fn every_family_is_found_at_matched_cost() {
     let ladder = concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps/ladder.toml");
     let plan = dir.json(&["plan", ladder, "--no-time", "--json"]);
     let runs = plan["runs"].as_array().expect("runs");
-    let near = |cost: &serde_json::Value, target: f64| (cost.as_f64().expect("a cost") / target - 1.0).abs() <= 0.05;
+    let near = |cost: &serde_json::Value, target: f64| (cost.as_f64().expect("a cost") / target - 1.0).abs() <= 0.1;
     for run in runs {
         let (label, costs) = (run["label"].as_str().expect("a label"), &run["costs"]);
         match label.ends_with("params") {
             true => assert!(near(&costs["params"], 1e5), "{label}: {costs}"),
-            false => assert!(near(&costs["forward_flops"], 1e6), "{label}: {costs}"),
+            false => assert!(near(&costs["forward_flops"], 1e7), "{label}: {costs}"),
         }
     }
+    assert_eq!((runs.len(), plan["dropped"].as_array().map(Vec::len)), (22, Some(0)), "{}", plan["dropped"]);
     let archs = dir.json(&["model", "list", "--json"]);
     for arch in archs.as_array().expect("archs") {
         let of_arch = runs.iter().filter(|run| run["config"]["model"]["name"] == arch["arch"]).count();
