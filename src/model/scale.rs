@@ -380,6 +380,37 @@ mod tests {
     }
 
     #[test]
+    fn held_keys_are_held() {
+        for (name, keys, io) in [
+            ("vit", r#"{"patch": 7, "pool": "mean"}"#, DIGITS),
+            ("vit", r#"{"patch": 4, "stride": 2, "window": 2}"#, DIGITS),
+            ("vit", r#"{"patch": 16, "qk": "identity", "residual": false, "position": "sincos"}"#, PHOTOS),
+            ("vit", r#"{"depth": 6, "heads": 5}"#, COLOURS),
+            ("recurrent", r#"{"depth": 8, "norm": false}"#, DIGITS),
+            ("mixer", r#"{"patch": 7}"#, DIGITS),
+            ("resmlp", r#"{"patch": 2, "depth": 3}"#, COLOURS),
+            ("mlp", r#"{"depth": 2, "activation": "gelu"}"#, SIGNALS),
+            ("perceiver", r#"{"bands": 2, "blocks": 2}"#, DIGITS),
+            ("perceiver", r#"{"position": "none", "latents": 16, "heads": 1}"#, COLOURS),
+            ("moe", r#"{"last": 2, "experts": 16, "top_k": 1, "patch": 7}"#, DIGITS),
+            ("moe", r#"{"router": "soft", "experts": 4, "every": 4}"#, DIGITS),
+            ("convnet", r#"{"depths": [1, 1, 1]}"#, SIGNALS),
+            ("convnet", r#"{"depths": [3, 4, 6, 3], "block": "bottleneck"}"#, COLOURS),
+            ("convnet", r#"{"block": "plain", "padding": "circular", "width": 24}"#, DIGITS),
+        ] {
+            let given = held(keys);
+            let found = reached(name, &given, &targets(3, 8).map(Target::Params).collect::<Vec<_>>(), io);
+            assert!(found.len() >= 4, "{name} {keys}: {}", found.len());
+            for settings in found {
+                assert!(given.iter().all(|(key, value)| settings[key] == *value), "{name} {keys}: {settings:?}");
+            }
+        }
+        let refused = scale_to("vit", &held(r#"{"patch": 9}"#), Target::Params(1e6), 0.1, DIGITS).unwrap_err();
+        assert_eq!(refused.message, "vit: patch = 9: must divide the 28x28 image");
+        assert!(scale_to("vit", &Settings::new(), Target::Params(f64::NAN), 0.1, DIGITS).is_err());
+    }
+
+    #[test]
     fn held_keys_win_over_what_is_usual() {
         let found = |name: &str, keys: &str, target: f64| {
             let model = scale_to(name, &held(keys), Target::Params(target), 0.2, DIGITS).unwrap();
