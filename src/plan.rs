@@ -179,9 +179,9 @@ fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) ->
     };
     let mut sized: Vec<Sized> = Vec::new();
     for (what, model) in found {
-        let sized_model =
+        let found =
             model.and_then(|model| Ok(Sized { costs: model::costs(&model, io)?, shape: model::shape(&model)?, model }));
-        match sized_model {
+        match found {
             Ok(new) if sized.iter().any(|old| old.model == new.model) => {
                 dropped
                     .push(Dropped { what, reason: "the nearest usual shape is the same as for another size".into() });

@@ -148,8 +148,17 @@ impl Config for Perceiver {
     fn ladder(&self, held: &Settings, io: Io) -> Vec<Self> {
         let has = |key: &str| held.contains_key(key);
         let heads = has("heads").then_some(self.heads);
-        let widths = if has("width") { vec![self.width] } else { usual_widths(heads) };
-        let rungs = climb(&widths, &self.levels(&widths, held, io)).into_iter().map(|(width, level)| Self {
+        let widths = usual_widths(heads);
+        let levels = self.levels(&widths, held, io);
+        let rungs = match has("width") {
+            // The code is as fine as the width asks for, blocks and layers are open.
+            true => {
+                let code = self.level(self.width, held, io).code;
+                levels.into_iter().map(|(_, level)| (self.width, Level { code, ..level })).collect()
+            }
+            false => climb(&widths, &levels),
+        };
+        let rungs = rungs.into_iter().map(|(width, level)| Self {
             width,
             latents: if has("latents") { self.latents } else { (width / 2).max(1) },
             heads: heads.unwrap_or_else(|| usual_heads(width)),

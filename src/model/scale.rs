@@ -392,6 +392,7 @@ mod tests {
             ("mlp", r#"{"depth": 2, "activation": "gelu"}"#, SIGNALS),
             ("perceiver", r#"{"bands": 2, "blocks": 2}"#, DIGITS),
             ("perceiver", r#"{"position": "none", "latents": 16, "heads": 1}"#, COLOURS),
+            ("perceiver", r#"{"width": 128, "heads": 2, "share": false}"#, COLOURS),
             ("moe", r#"{"last": 2, "experts": 16, "top_k": 1, "patch": 7}"#, DIGITS),
             ("moe", r#"{"router": "soft", "experts": 4, "every": 4}"#, DIGITS),
             ("convnet", r#"{"depths": [1, 1, 1]}"#, SIGNALS),
