@@ -68,6 +68,7 @@ fn plan() -> Plan {
             label: "vit".into(),
             cell: "vit".into(),
             config,
+            shape: BTreeMap::new(),
             io: Io { channels: 1, height: 1, width: 40, classes: 10 },
             costs: Costs { params: 1, active_params: 1, forward_flops: 1 },
             train_flops: Flops(1),

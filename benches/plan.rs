@@ -20,11 +20,11 @@ lr = [1e-3, 3e-3]
 examples = 100_000
 [[model]]
 arch = "convnet"
-forward_flops = [1e6]
+forward_flops = [2.6e6]
 [[model]]
 arch = "vit"
 patch = 7
-forward_flops = [1e6]
+forward_flops = [2.6e6]
 "#,
             seeds.join(", ")
         );

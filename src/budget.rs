@@ -17,7 +17,7 @@ pub enum Budget {
     Steps(f64),
     /// Examples seen, repeated ones counted each time.
     Examples(f64),
-    /// Training FLOPs, three times forward: backward costs twice that.
+    /// Training FLOPs, three times forward.
     Flops(f64),
 }
 

@@ -1,4 +1,4 @@
-//! Architectures: what they are called, what they cost (closed forms, D8), how they scale (D9). No libtorch here:
+//! Architectures: what they are called, what they cost (closed forms), which sizes are usual. No libtorch here:
 //! the networks themselves are in `model/network.rs` and below, which only the worker links.
 
 // What only the network halves use is not dead.
@@ -58,7 +58,7 @@ pub struct Io {
     pub classes: u64,
 }
 
-/// Closed-form costs of one config; training is three times forward (D8).
+/// Closed-form costs of one config; training is three times forward.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
     pub params: u64,
@@ -68,7 +68,7 @@ pub struct Costs {
     pub forward_flops: u64,
 }
 
-/// What a size ladder aims at (D9).
+/// What a size ladder aims at.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Target {
@@ -109,11 +109,26 @@ pub fn receptive_field(model: &Named, io: Io) -> Result<Option<[u64; 2]>> {
     (arch(&model.name)?.receptive_field)(&model.settings, io)
 }
 
-/// The config nearest to `target` among those that the arch's scaling rule reaches with the `given` keys held.
-/// Refuses where none is within `tolerance` (relative), naming the nearest and its cost.
+/// How far a ladder's config may be from its target where nobody says: wider than the steps of usual widths from 20 on.
+pub const TOLERANCE: f64 = 0.1;
+
+/// The config nearest to `target` among the arch's usual shapes, the `given` keys held. Refuses where none is within
+/// `tolerance`, a share of the target, naming the nearest on both sides and their costs.
 pub fn scale_to(name: &str, given: &Settings, target: Target, tolerance: f64, io: Io) -> Result<Named> {
     let settings = (arch(name)?.scale)(given, target, tolerance, io)?;
     Ok(Named { name: name.to_string(), settings })
+}
+
+/// The keys that say how large this model is, of all its settings.
+pub fn shape(model: &Named) -> Result<Settings> {
+    let keys = arch(&model.name)?.shape;
+    let has = |key: &&str| model.settings.get(*key).map(|value| (key.to_string(), value.clone()));
+    Ok(keys.iter().filter_map(has).collect())
+}
+
+/// The same in a line, in the arch's own order: `width=64 depth=4 heads=4`.
+pub fn shape_text(model: &Named) -> Result<String> {
+    Ok(config::shape_text(arch(&model.name)?.shape, &model.settings))
 }
 
 impl Costs {

@@ -10,7 +10,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
 use crate::point;
-use crate::run::{Named, Recipe, RunConfig};
+use crate::run::{Named, Recipe, RunConfig, Settings};
 use crate::spec::variant::{Variant, variants, with_task_axes};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task::{self, Splits};
@@ -40,6 +40,8 @@ pub struct Planned {
     pub cell: String,
     pub config: RunConfig,
     pub io: Io,
+    /// The keys that say how large the model is; `config` has all of them.
+    pub shape: Settings,
     pub costs: Costs,
     /// Of this run trained alone.
     pub train_flops: Flops,
@@ -151,6 +153,7 @@ fn shown(axis: &Axis, value: &Value) -> String {
 
 struct Sized {
     model: Named,
+    shape: Settings,
     costs: Costs,
 }
 
@@ -176,9 +179,12 @@ fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) ->
     };
     let mut sized: Vec<Sized> = Vec::new();
     for (what, model) in found {
-        match model.and_then(|model| Ok(Sized { costs: model::costs(&model, io)?, model })) {
+        let found =
+            model.and_then(|model| Ok(Sized { costs: model::costs(&model, io)?, shape: model::shape(&model)?, model }));
+        match found {
             Ok(new) if sized.iter().any(|old| old.model == new.model) => {
-                dropped.push(Dropped { what, reason: "the nearest config is the same as for another size".into() });
+                dropped
+                    .push(Dropped { what, reason: "the nearest usual shape is the same as for another size".into() });
             }
             Ok(new) => sized.push(new),
             Err(error) => {
@@ -261,11 +267,12 @@ fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut HashMap<
         plan.dropped.push(Dropped { what, reason: format!("run {id} is already planned for {first}") });
         return;
     }
-    let Sized { model, costs } = cell.sized;
+    let Sized { model, shape, costs } = cell.sized;
     plan.runs.push(Planned {
         cell: cell_id(cell, &model.name),
         label: cell.label.to_owned(),
         io: cell.io,
+        shape: shape.clone(),
         costs: *costs,
         train_flops: train_flops(costs, &config.train, config.steps),
         shared_steps: 0,

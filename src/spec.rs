@@ -70,7 +70,7 @@ pub enum Sizes {
     Explicit,
     /// Published models.
     Named(Vec<String>),
-    /// The arch's scaling rule finds the nearest config, within `tolerance` (relative).
+    /// The nearest of the arch's usual shapes, within `tolerance`, a share.
     Ladder { targets: Vec<Target>, tolerance: f64 },
 }
 
@@ -366,7 +366,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
 fn resolve_sizes(table: &Table) -> Checked<Sizes> {
     let given: Vec<Entry> = ["size", "params", "forward_flops"].iter().filter_map(|key| table.get(key)).collect();
     let tolerance = match table.get("tolerance") {
-        None => 0.05,
+        None => model::TOLERANCE,
         Some(entry) => entry.value.as_f64().filter(|t| *t > 0.0 && *t < 1.0).ok_or_else(|| {
             Complaint::at(entry.span.clone(), format!("`tolerance` is a share between 0 and 1, not {}", entry.value))
         })?,

@@ -1,4 +1,4 @@
-//! The only binary that loads libtorch (D2): trains what `crossover run` hands to it.
+//! The only binary that loads libtorch: trains what `crossover run` hands to it.
 
 use std::process::ExitCode;
 

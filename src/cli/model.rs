@@ -1,5 +1,7 @@
 //! `crossover model`: the architectures, what a config of one costs, and a forward pass with given weights.
 
+mod ladder;
+
 use std::ffi::OsString;
 use std::process::Command;
 
@@ -7,7 +9,7 @@ use clap::Subcommand;
 use serde::Serialize;
 
 use crate::cli::print_json;
-use crate::cli::table::table;
+use crate::cli::table::{folded, table};
 use crate::error::{Context, Error, Result};
 use crate::model::choice::ModelChoice;
 use crate::model::forward::ForwardArgs;
@@ -47,6 +49,13 @@ takes three times the forward pass.")]
         #[arg(long)]
         json: bool,
     },
+    /// Show which of its usual shapes an architecture takes for a wanted cost
+    #[command(after_help = "Examples:
+  crossover model ladder --params 1e4,1e5,1e6 --input 1x28x28
+  crossover model ladder vit --set patch=7 --forward-flops 1e6,4e6 --input 1x28x28 --json
+
+These are the models of 'params' and 'forward_flops' in a sweep.")]
+    Ladder(ladder::Args),
     /// Run a model with given weights on images and write its logits
     #[command(after_help = "Examples:
   crossover model forward vit --size b16 --input 3x224x224 --classes 1000 \\
@@ -83,6 +92,7 @@ pub fn run(args: &Args) -> Result<()> {
     match &args.command {
         Model::List { json } => list(*json),
         Model::Info { model, json } => info(&model.model()?, model.io()?, *json),
+        Model::Ladder(args) => ladder::run(args),
         Model::Forward(args) => forward(args),
     }
 }
@@ -100,7 +110,8 @@ fn list(json: bool) -> Result<()> {
     let columns = ["arch", "what", "sizes"];
     let rows = listed.iter().map(|arch| vec![arch.arch.into(), arch.about.into(), arch.sizes.join(" ")]);
     println!("{}\n", table(&columns, &columns, rows));
-    println!("'crossover model info ARCH' shows the keys of one, what they mean and what it costs.");
+    println!("'crossover model info ARCH' shows the keys of one, what they mean and what it costs;");
+    println!("'crossover model ladder ARCH --params N' which shape it has at N parameters.");
     Ok(())
 }
 
@@ -138,6 +149,7 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
     }
     rows.iter_mut().for_each(|row| row.resize(3, String::new()));
     println!("{}", table(&["key", "value", "meaning"], &["key", "value", "meaning"], rows));
+    println!("\n{}", folded(&format!("Usual shapes: {}.", arch.usual), 100));
     Ok(())
 }
 

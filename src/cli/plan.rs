@@ -4,10 +4,11 @@ use std::collections::HashMap;
 
 use serde::Serialize;
 
-use crate::cli::table::table;
+use crate::cli::table::{folded, table};
 use crate::cli::{SweepFile, print_json};
 use crate::error::Result;
 use crate::estimate::{self, Estimate};
+use crate::model;
 use crate::plan::{Dropped, Plan};
 use crate::units::{Flops, bytes, duration, si};
 
@@ -32,6 +33,9 @@ pub struct Args {
     #[arg(long)]
     json: bool,
 }
+
+/// Columns for what a size is: the table stays as wide as a terminal.
+const SHAPE: usize = 24;
 
 #[derive(Serialize)]
 struct Report<'a> {
@@ -67,7 +71,7 @@ pub fn run(args: &Args) -> Result<()> {
             plan: &plan,
         });
     }
-    print_runs(&plan, seconds.as_deref(), args.all);
+    print_runs(&plan, seconds.as_deref(), args.all)?;
     print_dropped(&plan.dropped);
     println!(
         "\n{} runs, {} training FLOPs in all, {} of disk at most",
@@ -86,13 +90,13 @@ pub fn run(args: &Args) -> Result<()> {
 }
 
 /// One line per cell (or run): tuned values and seeds of a cell are counted, not listed.
-fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) {
-    let mut header =
-        vec![if all { "run" } else { "runs" }, "model", "params", "FLOPs/example", "examples", "steps", "FLOPs/run"];
+fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) -> Result<()> {
+    let mut header = vec![if all { "run" } else { "runs" }, "model", "shape", "params", "FLOPs\n/example"];
+    header.extend(["examples", "steps", "FLOPs\n/run"]);
     header.extend(if all { &["lr", "seed"][..] } else { &[] });
     let trunks = plan.runs.iter().any(|run| run.shared_steps > 0);
-    header.extend(trunks.then_some("shared steps"));
-    header.extend(seconds.map(|_| "time/run"));
+    header.extend(trunks.then_some("shared\nsteps"));
+    header.extend(seconds.map(|_| "time\n/run"));
     let mut counts = HashMap::new();
     for run in &plan.runs {
         *counts.entry((&run.cell, run.config.steps)).or_insert(0usize) += 1;
@@ -104,6 +108,7 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) {
         let mut row = vec![
             if all { run.id.clone() } else { count.to_string() },
             run.label.clone(),
+            folded(&model::shape_text(&run.config.model)?, SHAPE),
             si(run.costs.params as f64),
             si(run.costs.forward_flops as f64),
             run.config.examples.to_string(),
@@ -117,7 +122,8 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) {
         row.extend(seconds.map(|seconds| duration(seconds[index])));
         rows.push(row);
     }
-    println!("{}", table(&header, &["run", "model"], rows));
+    println!("{}", table(&header, &["run", "model", "shape"], rows));
+    Ok(())
 }
 
 fn print_dropped(dropped: &[Dropped]) {

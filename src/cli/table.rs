@@ -24,3 +24,15 @@ pub fn table(header: &[&str], left: &[&str], rows: impl IntoIterator<Item = Vec<
     }
     table.trim_fmt()
 }
+
+/// In lines of at most `width` characters, where no word is longer.
+pub fn folded(text: &str, width: usize) -> String {
+    let mut lines: Vec<String> = Vec::new();
+    for word in text.split(' ') {
+        match lines.last_mut() {
+            Some(line) if line.chars().count() + 1 + word.chars().count() <= width => *line += &format!(" {word}"),
+            _ => lines.push(word.to_owned()),
+        }
+    }
+    lines.join("\n")
+}

@@ -46,18 +46,21 @@ impl ModelChoice {
     }
 
     pub fn io(&self) -> Result<Io> {
-        let refused = || {
-            Error::bad_input(format!("--input {}: must be channels x height x width", self.input))
-                .hint("--input 3x32x32")
-        };
-        let sides: Vec<u64> =
-            self.input.split('x').map(|side| side.trim().parse().map_err(|_| refused())).collect::<Result<_>>()?;
-        match sides[..] {
-            [channels, height, width] if sides.iter().all(|side| (1..=1 << 16).contains(side)) => {
-                Ok(Io { channels, height, width, classes: self.classes })
-            }
-            _ => Err(refused()),
+        input(&self.input, self.classes)
+    }
+}
+
+/// What `--input` and `--classes` say.
+pub fn input(input: &str, classes: u64) -> Result<Io> {
+    let refused =
+        || Error::bad_input(format!("--input {input}: must be channels x height x width")).hint("--input 3x32x32");
+    let sides: Vec<u64> =
+        input.split('x').map(|side| side.trim().parse().map_err(|_| refused())).collect::<Result<_>>()?;
+    match sides[..] {
+        [channels, height, width] if sides.iter().all(|side| (1..=1 << 16).contains(side)) => {
+            Ok(Io { channels, height, width, classes })
         }
+        _ => Err(refused()),
     }
 }
 

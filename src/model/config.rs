@@ -18,6 +18,10 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
     const KEYS: Keys;
     /// Published models, by name.
     const SIZES: &'static [Size<Self>];
+    /// The keys that say how large a model is, as tables show them.
+    const SHAPE: &'static [&'static str];
+    /// Which shapes are usual, and by whose models: the rule of `ladder`, in words.
+    const USUAL: &'static str;
 
     /// Rules that hold whatever the input.
     fn check(&self) -> Result<()>;
@@ -30,20 +34,14 @@ pub trait Config: Serialize + DeserializeOwned + Default + Clone + 'static {
         None
     }
 
-    /// The scaling rule, first half: the shapes to choose from (depths, mostly), their width still open. Keys that
-    /// `held` has stay as they are in `self`.
-    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self>;
-
-    /// The scaling rule, second half: this shape at a width, with all that follows from the width. Costs grow with it.
-    fn widened(&self, width: u64, held: &Settings) -> Self;
+    /// The usual shapes from small to large, none narrower or shallower than the one before. Keys that `held` has stay as
+    /// they are in `self`, whatever is usual.
+    fn ladder(&self, held: &Settings, io: Io) -> Vec<Self>;
 
     /// What this base leaves to put the `given` keys on: where keys exclude each other, those given take back what it chose.
     fn giving_way(self, _given: &Settings) -> Self {
         self
     }
-
-    /// How far this config is from the family's usual proportions; 0 is usual, 1 is a factor of e off.
-    fn oddness(&self) -> f64;
 }
 
 /// Keys with what they mean, in parts: some families have those of another beside their own.
@@ -62,6 +60,10 @@ pub struct Arch {
     pub about: &'static str,
     /// Published sizes with their sources.
     pub sizes: fn() -> Vec<(&'static str, &'static str)>,
+    /// The keys that say how large a model is.
+    pub shape: &'static [&'static str],
+    /// Which shapes a size ladder chooses from.
+    pub usual: &'static str,
     keys: Keys,
     /// All keys with their defaults.
     pub defaults: fn() -> Result<Settings>,
@@ -77,6 +79,8 @@ impl Arch {
             name: C::NAME,
             about: C::ABOUT,
             keys: C::KEYS,
+            shape: C::SHAPE,
+            usual: C::USUAL,
             sizes: || C::SIZES.iter().map(|size| (size.name, size.source)).collect(),
             defaults: || settings(&C::default()),
             resolve: |size, given| {
@@ -94,6 +98,16 @@ impl Arch {
     pub fn meaning(&self, key: &str) -> Option<&'static str> {
         self.keys.iter().copied().flatten().find(|(name, _)| *name == key).map(|(_, meaning)| *meaning)
     }
+}
+
+/// These keys as `--set` takes them: `width=64 depths=2,2,2,2`.
+pub fn shape_text(keys: &[&str], settings: &Settings) -> String {
+    let value = |value: &Value| match value.as_array() {
+        Some(values) => values.iter().map(Value::to_string).collect::<Vec<_>>().join(","),
+        None => value.to_string(),
+    };
+    let shown = keys.iter().filter_map(|key| settings.get(*key).map(|found| format!("{key}={}", value(found))));
+    shown.collect::<Vec<_>>().join(" ")
 }
 
 /// The config that these settings spell, checked; keys not given have their defaults.
@@ -238,7 +252,7 @@ mod tests {
     #[test]
     fn a_ladder_holds_keys_that_do_not_go_with_the_default_width() {
         let io = Io { channels: 1, height: 28, width: 28, classes: 10 };
-        let found = scale_to("vit", &settings(r#"{"heads": 3}"#), Target::Params(5e4), 0.05, io).unwrap();
+        let found = scale_to("vit", &settings(r#"{"heads": 3}"#), Target::Params(5e4), 0.1, io).unwrap();
         assert_eq!((&found.settings["heads"], found.settings["width"].as_u64().unwrap() % 3), (&3.into(), 0));
         let refused = scale_to("vit", &settings(r#"{"patch": 0}"#), Target::Params(5e4), 0.05, io).unwrap_err();
         assert_eq!(refused.to_string(), "vit: patch = 0: must be at least 1");

@@ -7,6 +7,7 @@
 //! stage no value knows where it stands, so such a network is a bag of local features: exactly shift-invariant.
 
 mod convnext;
+mod ladder;
 mod resnet;
 
 use serde::{Deserialize, Serialize};
@@ -110,6 +111,12 @@ impl Config for Convnet {
         }),
     ];
 
+    const SHAPE: &'static [&'static str] = &["width", "depths"];
+    const USUAL: &'static str = "from LeNet-1's 4 channels on (LeCun et al. 1990), stages that bring the image nearest to 8 \
+        pixels; n blocks in each, 1 below 32 channels, 2 below 48, 3 below 64, then 4, as WRN-10-1 to WRN-28-10 (Zagoruyko \
+        and Komodakis 2016); of four stages ResNet-18's 2 below 64, then ResNet-34's 3,4,6,3 (He et al. 2016); plain twice \
+        as many; ConvNeXt 1:3:1 from 1 to 3, four stages as A to B (Liu et al. 2022, Woo et al. 2023)";
+
     fn check(&self) -> Result<()> {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
         let stages = self.depths.len();
@@ -126,46 +133,8 @@ impl Config for Convnet {
         Some(receptive_field(&self.body(io).windows()))
     }
 
-    /// As many stages as bring the longest side to 8 or less (three for 32x32, as in He et al. 2016, section 4.2; two to
-    /// four); every stage as deep as the others, or one stage a block deeper.
-    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self> {
-        if held.contains_key("depths") {
-            return vec![self.clone()];
-        }
-        let mut longest = io.height.max(io.width);
-        if self.stem == Stem::Large {
-            longest = longest.div_ceil(4);
-        }
-        let mut stages = 1;
-        while longest > 8 {
-            longest = longest.div_ceil(2);
-            stages += 1;
-        }
-        let stages = stages.clamp(2, 4);
-        let mut shapes = Vec::new();
-        for even in 1..=8 {
-            let depths = vec![even; stages];
-            shapes.extend((0..stages).map(|deeper| {
-                let mut depths = depths.clone();
-                depths[deeper] += 1;
-                depths
-            }));
-            shapes.push(depths);
-        }
-        shapes.into_iter().map(|depths| Self { depths, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, _: &Settings) -> Self {
-        Self { width, ..self.clone() }
-    }
-
-    /// Usual: 8 channels per residual block, 4 per plain one, 16/3 per ConvNeXt's, so 64 for the 8 of ResNet-18 and the
-    /// 16 of plain-18, 96 for the 18 of ConvNeXt-T; even depths; even widths.
-    fn oddness(&self) -> f64 {
-        let blocks: u64 = self.depths.iter().sum();
-        let slim = (self.width as f64 / (self.block.channels_per_block() * blocks as f64)).ln().abs();
-        let uneven = if self.depths.iter().all(|depth| *depth == self.depths[0]) { 0.0 } else { 0.2 };
-        slim + uneven + [0.0, 0.02, 0.05][2 - (self.width.trailing_zeros().min(2) as usize)]
+    fn ladder(&self, held: &Settings, io: Io) -> Vec<Self> {
+        self.rungs(held, io)
     }
 }
 
@@ -179,16 +148,6 @@ fn published(width: u64, depths: [u64; 4], block: BlockKind) -> Convnet {
 
 fn list(depths: &[u64]) -> String {
     depths.iter().map(u64::to_string).collect::<Vec<_>>().join(",")
-}
-
-impl BlockKind {
-    fn channels_per_block(self) -> f64 {
-        match self {
-            BlockKind::Plain => 4.0,
-            BlockKind::Basic | BlockKind::Bottleneck => 8.0,
-            BlockKind::ConvNext => 16.0 / 3.0,
-        }
-    }
 }
 
 /// One way of stacking blocks, laid out for images of one shape.

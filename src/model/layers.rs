@@ -1,4 +1,4 @@
-//! Layers over the replica axis (D6). Each reads as it does for one model; with one row (R = 1) each takes the plain
+//! Layers over the replica axis. Each reads as it does for one model; with one row (R = 1) each takes the plain
 //! path of libtorch without a copy.
 
 mod attention;

@@ -1,4 +1,4 @@
-//! Where each parameter lives in a run's flat row (D7), under which name, and how it starts.
+//! Where each parameter lives in a run's flat row, under which name, and how it starts.
 
 use rand_distr::{Distribution, StandardNormal, Uniform};
 use tch::{Device, Tensor};

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
-use crate::model::scale::{depths, undeep, unround};
+use crate::model::scale::{stack, widths};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -50,6 +50,10 @@ impl Config for Mixer {
         size("h14", || Mixer { width: 1280, depth: 32, patch: 14 }),
     ];
 
+    const SHAPE: &'static [&'static str] = &["width", "depth"];
+    const USUAL: &'static str = "2 deep from width 8, 4 at 64, 8 at Mixer-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
+        1280 (Tolstikhin et al. 2021, table 1)";
+
     fn check(&self) -> Result<()> {
         rule(self.width >= 2, "width", self.width, "must be at least 2", "width = 64")?;
         rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 4")?;
@@ -75,19 +79,14 @@ impl Config for Mixer {
         Ok(tally.costs())
     }
 
-    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        depths(self.depth, 32, held).map(|depth| Self { depth, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, _: &Settings) -> Self {
-        Self { width, ..self.clone() }
-    }
-
-    /// Usual: as deep as a ViT; round widths.
-    fn oddness(&self) -> f64 {
-        undeep(self.depth, self.width) + unround(self.width)
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        let rungs = stack((self.width, self.depth), widths(2, 8, 4096), &USUAL_SIZES, 32, held).into_iter();
+        rungs.map(|(width, depth)| Self { width, depth, ..self.clone() }).collect()
     }
 }
+
+/// `(width, depth)`: S, B, L and H, and below as a ViT.
+const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
 
 #[cfg(torch)]
 pub use network::net;

@@ -5,7 +5,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Keys, Size, rule};
-use crate::model::scale::{depths, unround};
+use crate::model::scale::{stack, widths};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -40,6 +40,10 @@ impl Config for Mlp {
     const KEYS: Keys = &[&[("width", "of a hidden layer"), ("depth", "hidden layers"), ("activation", "relu or gelu")]];
     const SIZES: &'static [Size<Self>] = &[];
 
+    const SHAPE: &'static [&'static str] = &["width", "depth"];
+    const USUAL: &'static str =
+        "3 hidden layers of one width, from 8 on (Zhang et al. 2017, arXiv 1611.03530: MLP 3x512)";
+
     fn check(&self) -> Result<()> {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 256")?;
         rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 3")
@@ -55,17 +59,9 @@ impl Config for Mlp {
         Ok(tally.costs())
     }
 
-    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        depths(self.depth, 8, held).map(|depth| Self { depth, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, _: &Settings) -> Self {
-        Self { width, ..self.clone() }
-    }
-
-    /// Usual: three hidden layers; round widths.
-    fn oddness(&self) -> f64 {
-        (self.depth as f64 / 3.0).ln().abs() + unround(self.width)
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        let rungs = stack((self.width, self.depth), widths(2, 8, 1 << 15), &[(512, 3)], 8, held).into_iter();
+        rungs.map(|(width, depth)| Self { width, depth, ..self.clone() }).collect()
     }
 }
 

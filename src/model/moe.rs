@@ -130,6 +130,10 @@ impl Config for Moe {
         size("h14", || published(1280, 32, 16, 14)),
     ];
 
+    const SHAPE: &'static [&'static str] = &["width", "depth", "heads", "experts"];
+    const USUAL: &'static str = "2 deep from width 8, 4 at 64, 8 at V-MoE-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
+        1280 (Riquelme et al. 2021); heads of 16 to 64; 8 experts in every second block, as the authors released";
+
     fn check(&self) -> Result<()> {
         self.vit.check()?;
         self.router()?;
@@ -149,17 +153,10 @@ impl Config for Moe {
         })
     }
 
-    /// Those of `vit`; experts are as the keys say.
-    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self> {
-        self.vit.shapes(held, io).into_iter().map(|vit| Self { vit, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, held: &Settings) -> Self {
-        Self { vit: self.vit.widened(width, held), ..self.clone() }
-    }
-
-    fn oddness(&self) -> f64 {
-        self.vit.oddness()
+    /// Experts are as the keys say.
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        let rungs = self.vit.through(&USUAL_SIZES, held).into_iter();
+        rungs.map(|vit| Self { vit, ..self.clone() }).collect()
     }
 
     /// `last` takes `every` back and the other way round, and a router the keys of the other.
@@ -181,6 +178,9 @@ impl Config for Moe {
         self
     }
 }
+
+/// `(width, depth)`: V-MoE's S, B, L and H, and below as a ViT.
+const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
 
 fn published(width: u64, depth: u64, heads: u64, patch: u64) -> Moe {
     Moe { vit: Vit { width, depth, heads, patch, ..Vit::default() }, experts: 32, ..Moe::default() }

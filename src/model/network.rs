@@ -1,4 +1,5 @@
-//! Built networks: a layout of parameters and a forward pass over the replica axis (D6, D7).
+//! Built networks: a layout of parameters and a forward pass over the replica axis, so that runs of one shape train as
+//! one batched model.
 
 use std::collections::BTreeMap;
 

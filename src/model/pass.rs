@@ -12,7 +12,7 @@ use crate::model::layout::{Layout, Slot};
 /// What a forward pass is for.
 #[derive(Clone, Copy, Debug)]
 pub enum Mode<'a> {
-    /// Random draws are keyed by each row's seed and the step (D5); batch norms use and update batch statistics.
+    /// Random draws are keyed by each row's seed and the step; batch norms use and update batch statistics.
     Train {
         seeds: &'a [u64],
         step: u64,

@@ -10,9 +10,9 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::Result;
 use crate::model::config::{Config, Keys, Size, rule};
-use crate::model::scale::unround;
+use crate::model::scale::{Levels, climb};
 use crate::model::tally::Tally;
-use crate::model::vit::usual_heads;
+use crate::model::vit::{usual_heads, usual_widths};
 use crate::model::{Costs, Io};
 use crate::run::Settings;
 
@@ -99,6 +99,10 @@ impl Config for Perceiver {
         },
     }];
 
+    const SHAPE: &'static [&'static str] = &["width", "latents", "bands", "blocks", "layers_per_block"];
+    const USUAL: &'static str = "in the proportions of the published 1024 wide one with 512 latents, 64 bands and 8 blocks of 6 \
+        layers: latents and bands as the width, from 8 on, blocks and layers as its square root (Jaegle et al. 2021)";
+
     fn check(&self) -> Result<()> {
         for (key, value, usual) in [
             ("latents", self.latents, 32),
@@ -140,54 +144,83 @@ impl Config for Perceiver {
         Ok(tally.costs())
     }
 
-    /// Blocks, layers in them, and the detail of the position code; more than half a side's frequencies tell no more.
-    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self> {
-        let free = |key: &str, now: u64, values: &[u64]| match held.contains_key(key) {
-            true => vec![now],
-            false => values.to_vec(),
-        };
-        let nyquist = io.height.max(io.width).div_ceil(2);
-        let (mut bands, mut widths) = (vec![self.bands], vec![self.position_width]);
-        match self.position {
-            Position::Fourier => bands = free("bands", self.bands, &[1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64]),
-            Position::Learned => widths = free("position_width", self.position_width, &[2, 4, 8, 16, 32, 64, 128]),
-            Position::None => {}
-        }
-        bands.retain(|bands| *bands <= nyquist || held.contains_key("bands"));
-        let mut shapes = Vec::new();
-        for blocks in free("blocks", self.blocks, &[1, 2, 3, 4, 6, 8]) {
-            for layers_per_block in free("layers_per_block", self.layers_per_block, &[1, 2, 3, 4, 6, 8]) {
-                for (bands, position_width) in bands.iter().flat_map(|b| widths.iter().map(move |w| (*b, *w))) {
-                    shapes.push(Self { blocks, layers_per_block, bands, position_width, ..self.clone() });
-                }
+    /// Half as many latents as they are wide, as in the paper; the rest as `levels`.
+    fn ladder(&self, held: &Settings, io: Io) -> Vec<Self> {
+        let has = |key: &str| held.contains_key(key);
+        let heads = has("heads").then_some(self.heads);
+        let widths = usual_widths(heads);
+        let levels = self.levels(&widths, held, io);
+        let rungs = match has("width") {
+            // The code is as fine as the width asks for, blocks and layers are open.
+            true => {
+                let code = self.level(self.width, held, io).code;
+                levels.into_iter().map(|(_, level)| (self.width, Level { code, ..level })).collect()
             }
-        }
-        shapes
-    }
-
-    /// Half as many latents as they are wide, as in the paper.
-    fn widened(&self, width: u64, held: &Settings) -> Self {
-        let latents = if held.contains_key("latents") { self.latents } else { (width / 2).max(1) };
-        let heads = if held.contains_key("heads") { self.heads } else { usual_heads(width) };
-        Self { width, latents, heads, ..self.clone() }
-    }
-
-    /// Usual, at the paper's width of 1024: 8 blocks of 6 layers, both as the square root of the width; 64 bands or a
-    /// learned code of 128, both as the width; round widths.
-    fn oddness(&self) -> f64 {
-        let scale = self.width as f64 / 1024.0;
-        let off = |value: u64, usual: f64| (value as f64 / usual.max(1.0)).ln().abs();
-        let code = match self.position {
-            Position::Fourier => off(self.bands, 64.0 * scale),
-            Position::Learned => off(self.position_width, 128.0 * scale),
-            Position::None => 0.0,
+            false => climb(&widths, &levels),
         };
-        let deep = off(self.blocks, 8.0 * scale.sqrt()) + off(self.layers_per_block, 6.0 * scale.sqrt());
-        0.5 * code + 0.5 * deep + unround(self.width)
+        let rungs = rungs.into_iter().map(|(width, level)| Self {
+            width,
+            latents: if has("latents") { self.latents } else { (width / 2).max(1) },
+            heads: heads.unwrap_or_else(|| usual_heads(width)),
+            ..self.clone().at(level)
+        });
+        rungs.collect()
     }
 }
 
+/// What grows with the width beside the latents: bands of the Fourier code or width of the learned one, self-attention
+/// layers of a block, blocks.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Level {
+    code: u64,
+    layers: u64,
+    blocks: u64,
+}
+
 impl Perceiver {
+    /// In the paper's proportion at its width of 1024: 64 bands or a learned code of 128, as the width; 8 blocks of 6 layers,
+    /// as the square root of the width, so that both depths together grow as it. More bands than half the side has
+    /// frequencies tell no more.
+    fn level(&self, width: u64, held: &Settings, io: Io) -> Level {
+        let free = |key: &str, now: u64, usual: f64| if held.contains_key(key) { now } else { (usual as u64).max(1) };
+        let scale = width as f64 / 1024.0;
+        let nyquist = io.height.max(io.width).div_ceil(2) as f64;
+        let code = match self.position {
+            Position::Fourier => free("bands", self.bands, (64.0 * scale).max(2.0).min(nyquist)),
+            Position::Learned => free("position_width", self.position_width, (128.0 * scale).clamp(4.0, 128.0)),
+            Position::None => 0,
+        };
+        let layers = free("layers_per_block", self.layers_per_block, (6.0 * scale.sqrt()).min(6.0).round());
+        Level { code, layers, blocks: free("blocks", self.blocks, (8.0 * scale.sqrt()).min(8.0).round()) }
+    }
+
+    /// Where several grow at once, one after the other.
+    fn levels(&self, widths: &[u64], held: &Settings, io: Io) -> Levels<Level> {
+        let mut levels: Levels<Level> = Vec::new();
+        for &width in widths {
+            let aim = self.level(width, held, io);
+            let mut now = levels.last().map_or(aim, |(_, level)| *level);
+            while now != aim || levels.is_empty() {
+                match now {
+                    _ if now.code < aim.code => now.code += 1,
+                    _ if now.layers < aim.layers => now.layers += 1,
+                    _ => now.blocks = aim.blocks.min(now.blocks + 1),
+                }
+                levels.push((width, now));
+            }
+        }
+        levels
+    }
+
+    fn at(self, Level { code, layers, blocks }: Level) -> Self {
+        let (bands, position_width) = match self.position {
+            Position::Fourier => (code, self.position_width),
+            Position::Learned => (self.bands, code),
+            Position::None => (self.bands, self.position_width),
+        };
+        Self { bands, position_width, layers_per_block: layers, blocks, ..self }
+    }
+
     /// Channels of the position code.
     fn code(&self, io: Io) -> u64 {
         match self.position {

@@ -10,7 +10,7 @@ use crate::model::config::{Config, Keys, Size};
 use crate::model::layout::Builder;
 #[cfg(torch)]
 use crate::model::vit;
-use crate::model::vit::{VIT_KEYS, Vit};
+use crate::model::vit::{VIT_KEYS, VIT_SHAPE, Vit};
 use crate::model::{Costs, Io};
 use crate::run::Settings;
 
@@ -23,6 +23,9 @@ impl Config for Recurrent {
     const ABOUT: &'static str = "vision transformer of one block applied many times (Dehghani et al. 2019)";
     const KEYS: Keys = &[VIT_KEYS];
     const SIZES: &'static [Size<Self>] = &[];
+    const SHAPE: &'static [&'static str] = VIT_SHAPE;
+    const USUAL: &'static str = "2 times from width 8, 4 at 64, 12 at ALBERT-base's 768, 24 at ALBERT-large's 1024 (Lan et \
+        al. 2020); heads of 16 to 64";
 
     fn check(&self) -> Result<()> {
         self.0.check()
@@ -33,18 +36,13 @@ impl Config for Recurrent {
         Ok(Costs { forward_flops, ..self.once().costs(io)? })
     }
 
-    fn shapes(&self, held: &Settings, io: Io) -> Vec<Self> {
-        self.0.shapes(held, io).into_iter().map(Self).collect()
-    }
-
-    fn widened(&self, width: u64, held: &Settings) -> Self {
-        Self(self.0.widened(width, held))
-    }
-
-    fn oddness(&self) -> f64 {
-        self.0.oddness()
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        self.0.through(&USUAL_SIZES, held).into_iter().map(Self).collect()
     }
 }
+
+/// `(width, times)`: ALBERT's, and below as a ViT.
+const USUAL_SIZES: [(u64, u64); 4] = [(16, 2), (64, 4), (768, 12), (1024, 24)];
 
 impl Recurrent {
     /// What has the weights: a ViT of one block.

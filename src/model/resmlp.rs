@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
-use crate::model::scale::{depths, undeep, unround};
+use crate::model::scale::{stack, widths};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -63,6 +63,10 @@ impl Config for Resmlp {
         }),
     ];
 
+    const SHAPE: &'static [&'static str] = &["width", "depth"];
+    const USUAL: &'static str =
+        "2 deep from width 8, 4 at 64, 12 at ResMLP-S12's 384, 24 at B24's 768 (Touvron et al. 2021)";
+
     fn check(&self) -> Result<()> {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
         rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 4")?;
@@ -88,19 +92,14 @@ impl Config for Resmlp {
         Ok(tally.costs())
     }
 
-    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        depths(self.depth, 36, held).map(|depth| Self { depth, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, _: &Settings) -> Self {
-        Self { width, ..self.clone() }
-    }
-
-    /// Usual: as deep as a ViT (the paper's are deeper); round widths.
-    fn oddness(&self) -> f64 {
-        undeep(self.depth, self.width) + unround(self.width)
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        let rungs = stack((self.width, self.depth), widths(2, 8, 4096), &USUAL_SIZES, 36, held).into_iter();
+        rungs.map(|(width, depth)| Self { width, depth, ..self.clone() }).collect()
     }
 }
+
+/// `(width, depth)`: S12 and B24, and below as a ViT. (S24 and S36 are deeper at S12's width.)
+const USUAL_SIZES: [(u64, u64); 4] = [(16, 2), (64, 4), (384, 12), (768, 24)];
 
 #[cfg(torch)]
 pub use network::net;

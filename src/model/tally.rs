@@ -1,4 +1,4 @@
-//! Adding up what a model costs, by the one convention (D8): a multiply-add is two FLOPs; matrix products, convolutions
+//! Adding up what a model costs, by the one convention: a multiply-add is two FLOPs; matrix products, convolutions
 //! and attention count, element-wise work does not, as in torch's FlopCounterMode with fused attention off.
 
 use crate::model::Costs;

@@ -6,7 +6,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::Result;
 use crate::model::config::{Config, Keys, Size, rule};
 use crate::model::grid::Grid;
-use crate::model::scale::{depths, undeep, unround};
+use crate::model::scale::{stack, widths};
 use crate::model::tally::Tally;
 use crate::model::{Costs, Io};
 use crate::run::Settings;
@@ -83,6 +83,9 @@ pub(super) const VIT_KEYS: &[(&str, &str)] = &[
     ("norm", "whether attention, MLP and head have a layer norm before them"),
 ];
 
+/// Of a `recurrent` too.
+pub(super) const VIT_SHAPE: &[&str] = &["width", "depth", "heads"];
+
 impl Default for Vit {
     fn default() -> Self {
         Self {
@@ -116,6 +119,10 @@ impl Config for Vit {
         size("b16", "Dosovitskiy et al. 2021, table 1; timm vit_base_patch16_224", || published(768, 12)),
     ];
 
+    const SHAPE: &'static [&'static str] = VIT_SHAPE;
+    const USUAL: &'static str = "2 deep from width 8, 4 at 64; 12 from DeiT-Ti's 192 to ViT-B's 768, 24 at ViT-L's 1024, 32 \
+        at ViT-H's 1280 (Dosovitskiy et al. 2021, Touvron et al. 2021); heads of 16 to 64";
+
     fn check(&self) -> Result<()> {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
         rule(self.depth >= 1, "depth", self.depth, "must be at least 1", "depth = 4")?;
@@ -138,19 +145,8 @@ impl Config for Vit {
         self.costs_with(io, &|tally, _, tokens| self.mlp_costs(tally, tokens))
     }
 
-    fn shapes(&self, held: &Settings, _: Io) -> Vec<Self> {
-        depths(self.depth, 32, held).map(|depth| Self { depth, ..self.clone() }).collect()
-    }
-
-    fn widened(&self, width: u64, held: &Settings) -> Self {
-        let heads = if held.contains_key("heads") { self.heads } else { usual_heads(width) };
-        Self { width, heads, ..self.clone() }
-    }
-
-    /// Usual: a depth that goes with the width; heads of 16 to 64; round widths.
-    fn oddness(&self) -> f64 {
-        let head = (self.width as f64 / self.heads as f64 / usual_head(self.width)).ln().abs();
-        undeep(self.depth, self.width) + 0.3 * head + unround(self.width)
+    fn ladder(&self, held: &Settings, _: Io) -> Vec<Self> {
+        self.through(&USUAL_SIZES, held)
     }
 }
 
@@ -158,19 +154,39 @@ fn published(width: u64, heads: u64) -> Vit {
     Vit { width, depth: 12, heads, patch: 16, ..Vit::default() }
 }
 
-/// Width of a head: a quarter of the model's, from 16 to 64.
+/// `(width, depth)`, the ends of lines that pass through DeiT-Ti, DeiT-S, ViT-B, ViT-L and ViT-H. Below, those of small
+/// images: a wide range serves there (Hassani et al. 2021, arXiv 2104.05704: 2 to 14 blocks at widths of 128 to 384).
+const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (192, 12), (768, 12), (1024, 24), (1280, 32)];
+
+/// Width of a head: 64 from DeiT-Ti's three on, a third of narrower models, and at least 16.
 fn usual_head(width: u64) -> f64 {
-    (width as f64 / 4.0).clamp(16.0, 64.0)
+    (width as f64 / 3.0).clamp(16.0, 64.0)
 }
 
-/// The divisor of the width that makes heads nearest to their usual width.
+/// The divisor of the width that makes heads nearest to their usual width, and hardly wider than the published ones.
 pub(super) fn usual_heads(width: u64) -> u64 {
-    let off = |heads: u64| (width as f64 / heads as f64 / usual_head(width)).ln().abs();
+    let off = |heads: u64| {
+        let head = width as f64 / heads as f64;
+        (head / usual_head(width)).ln().abs() + f64::from(head > 72.0)
+    };
     let divisors = (1..=width.min(512)).filter(|heads| width.is_multiple_of(*heads));
     divisors.min_by(|a, b| off(*a).total_cmp(&off(*b))).unwrap_or(1)
 }
 
+/// Widths of tokens on a ladder: even ones, which every number of `heads` that is held divides.
+pub(super) fn usual_widths(heads: Option<u64>) -> Vec<u64> {
+    widths(heads.unwrap_or(2).max(2), 8, 4096)
+}
+
 impl Vit {
+    /// The rungs on the line through `(width, depth)` of published models.
+    pub(super) fn through(&self, sizes: &[(u64, u64)], held: &Settings) -> Vec<Self> {
+        let heads = held.contains_key("heads").then_some(self.heads);
+        let rungs = stack((self.width, self.depth), usual_widths(heads), sizes, 32, held).into_iter();
+        let heads = |width: u64| heads.unwrap_or_else(|| usual_heads(width));
+        rungs.map(|(width, depth)| Self { width, depth, heads: heads(width), ..self.clone() }).collect()
+    }
+
     pub fn grid(&self, io: Io) -> Result<Grid> {
         match self.stride {
             0 => Grid::tiling(self.patch, io),

@@ -49,6 +49,7 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         label: arch.into(),
         cell: format!("{arch} {examples}"),
         config,
+        shape: BTreeMap::new(),
         io: Io { channels: 1, height: 1, width: 40, classes: 10 },
         costs: Costs { params: 100, active_params: 100, forward_flops: 200 },
         train_flops: Flops(3 * 200 * 16 * 20),

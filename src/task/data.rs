@@ -56,7 +56,7 @@ impl Data {
     }
 
     /// Training images `[R, B, C, H, W]` and labels `[R, B]` at `indices` `[R, B]`, augmented by draws that are keyed by
-    /// each row's seed and the step (D5).
+    /// each row's seed and the step.
     pub fn batch(&self, indices: &Tensor, seeds: &[u64], step: u64, normal: &Normal) -> (Tensor, Tensor) {
         let size = indices.size(); // [R, B]
         let flat = indices.view(-1);

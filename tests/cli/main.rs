@@ -4,6 +4,7 @@ mod bad_sweeps;
 mod compare;
 mod degenerate;
 mod interrupted;
+mod ladder;
 mod next;
 mod plan;
 mod run;

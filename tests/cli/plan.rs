@@ -101,14 +101,15 @@ fn every_family_is_found_at_matched_cost() {
     let ladder = concat!(env!("CARGO_MANIFEST_DIR"), "/sweeps/ladder.toml");
     let plan = dir.json(&["plan", ladder, "--no-time", "--json"]);
     let runs = plan["runs"].as_array().expect("runs");
-    let near = |cost: &serde_json::Value, target: f64| (cost.as_f64().expect("a cost") / target - 1.0).abs() <= 0.05;
+    let near = |cost: &serde_json::Value, target: f64| (cost.as_f64().expect("a cost") / target - 1.0).abs() <= 0.1;
     for run in runs {
         let (label, costs) = (run["label"].as_str().expect("a label"), &run["costs"]);
         match label.ends_with("params") {
             true => assert!(near(&costs["params"], 1e5), "{label}: {costs}"),
-            false => assert!(near(&costs["forward_flops"], 1e6), "{label}: {costs}"),
+            false => assert!(near(&costs["forward_flops"], 1e7), "{label}: {costs}"),
         }
     }
+    assert_eq!((runs.len(), plan["dropped"].as_array().map(Vec::len)), (22, Some(0)), "{}", plan["dropped"]);
     let archs = dir.json(&["model", "list", "--json"]);
     for arch in archs.as_array().expect("archs") {
         let of_arch = runs.iter().filter(|run| run["config"]["model"]["name"] == arch["arch"]).count();
@@ -186,4 +187,55 @@ fn axes_of_the_task_decide_which_cells_there_are() {
     let (runs, dropped) =
         plan(&sweep("{ name = \"relations\" }", "size = [35, 40, 42]\nexamples = [64]", "arch = \"vit\"\npatch = 7"));
     assert_eq!((runs, dropped.len()), (2, 1), "{dropped:?}");
+}
+
+/// What a size is stands in the table and in the JSON; what no usual shape reaches, with both neighbours.
+#[test]
+fn sizes_are_shown_and_odd_ones_are_refused_with_their_neighbours() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "shape"
+task = { name = "mnist1d" }
+[axes]
+examples = [1000]
+[budget]
+epochs = 20
+[[model]]
+name = "convnet-auto"
+arch = "convnet"
+params = [5e3, 3e4]
+[[model]]
+name = "convnet-111"
+arch = "convnet"
+depths = [1, 1, 1]
+params = [4336]
+[[model]]
+arch = "perceiver"
+params = [5e4]
+[[model]]
+arch = "vit"
+width = 20
+depth = 9
+heads = 2
+"#;
+    dir.write("shape.toml", sweep);
+    let table = dir.stdout(&["plan", "shape.toml", "--no-time"]);
+    for shown in ["width=16 depths=1,1,1", "width=6 depths=1,1,1", "layers_per_block=", "width=20 depth=9 heads=2"] {
+        assert!(table.contains(shown), "{shown}: {table}");
+    }
+    let rows = table.lines().take_while(|line| !line.is_empty());
+    assert!(rows.map(str::len).max() <= Some(100), "{table}");
+    let refusal = "convnet: no usual shape is within 10% of 5.00k params; width=6 depths=1,1,1 has 4.34k (13.29% below), \
+                   width=7 depths=1,1,1 has 5.80k (15.98% above): ask for one of these, or give tolerance = 0.14";
+    assert!(table.contains(refusal), "{table}");
+
+    let plan = dir.json(&["plan", "shape.toml", "--no-time", "--json"]);
+    let shape = |label: &str| {
+        let run = plan["runs"].as_array().unwrap().iter().find(|run| run["label"] == label).unwrap();
+        run["shape"].clone()
+    };
+    assert_eq!(shape("convnet-auto"), serde_json::json!({"width": 16, "depths": [1, 1, 1]}));
+    assert_eq!(shape("vit"), serde_json::json!({"width": 20, "depth": 9, "heads": 2}));
+    let keys: Vec<_> = shape("perceiver").as_object().unwrap().keys().cloned().collect();
+    assert_eq!(keys, ["bands", "blocks", "latents", "layers_per_block", "width"]);
 }

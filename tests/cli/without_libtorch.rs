@@ -1,4 +1,4 @@
-//! Commands that do not train do not load libtorch (D2).
+//! Commands that do not train do not load libtorch.
 
 use crate::workdir::Workdir;
 

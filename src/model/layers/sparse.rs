@@ -138,7 +138,7 @@ impl Layer for SparseExperts {
     }
 }
 
-/// Standard normal numbers for the router of one layer at one step of a run (D5).
+/// Standard normal numbers for the router of one layer at one step of a run.
 pub fn noise(seed: u64, step: u64, layer: &str, count: usize) -> impl Iterator<Item = f32> {
     let random = stream(seed, &format!("router noise {layer}"), step);
     Distribution::<f32>::sample_iter(StandardNormal, random).take(count)

@@ -5,7 +5,6 @@ mod independence;
 mod initialisation;
 mod moe;
 mod reference;
-mod scaling;
 mod symmetry;
 
 use crossover_worker::model::network::{Mode, Network, Output, build};
