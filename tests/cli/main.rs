@@ -7,6 +7,7 @@ mod interrupted;
 mod ladder;
 mod next;
 mod plan;
+mod rooms;
 mod run;
 mod simulate;
 mod study;
