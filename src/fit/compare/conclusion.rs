@@ -249,3 +249,89 @@ fn crossing(
         leads_above,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::data::curve::split;
+    use crate::fit::data::scale::Scale;
+    use crate::fit::tests::planted;
+    use crate::point::Axis;
+
+    fn means(law: impl Fn(f64) -> f64) -> Means {
+        let xs: Vec<f64> = (0..=8).map(|t| f64::from(t).exp()).collect();
+        Means::of(&split(&planted("a", law, &xs, 2, 0.0, 0), Scale::Curve(Axis::Data), 0)[0])
+    }
+
+    /// Of curves over ln x from 0 to 8 whose log losses differ by `gap`, with a band of half-width 0.5.
+    fn concluded(
+        gap: impl Fn(f64) -> f64 + Copy,
+        measured: impl Fn(f64) -> f64,
+        meetings: &[(f64, &str)],
+    ) -> Conclusion {
+        let ln_x: Vec<f64> = (0..=80).map(|i| f64::from(i) / 10.0).collect();
+        let band = Band { gap: ln_x.iter().map(|t| gap(*t)).collect(), margin: vec![0.5; ln_x.len()], ln_x };
+        let (a, b) = (means(|x| measured(x.ln()).exp()), means(|_| 1.0));
+        let candidates: Vec<Candidate> = meetings
+            .iter()
+            .map(|(t, above)| Candidate { at: t.exp(), low: None, high: None, leads_above: (*above).into() })
+            .collect();
+        let sides = Sides { a: ("a", &a), b: ("b", &b) };
+        conclude(&sides, (1.0, 8f64.exp()), Some(&band), &candidates, (0.95, 1))
+    }
+
+    fn leaders(conclusion: &Conclusion) -> Vec<(f64, f64, Option<&str>)> {
+        let round = |x: f64| (x.ln() * 1e6).round() / 1e6;
+        conclusion.regions.iter().map(|r| (round(r.from), round(r.to), r.leads.as_deref())).collect()
+    }
+
+    #[test]
+    fn a_crossover_lies_between_two_leads() {
+        let gap = |t: f64| t - 4.0;
+        let found = concluded(gap, gap, &[(4.0, "b")]);
+        assert_eq!(found.kind, Kind::Crosses);
+        assert_eq!(leaders(&found), [(0.0, 3.5, Some("a")), (3.5, 4.5, None), (4.5, 8.0, Some("b"))]);
+        let told = &found.established[0];
+        // The resamples gave no end: the leads do.
+        assert!((told.at.ln() - 4.0).abs() < 1e-9 && (told.low.ln() - 3.5).abs() < 1e-9, "{told:?}");
+        assert_eq!((told.leads_below.as_str(), told.leads_above.as_str(), found.may_cross.len()), ("a", "b", 0));
+        assert!((found.regions[0].lower_by.unwrap() - (1.0 - (-0.5f64).exp())).abs() < 1e-9);
+    }
+
+    #[test]
+    fn one_lead_is_no_crossover() {
+        let found = concluded(|t| t - 7.8, |t| t - 7.8, &[(7.8, "b")]);
+        assert_eq!(found.kind, Kind::LeadsInPart);
+        assert_eq!((found.established.len(), found.may_cross.len()), (0, 1));
+        assert_eq!(leaders(&found), [(0.0, 7.3, Some("a")), (7.3, 8.0, None)]);
+        assert_eq!(concluded(|_| -1.0, |_| -1.0, &[]).kind, Kind::LeadsThroughout);
+        let apart = concluded(|t| 0.1 * (t - 4.0), |t| 0.1 * (t - 4.0), &[(4.0, "b")]);
+        assert_eq!((apart.kind, apart.may_cross.len(), leaders(&apart).len()), (Kind::NotToldApart, 1, 1));
+    }
+
+    #[test]
+    fn two_crossovers_are_two() {
+        let gap = |t: f64| 0.4 * (t - 2.0) * (t - 6.0);
+        let found = concluded(gap, gap, &[(2.0, "a"), (6.0, "b")]);
+        let told: Vec<&str> = found.established.iter().map(|told| told.leads_above.as_str()).collect();
+        assert_eq!((found.kind, told), (Kind::Crosses, vec!["a", "b"]));
+    }
+
+    #[test]
+    fn a_lead_that_the_means_contradict_is_not_called() {
+        // The law crosses, and what was measured does not.
+        let found = concluded(|t| t - 4.0, |_| -0.2, &[(4.0, "b")]);
+        assert_eq!((found.kind, found.established.len()), (Kind::LeadsInPart, 0));
+        assert_eq!(found.contradicted[0].leads.as_deref(), Some("b"));
+        assert_eq!(leaders(&found), [(0.0, 3.5, Some("a")), (3.5, 8.0, None)]);
+    }
+
+    #[test]
+    fn without_a_band_or_a_scale_in_common_nothing_is_established() {
+        let (a, b) = (means(|_| 1.0), means(|_| 2.0));
+        let sides = Sides { a: ("a", &a), b: ("b", &b) };
+        let none = conclude(&sides, (1.0, 8.0), None, &[], (0.95, 1));
+        assert_eq!((none.kind, none.regions.len()), (Kind::NotToldApart, 1));
+        assert_eq!(conclude(&sides, (8.0, 1.0), None, &[], (0.95, 1)).kind, Kind::NoOverlap);
+    }
+}

@@ -171,3 +171,65 @@ pub fn crossings(a: &Means, b: &Means, level: f64) -> Vec<(Crossing, bool)> {
     }
     found
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::data::curve::split;
+    use crate::fit::data::scale::Scale;
+    use crate::fit::tests::planted;
+    use crate::point::{Axis, Point};
+
+    fn means(cells: &[(f64, &[f64])]) -> Means {
+        let points: Vec<Point> = cells
+            .iter()
+            .flat_map(|(x, ys)| {
+                let fresh = planted("a", |_| 1.0, &[*x], ys.len() as i64, 0.0, 0);
+                fresh.into_iter().zip(*ys).map(|(point, y)| Point { value: *y, ..point })
+            })
+            .collect();
+        Means::of(&split(&points, Scale::Curve(Axis::Data), 0)[0])
+    }
+
+    // import numpy as np; from scipy.stats import t; from scipy.optimize import brentq
+    // a = {100: [1.00, 1.04], 400: [.80, .82], 1600: [.70, .71]}; b = {100: [1.20, 1.22], 800: [.74, .78], 1600: [.60, .63]}
+    // def prep(d): xs = np.log(sorted(d)); ys = [np.log(d[k]) for k in sorted(d)]; m = [y.mean() for y in ys]
+    //     ss = sum(((y - y.mean()) ** 2).sum() for y in ys); return xs, m, ss / 3, 3
+    // def at(p, x): k = searchsorted(xs, x); w = (x - xs[k-1]) / (xs[k] - xs[k-1])
+    //     return m[k-1] + w * (m[k] - m[k-1]), s * ((1 - w)**2 / 2 + w**2 / 2)   # at a scale: m[k], s / 2
+    // gap(x) = ma - mb, t.ppf(.975, (va + vb)**2 / (va**2 / 3 + vb**2 / 3)) * sqrt(va + vb)
+    // np.exp(brentq(gap)), and where gap is plus and minus its margin
+    #[test]
+    fn crossings_and_their_intervals_equal_scipy() {
+        let a = means(&[(100.0, &[1.00, 1.04]), (400.0, &[0.80, 0.82]), (1600.0, &[0.70, 0.71])]);
+        let b = means(&[(100.0, &[1.20, 1.22]), (800.0, &[0.74, 0.78]), (1600.0, &[0.60, 0.63])]);
+        let found = crossings(&a, &b, 0.95);
+        let [(crossing, a_loses)] = found[..] else { panic!("{found:?}") };
+        assert!(a_loses && (crossing.at / 821.355_774_53 - 1.0).abs() < 1e-9, "{crossing:?}");
+        // Ends lie on the grid: within a 64th of a step between scales.
+        let near = |end: Option<f64>, expected: f64| (end.unwrap() / expected).ln().abs() < 2f64.ln() / 60.0;
+        assert!(near(crossing.low, 541.118_264) && near(crossing.high, 1_035.137_09), "{crossing:?}");
+        // The other way round it is b that wins.
+        assert!(!crossings(&b, &a, 0.95)[0].1);
+        assert_eq!(crossing.to_string(), format!("821 ({} to 1.04k)", si(crossing.low.unwrap())));
+    }
+
+    #[test]
+    fn without_seeds_there_is_a_crossing_and_no_interval() {
+        let a = means(&[(100.0, &[1.0]), (200.0, &[0.9]), (400.0, &[0.8]), (800.0, &[0.75])]);
+        let b = means(&[(100.0, &[1.2]), (200.0, &[0.95]), (400.0, &[0.76]), (800.0, &[0.65])]);
+        let found = crossings(&a, &b, 0.95);
+        assert_eq!((found.len(), found[0].0.low, found[0].0.high), (1, None, None));
+        assert!(200.0 < found[0].0.at && found[0].0.at < 400.0);
+        assert!(found[0].0.parts_from(450.0, 500.0) && !found[0].0.parts_from(200.0, 400.0));
+        // Nothing in common, nothing to cross.
+        assert!(crossings(&a, &means(&[(1000.0, &[1.0]), (2000.0, &[0.5])]), 0.95).is_empty());
+    }
+
+    #[test]
+    fn losses_between_scales_lie_on_the_line_between() {
+        let of = means(&[(1.0, &[1f64.exp()]), (2f64.exp(), &[1.0])]);
+        let close = |x: f64| of.ln_loss(x).map(|y| (y * 1e6).round() / 1e6);
+        assert_eq!([-1.0, 0.0, 0.5, 2.0, 2.5].map(close), [None, Some(1.0), Some(0.75), Some(0.0), None]);
+    }
+}

@@ -93,6 +93,73 @@ fn laws_that_cross_clearly_are_told_to_cross_once() {
     assert!(right >= 0.95, "{right}");
 }
 
+/// Rows of a pair of curves in which nobody can know much: four scales, one seed.
+fn few() -> Vec<Point> {
+    let of = |name: &str, ys: [f64; 4]| {
+        let fresh = planted(name, |_| 1.0, &[100.0, 200.0, 400.0, 800.0], 1, 0.0, 0);
+        fresh.into_iter().zip(ys).map(|(point, value)| Point { value, seed: None, ..point }).collect::<Vec<_>>()
+    };
+    [of("a", [1.0, 0.9, 0.8, 0.75]), of("b", [1.2, 0.95, 0.76, 0.65])].concat()
+}
+
+#[test]
+fn the_sentence_says_on_what_it_rests() {
+    let pair = &fit_curves(&few(), Axis::Data, &settings(2000)).unwrap().crossovers[0];
+    assert_eq!(pair.conclusion.kind, Kind::NotToldApart);
+    assert!(pair.headline.starts_with("a and b are not told apart from 100 to 800 of data"), "{pair}");
+    for words in ["may cross near 28", "E not identified", "alpha not identified", "one seed"] {
+        assert!(pair.summary.contains(words), "{pair}");
+    }
+    let json = serde_json::to_value(pair).unwrap();
+    assert_eq!(json["conclusion"]["kind"], "not-told-apart");
+    assert!(json["conclusion"]["regions"][0]["leads"].is_null() && json["weaknesses"][0]["curve"] == "a", "{json}");
+}
+
+#[test]
+fn nothing_is_established_without_resamples_or_where_a_search_stopped() {
+    let (experiment, _) = crossing_laws(0.06, 7, 3, 0.01);
+    let points = experiment.draw(0);
+    let untested = fit_curves(&points, Axis::Data, &settings(0)).unwrap();
+    let pair = &untested.crossovers[0];
+    assert_eq!((pair.conclusion.kind, pair.roots.len()), (Kind::NotToldApart, 1));
+    assert!(pair.summary.contains("not tested"), "{pair}");
+    let mut fits = fit_curves(&points, Axis::Data, &settings(100)).unwrap().fits;
+    let kinds = |fits: &[Fit]| crossover::compare_all(fits, IntervalKind::Percentile, 0.95)[0].conclusion.kind;
+    assert_eq!(kinds(&fits), Kind::Crosses);
+    fits[1].converged = false;
+    assert_eq!(kinds(&fits), Kind::NotToldApart);
+}
+
+#[test]
+fn curves_without_a_scale_in_common_are_not_compared() {
+    let xs = |from: f64| -> Vec<f64> { (0..5).map(|i| from * 2f64.powi(i)).collect() };
+    let points = [
+        planted("a", floor(0.3, 20.0, 0.45), &xs(10.0), 2, 0.01, 0),
+        planted("b", floor(0.3, 20.0, 0.45), &xs(1000.0), 2, 0.01, 0),
+    ];
+    let pair = &fit_curves(&points.concat(), Axis::Data, &settings(100)).unwrap().crossovers[0];
+    assert_eq!((pair.conclusion.kind, pair.conclusion.regions.len()), (Kind::NoOverlap, 0));
+    assert_eq!(pair.headline, "a and b have no scale of data in common: nothing can be compared");
+}
+
+/// More pairs, more chances of a false claim: the band has to hold for all of them.
+#[test]
+fn a_curve_more_widens_the_band_of_every_pair() {
+    let of = |name: &str, stream: u64| planted(name, floor(0.3, 20.0, 0.45), &XS, 3, 0.02, stream);
+    let margins = |names: &[&str]| {
+        let points: Vec<Point> = names.iter().flat_map(|name| of(name, 5)).collect();
+        let fits = fit_curves(&points, Axis::Data, &settings(1000)).unwrap().fits;
+        let all = crate::fit::compare::band::bands(&fits, &pairs_of(fits.len()), 0.95);
+        all[0].as_ref().unwrap().margin[0]
+    };
+    let (two, five) = (margins(&["a", "b"]), margins(&["a", "b", "c", "d", "e"]));
+    assert!(five > 1.1 * two, "{two} {five}");
+}
+
+fn pairs_of(count: usize) -> Vec<(usize, usize)> {
+    (0..count).flat_map(|a| (a + 1..count).map(move |b| (a, b))).collect()
+}
+
 #[test]
 #[ignore = "minutes of all cores: make coverage"]
 fn verdicts_in_thousands_of_experiments() {
