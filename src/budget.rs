@@ -1,4 +1,4 @@
-//! Budgets in any unit, resolved once (D10): the training loop knows only steps.
+//! Budgets in any unit, resolved once: the training loop knows only steps.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,7 +17,7 @@ pub enum Budget {
     Steps(f64),
     /// Examples seen, repeated ones counted each time.
     Examples(f64),
-    /// Training FLOPs, three times forward (D8).
+    /// Training FLOPs, three times forward: backward costs twice that.
     Flops(f64),
 }
 

@@ -134,7 +134,7 @@ fn sweep_name(given: &str) -> Result<String> {
 }
 
 /// The points of a sweep of the store, and what is to be said of them: what gives no point, and tuned values at the edge
-/// of their grid (D11), which stand in the fit's JSON and verdicts and on stderr.
+/// of their grid, which stand in the fit's JSON and verdicts and on stderr.
 fn points_of_sweep(store: &Path, sweep: &str, metric: &str, fit: &fit::Args) -> Result<(Vec<Point>, SweepOrigin)> {
     let axis = fit.is_curve()?.then_some(fit.x);
     let name = sweep_name(sweep)?;

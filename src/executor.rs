@@ -1,5 +1,5 @@
 //! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then it acts: on this
-//! machine (`local`), later on a cluster (D13).
+//! machine (`local`), later on a cluster.
 
 pub mod devices;
 pub mod display;

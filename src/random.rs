@@ -1,4 +1,4 @@
-//! Stateless random numbers (D5): every draw comes from a generator keyed by what it is for, so that resuming needs no
+//! Stateless random numbers: every draw comes from a generator keyed by what it is for, so that resuming needs no
 //! generator state and the order of work does not matter.
 
 use rand_chacha::ChaCha8Rng;

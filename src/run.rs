@@ -27,7 +27,7 @@ pub struct RunConfig {
     pub task: Named,
     /// Unique training examples, the first of the task's training order: subsets are nested.
     pub examples: u64,
-    /// The budget, resolved (D10).
+    /// The budget, resolved.
     pub steps: u64,
     pub train: Recipe,
     /// Of initialisation and batch order. The task's split and its examples have a seed of their own.
@@ -69,7 +69,7 @@ pub enum Schedule {
 }
 
 impl Schedule {
-    /// The first of `steps` updates, which would be the same in a longer run: budgets share them (D10).
+    /// The first of `steps` updates, which would be the same in a longer run: budgets share them.
     pub fn trunk_steps(self, steps: u64) -> u64 {
         match self {
             Schedule::Cosine => 0,

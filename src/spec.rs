@@ -70,7 +70,7 @@ pub enum Sizes {
     Explicit,
     /// Published models.
     Named(Vec<String>),
-    /// The arch's scaling rule finds the nearest config, within `tolerance` (relative) (D9).
+    /// The arch's scaling rule finds the nearest config, within `tolerance` (relative).
     Ladder { targets: Vec<Target>, tolerance: f64 },
 }
 

@@ -1,4 +1,4 @@
-//! Everything a sweep leaves behind, in one folder (D3): run folders with event logs and checkpoints, and an SQLite
+//! Everything a sweep leaves behind, in one folder: run folders with event logs and checkpoints, and an SQLite
 //! database that indexes them. The folders are the truth; the database can always be made again.
 //!
 //! ```text

@@ -1,5 +1,5 @@
-//! Training: runs in, event logs and checkpoints out. The loop knows steps only (D10); what a run draws at random
-//! depends on its seed and the step, so that it can be stopped anywhere and goes on as if it had not been (D5).
+//! Training: runs in, event logs and checkpoints out. The loop knows steps only; what a run draws at random
+//! depends on its seed and the step, so that it can be stopped anywhere and goes on as if it had not been.
 
 pub mod batches;
 pub mod checkpoint;

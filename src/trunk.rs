@@ -1,4 +1,4 @@
-//! Which runs share a trunk (D10): where runs differ in their budget alone, the part of training that does not depend
+//! Which runs share a trunk: where runs differ in their budget alone, the part of training that does not depend
 //! on it is done once, by the longest, and the others branch off. Results stay those of runs trained alone.
 
 use std::cmp::Reverse;

@@ -6,7 +6,7 @@ use std::ops::{Add, Mul};
 
 use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
-/// Floating-point operations; a multiply-add is two (D8).
+/// Floating-point operations; a multiply-add is two.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Flops(pub u128);
 

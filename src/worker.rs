@@ -1,4 +1,4 @@
-//! One slot's process (D4): takes jobs on stdin, trains them, says how it goes on stdout, and never outlives the
+//! One slot's process: takes jobs on stdin, trains them, says how it goes on stdout, and never outlives the
 //! orchestrator that started it. It knows nothing of sweeps, retries or the database: results go to the runs' logs.
 
 pub mod cuda;

@@ -141,7 +141,7 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
     Ok(())
 }
 
-/// Hands over to the worker program: this one does not load libtorch (D2).
+/// Hands over to the worker program: this one does not load libtorch.
 fn forward(args: &ForwardArgs) -> Result<()> {
     let worker = crate::worker::program()?;
     let status = Command::new(&worker)

@@ -1,4 +1,4 @@
-//! `crossover run` and `crossover resume`: do what is not done yet (D5).
+//! `crossover run` and `crossover resume`: do what is not done yet.
 
 use std::path::Path;
 use std::process::ExitCode;

@@ -1,4 +1,4 @@
-//! Appends events to a run's log: whole lines only, so that a reader never mistakes a torn line for a result (D3).
+//! Appends events to a run's log: whole lines only, so that a reader never mistakes a torn line for a result.
 
 use std::fs::{File, OpenOptions, TryLockError};
 use std::io::{Error as IoError, ErrorKind, Read, Seek, SeekFrom, Write};

@@ -1,5 +1,5 @@
 //! Which devices there are, which are free, and how they are cut into slots. GPUs are found by nvidia-smi: this program
-//! does not load libtorch (D2).
+//! does not load libtorch.
 
 use std::collections::BTreeSet;
 use std::process::Command;

@@ -1,5 +1,5 @@
 //! Tails the runs' event logs into the database. Rows and the offset they were read up to are one transaction, so every
-//! line is taken exactly once, whatever is killed when (D3).
+//! line is taken exactly once, whatever is killed when.
 
 use std::borrow::Cow;
 use std::collections::HashMap;

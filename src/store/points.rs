@@ -1,4 +1,4 @@
-//! From runs to what analysis eats (D11): final evaluations, with tuned keys chosen on the validation split. What is
+//! From runs to what analysis eats: final evaluations, with tuned keys chosen on the validation split. What is
 //! left out is said, with the reason; nothing is dropped in silence.
 
 use std::collections::{BTreeMap, HashMap};

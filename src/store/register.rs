@@ -1,5 +1,5 @@
 //! Puts sweeps and runs into the store: first their records into the folder, then the index. Registering again changes
-//! nothing but a sweep's text and members; runs and their results stay (D5).
+//! nothing but a sweep's text and members; runs and their results stay.
 
 use std::path::Path;
 

@@ -1,5 +1,5 @@
 //! Which examples are in which batch: a pure function of (seed, step, examples, batch), so that a resumed run sees what
-//! it would have seen (D5).
+//! it would have seen.
 
 use crate::error::{Error, Result};
 use crate::random::stream;

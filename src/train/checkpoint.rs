@@ -1,5 +1,5 @@
 //! What a stopped run goes on from: one file a run, replaced whole, so that it is never torn. A run resumed from it
-//! gives what it would have given without the stop, bit for bit on a CPU (D5).
+//! gives what it would have given without the stop, bit for bit on a CPU.
 
 use std::collections::BTreeMap;
 use std::fs::{self, File};

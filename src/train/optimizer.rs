@@ -1,4 +1,4 @@
-//! AdamW over the flat parameters of a pack (D7): a handful of operations on whole tensors, whatever the model.
+//! AdamW over the flat parameters of a pack: a handful of operations on whole tensors, whatever the model.
 
 use tch::{Device, Kind, Tensor};
 

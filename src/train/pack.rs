@@ -1,6 +1,6 @@
-//! A pack under way: models of one shape, trained together as lanes of one batched model (D6). Nothing mixes lanes, so
+//! A pack under way: models of one shape, trained together as lanes of one batched model. Nothing mixes lanes, so
 //! a loss that is not finite stays in its own. A lane serves one run, or on a trunk several that differ in their budget:
-//! each has its own log and evaluations, and the shorter ones branch off with a checkpoint, to be trained on alone (D10).
+//! each has its own log and evaluations, and the shorter ones branch off with a checkpoint, to be trained on alone.
 
 use std::rc::Rc;
 use std::time::{Duration, Instant};

@@ -1,4 +1,4 @@
-//! One binary for CPU and GPU machines (D1): it links libtorch's CPU half, and a worker that is given a GPU loads the
+//! One binary for CPU and GPU machines: it links libtorch's CPU half, and a worker that is given a GPU loads the
 //! CUDA half here, before the first call into libtorch.
 
 use std::ffi::{CStr, CString};
