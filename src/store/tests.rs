@@ -9,6 +9,7 @@ use serde_json::json;
 use super::sample::plan;
 use super::*;
 use crate::event::{Event, EventLog, Outcome};
+use crate::point::Axis;
 
 fn start(attempt: u32) -> Event {
     Event::Start { attempt, time: 1.0, host: "here".into(), device: "cpu".into(), pid: 7, from_step: 0 }
@@ -211,6 +212,40 @@ fn an_edge_is_flagged_a_diverged_seed_is_no_luck_and_unfinished_cells_wait() {
     assert_eq!(found.choices[0].at_edge, ["lr"]);
     assert_eq!(found.points.len(), 2);
     assert_eq!(found.left_out[0].reason, "3 of its 4 runs have not ended");
+}
+
+/// Two cells of one label at one scale: data sets of 100 and of 1,000 examples at equal parameters.
+#[test]
+fn the_cell_with_the_lowest_validation_loss_stands_for_its_scale() {
+    let stands = |losses: [Option<(f64, f64)>; 4]| {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let plan = plan(&["convnet"], &[100, 1000], &[1e-3], &[0, 1]);
+        store.register(&plan).unwrap();
+        for (run, loss) in plan.runs.iter().zip(losses) {
+            match loss {
+                Some((val, test)) => finish(dir.path(), &run.id, val, test),
+                None => write(dir.path(), &run.id, &[start(1), end(1, Outcome::Diverged { step: 4 })]),
+            }
+        }
+        store.ingest().unwrap();
+        let all = store.reader().points("small", "test_loss", Some(Axis::Data)).unwrap();
+        assert_eq!((all.outshone.len(), all.points.len() + all.left_out.len()), (0, 4));
+        let found = store.reader().points("small", "test_loss", Some(Axis::Params)).unwrap();
+        assert_eq!(found.outshone.len(), 1);
+        let reason = found.outshone[0].reason.clone();
+        (found.points.iter().map(|point| point.data.unwrap()).collect::<Vec<f64>>(), reason)
+    };
+    // The test losses say the contrary, and are not looked at.
+    let lower_first = stands([Some((0.4, 0.9)), Some((0.5, 0.9)), Some((0.6, 0.1)), Some((0.5, 0.1))]);
+    assert_eq!(lower_first.0, [100.0, 100.0]);
+    assert!(lower_first.1.starts_with("convnet, 100 params, 100 examples"), "{}", lower_first.1);
+    let lower_last = stands([Some((0.6, 0.1)), Some((0.5, 0.1)), Some((0.4, 0.9)), Some((0.5, 0.9))]);
+    assert_eq!(lower_last.0, [1000.0, 1000.0]);
+    assert!(lower_last.1.starts_with("convnet, 100 params, 1000 examples"), "{}", lower_last.1);
+    // A cell that lost a seed is no lucky one.
+    let lost_a_seed = stands([Some((0.1, 0.1)), None, Some((0.6, 0.9)), Some((0.5, 0.9))]);
+    assert_eq!(lost_a_seed.0, [1000.0, 1000.0]);
 }
 
 #[test]
