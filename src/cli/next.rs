@@ -51,8 +51,8 @@ pub struct Args {
     metric: String,
 
     /// Law to fit
-    #[arg(long, value_name = "LAW", default_value = "power-floor")]
-    fit: String,
+    #[arg(long, value_name = "NAME", alias = "fit", default_value = "power-floor")]
+    law: String,
 
     /// Resamples for the intervals
     #[arg(long, value_name = "B", default_value_t = 2000)]
@@ -81,9 +81,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
     let points = reader.points(&name, &args.metric, Some(args.x))?.points;
     let points = between(points, args.between.as_deref())?;
-    let law = fit::laws::by_name(&args.fit)?;
+    let law = fit::laws::by_name(&args.law)?;
     if law.domain() != fit::laws::Domain::Curve {
-        return Err(Error::bad_input(format!("--fit {}: curves cross, surfaces do not", args.fit))
+        return Err(Error::bad_input(format!("--law {}: curves cross, surfaces do not", args.law))
             .hint("fit a law over one scale, as power-floor is"));
     }
     let settings = Settings { law, bootstrap: args.bootstrap, seed: args.seed, ..Settings::default() };
@@ -152,7 +152,7 @@ fn explanation(next: &Next, analysis: &Analysis, file: &str) -> String {
     let laws: String = (analysis.fits.iter())
         .map(|fit| {
             let named = fit.law.params().iter().map(|param| format!("{}={:.4e}", param.name, fit.params[param.name]));
-            format!(" --law '{}: {}'", fit.curve, named.collect::<Vec<_>>().join(" "))
+            format!(" --truth '{}: {}'", fit.curve, named.collect::<Vec<_>>().join(" "))
         })
         .collect();
     let axis = match analysis.fits.first().map(|fit| fit.x) {

@@ -14,16 +14,22 @@ use crate::units::{Flops, si};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
-  crossover simulate sweeps/quickstart.toml --law 'convnet: E=0.3 A=5 alpha=0.5' --law 'vit: E=0.2 A=4 alpha=0.35'
-  crossover simulate big.toml --x compute --noise 0.01 --trials 2000 --json --law 'a: A=5 alpha=0.1' --law 'b: A=9 alpha=0.12'
+  crossover simulate sweeps/quickstart.toml --truth 'convnet: E=0.3 A=5 alpha=0.5' --truth 'vit: E=0.2 A=4 alpha=0.35'
+  crossover simulate big.toml --x compute --noise 0.01 --trials 2000 --json --truth 'a: A=5 alpha=0.1' --truth 'b: A=9 alpha=0.12'
+  crossover simulate big.toml --law power --truth 'a: E=0.3 A=5 alpha=0.5' --truth 'b: E=0.2 A=4 alpha=0.35'
 
-The law of a curve is the one that has the parameters named: E, A and alpha are L = E + A x^-alpha.")]
+The true law of a curve is the one that has the parameters named: E, A and alpha are L = E + A x^-alpha.")]
 pub struct Args {
     #[command(flatten)]
     sweep: SweepFile,
 
     /// What a curve is taken to follow; once for each curve
-    #[arg(long, value_name = "CURVE: NAME=VALUE …", required = true)]
+    #[arg(long, value_name = "CURVE: NAME=VALUE …", required_unless_present = "law")]
+    truth: Vec<String>,
+
+    /// Law to fit to what is drawn [default: that of the first --truth]
+    // Until the first release a truth was called --law, and the law to fit --fit: both are still understood.
+    #[arg(long, value_name = "NAME", alias = "fit")]
     law: Vec<String>,
 
     /// Standard deviation of log loss between runs that differ in nothing but the seed
@@ -33,10 +39,6 @@ pub struct Args {
     /// Scale that curves are drawn over
     #[arg(long, value_enum, default_value_t = Axis::Data)]
     x: Axis,
-
-    /// Law to fit to what is drawn [default: that of the first --law]
-    #[arg(long, value_name = "LAW")]
-    fit: Option<String>,
 
     /// Sweeps to draw
     #[arg(long, value_name = "T", default_value_t = 500, value_parser = clap::value_parser!(u32).range(1..=100_000))]
@@ -66,6 +68,24 @@ fn share(text: &str) -> Result<f64, String> {
     }
 }
 
+impl Args {
+    /// The texts of the truths, and the law to fit where one is named.
+    fn named(&self) -> Result<(Vec<&str>, Option<&str>)> {
+        let (old, laws): (Vec<&str>, Vec<&str>) =
+            self.law.iter().map(String::as_str).partition(|law| law.contains(':'));
+        if let Some(first) = old.first() {
+            eprintln!("warning: --law '{first}' names what a curve follows, which is --truth now");
+        }
+        if let [_, second, ..] = laws[..] {
+            return Err(Error::bad_input(format!(
+                "--law {second}: one law is fitted to all curves, and two were named"
+            ))
+            .hint("what a curve follows is --truth 'CURVE: NAME=VALUE …'"));
+        }
+        Ok((self.truth.iter().map(String::as_str).chain(old).collect(), laws.first().copied()))
+    }
+}
+
 #[derive(Serialize)]
 struct Report<'a> {
     sweep: &'a str,
@@ -79,15 +99,16 @@ struct Report<'a> {
 
 pub fn run(args: &Args) -> Result<()> {
     let plan = args.sweep.plan()?;
-    let truths: Vec<Truth> = args.law.iter().map(|text| Truth::parse(text)).collect::<Result<_>>()?;
+    let (truths, fitted) = args.named()?;
+    let truths: Vec<Truth> = truths.into_iter().map(Truth::parse).collect::<Result<_>>()?;
     let curves: BTreeSet<&str> = plan.runs.iter().map(|run| run.label.as_str()).collect();
     check(&truths, &curves, &plan.sweep)?;
-    let law = match &args.fit {
+    let law = match fitted {
         Some(name) => laws::by_name(name)?,
         None => truths.first().map_or(Settings::default().law, |truth| truth.law),
     };
     if law.domain() != laws::Domain::Curve {
-        return Err(Error::bad_input(format!("--fit {}: what is drawn are curves over one scale", law.name()))
+        return Err(Error::bad_input(format!("--law {}: what is drawn are curves over one scale", law.name()))
             .hint("fit a curve, as power-floor is"));
     }
     let settings = Settings {
@@ -111,7 +132,7 @@ pub fn run(args: &Args) -> Result<()> {
         return print_json(&report);
     }
     for curve in curves.iter().filter(|curve| !truths.iter().any(|truth| truth.curve == **curve)) {
-        eprintln!("{curve}: no --law names it, so it is left out");
+        eprintln!("{curve}: no --truth names it, so it is left out");
     }
     print!("{}", text(&report, &cells));
     Ok(())
@@ -121,18 +142,18 @@ fn check(truths: &[Truth], curves: &BTreeSet<&str>, sweep: &str) -> Result<()> {
     for (i, truth) in truths.iter().enumerate() {
         let name = truth.curve.as_str();
         if !curves.contains(name) {
-            let error = Error::bad_input(format!("--law '{name}: …': the sweep {sweep} has no curve '{name}'"));
+            let error = Error::bad_input(format!("--truth '{name}: …': the sweep {sweep} has no curve '{name}'"));
             return Err(match nearest(name, curves.iter().copied()) {
                 Some(near) => error.hint(format!("did you mean '{near}'?")),
                 None => error.hint(format!("its curves are {}", curves.iter().copied().collect::<Vec<_>>().join(", "))),
             });
         }
         if truths[..i].iter().any(|other| other.curve == truth.curve) {
-            return Err(Error::bad_input(format!("--law '{name}: …' is given twice")).hint("give each curve one law"));
+            return Err(Error::bad_input(format!("--truth '{name}: …' is given twice")).hint("give each curve one law"));
         }
     }
     if truths.len() < 2 {
-        return Err(Error::bad_input("one curve crosses nothing").hint("give a --law for each of two curves"));
+        return Err(Error::bad_input("one curve crosses nothing").hint("give a --truth for each of two curves"));
     }
     Ok(())
 }

@@ -101,7 +101,9 @@ fn the_next_sweep_runs_holds_the_old_one_and_narrows_as_it_said() {
 fn explains_itself_and_what_it_cannot_do() {
     let dir = Workdir::new();
     run(dir.write("small.toml", SWEEP), "small.toml");
-    insta::assert_snapshot!(dir.stdout(&["next", "small", "-o", "more.toml"]));
+    let text = dir.stdout(&["next", "small", "-o", "more.toml"]);
+    assert!(text.contains("--truth 'convnet: E="), "{text}");
+    insta::assert_snapshot!(text);
     let printed = dir.stdout(&["next", "small", "--narrow", "alpha"]);
     assert!(printed.contains("name = \"small-next\""), "{printed}");
     let said = |more: &[&str], code: i32| dir.stderr(&[&["next", "small"], more].concat(), code);
@@ -113,9 +115,11 @@ fn explains_itself_and_what_it_cannot_do() {
             said(&["--between", "convnet"], 2),
             said(&["--flops", "1e3"], 1),
             said(&["--x", "params"], 1),
-            said(&["--fit", "chinchilla"], 2),
+            said(&["--law", "chinchilla"], 2),
             dir.stderr(&["next", "smal"], 2),
         ]
         .concat()
     );
+    // What it was called before.
+    assert_eq!(said(&["--fit", "chinchilla"], 2), said(&["--law", "chinchilla"], 2));
 }

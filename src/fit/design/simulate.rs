@@ -76,7 +76,7 @@ pub struct Simulation {
 impl Truth {
     /// Reads `CURVE: NAME=VALUE …`; the law is the curve that has exactly these parameters.
     pub fn parse(text: &str) -> Result<Truth> {
-        let bad = |what: String| Error::bad_input(format!("--law '{text}': {what}"));
+        let bad = |what: String| Error::bad_input(format!("--truth '{text}': {what}"));
         let (curve, rest) = text.rsplit_once(':').ok_or_else(|| {
             bad("it names no curve".into()).hint("write CURVE: NAME=VALUE …, as in 'vit: E=0.3 A=15 alpha=0.35'")
         })?;
@@ -309,15 +309,17 @@ mod tests {
         };
         assert_eq!(
             said("vit E=1"),
-            "--law 'vit E=1': it names no curve; write CURVE: NAME=VALUE …, as in 'vit: E=0.3 A=15 alpha=0.35'"
+            "--truth 'vit E=1': it names no curve; write CURVE: NAME=VALUE …, as in 'vit: E=0.3 A=15 alpha=0.35'"
         );
         assert_eq!(
             said("v: alhpa=1 A=2"),
-            "--law 'v: alhpa=1 A=2': no law has a parameter 'alhpa'; did you mean 'alpha'?"
+            "--truth 'v: alhpa=1 A=2': no law has a parameter 'alhpa'; did you mean 'alpha'?"
         );
         assert!(said("v: alpha=1").contains("no law has exactly these parameters; the laws are power (A alpha)"));
-        assert!(said("v: A=2 alpha=11").starts_with("--law 'v: A=2 alpha=11': alpha is 11; it lies from 0.0 to 10.0"));
-        assert!(said("v: A=two alpha=1").starts_with("--law 'v: A=two alpha=1': A is 'two', not a number"));
+        assert!(
+            said("v: A=2 alpha=11").starts_with("--truth 'v: A=2 alpha=11': alpha is 11; it lies from 0.0 to 10.0")
+        );
+        assert!(said("v: A=two alpha=1").starts_with("--truth 'v: A=two alpha=1': A is 'two', not a number"));
         assert!(parsed("v: A=NaN alpha=1").is_err() && parsed("v: A=1 A=1").is_err() && parsed("v:").is_err());
     }
 
