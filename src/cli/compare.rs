@@ -6,7 +6,8 @@ use serde::Serialize;
 
 use super::table::table;
 use crate::error::{Error, Result};
-use crate::fit::compare::backtest::{Backtest, Decision, Foretold};
+use crate::fit::compare::backtest::{Backtest, Decision, LawOfTrial, Outcome, Predicted};
+use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::multiplier::{At, Multiplier};
 use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
 use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};
@@ -29,7 +30,7 @@ pub struct Sections {
     #[arg(long)]
     pub shared: bool,
 
-    /// Hide the largest scales, foretell from the small ones who leads there, and count the errors
+    /// Hide the largest scales, predict from the small ones who leads there, and count the errors
     #[arg(long)]
     pub backtest: bool,
 
@@ -61,7 +62,7 @@ impl Sections {
         points: &[Point],
         axis: Axis,
         analysis: &Analysis,
-        settings: &Settings,
+        (settings, law_of_trial): (&Settings, LawOfTrial),
         conventions: impl FnOnce() -> Result<Vec<Convention>>,
     ) -> Result<Comparison> {
         let mut comparison = Comparison::default();
@@ -73,7 +74,8 @@ impl Sections {
                 Some(fit::in_pool(settings.threads, || fit::compare::shared::test(points, &analysis.fits, settings))??);
         }
         if self.backtest {
-            comparison.backtest = Some(fit::compare::backtest::backtest(points, axis, analysis, settings)?);
+            let found = fit::compare::backtest::backtest(points, axis, analysis, settings, law_of_trial)?;
+            comparison.backtest = Some(found);
         }
         if self.multiverse {
             let mut all = vec![Convention { name: "as given".into(), points: points.to_vec() }];
@@ -205,48 +207,94 @@ fn backtest_text(backtest: &Backtest) -> String {
             si(decision.seen_to),
             si(decision.at),
             match decision.confidence {
-                Some(share) => format!("{} ({:.0}%)", decision.foretold, 100.0 * share),
-                None => decision.foretold.clone(),
+                Some(share) => format!("{} ({:.0}%)", decision.predicted, 100.0 * share),
+                None => decision.predicted.clone(),
             },
             decision.measured.clone(),
-            percent(decision.foretold_gap.exp_m1()),
+            percent(decision.predicted_gap.exp_m1()),
             percent(decision.measured_gap.exp_m1()),
-            if decision.right { "right".into() } else { "wrong".into() },
+            match outcome(decision) {
+                Outcome::Right => "right".into(),
+                Outcome::Wrong => "wrong".into(),
+                Outcome::Undecided => "undecided".into(),
+            },
         ]
     };
-    let header = ["curves", "hidden", "seen to", "at", "foretold", "measured", "gap foretold", "measured gap", ""];
+    let header = ["curves", "hidden", "seen to", "at", "predicted", "measured", "predicted gap", "measured gap", ""];
     let all = backtest.decisions.len() <= MOST_ROWS;
-    let rows = backtest.decisions.iter().filter(|decision| all || !decision.right).take(MOST_ROWS).map(row);
-    let shown = table(&header, &["curves", "foretold", "measured", ""], rows);
+    let shown = |decision: &&Decision| all || outcome(decision) == Outcome::Wrong;
+    let rows = backtest.decisions.iter().filter(shown).take(MOST_ROWS).map(row);
+    let shown = table(&header, &["curves", "predicted", "measured", ""], rows);
     let which = if all { "" } else { "; the wrong ones (--json lists all)" };
     let mut text = format!("back-test: who leads at scales that were hidden{which}\n{shown}\n");
-    text += &format!("{} of {} decisions wrong", backtest.wrong, backtest.decisions.len());
-    if let (Some(mean), Some(worst)) = (backtest.mean_cost, backtest.worst_cost) {
-        text += &format!("; a wrong one costs {} of loss, at most {}", percent(mean), percent(worst));
+    text += &counts(backtest);
+    if backtest.law_chosen_anew {
+        let laws = backtest.trials.iter().map(|trial| format!("{} with {} hidden", trial.law.name(), trial.hidden));
+        text += &format!("laws, each chosen from the scales seen: {}\n", laws.collect::<Vec<_>>().join(", "));
     }
-    if backtest.confident > 0 {
-        text +=
-            &format!("; {} of the {} that 95% of the resamples shared", backtest.confident_wrong, backtest.confident);
-    }
-    text.push('\n');
-    for foretold in backtest.crossovers.iter().filter(|foretold| !foretold.found.is_empty() || !foretold.same_count) {
-        text += &foretold_text(foretold);
+    for predicted in backtest.crossovers.iter().filter(|pair| !pair.found.is_empty() || !pair.same_count) {
+        text += &predicted_text(predicted);
     }
     text
 }
 
-fn foretold_text(foretold: &Foretold) -> String {
-    let Foretold { a, b, hidden, found, .. } = foretold;
+/// Without resamples there is no band that could leave a decision open.
+fn outcome(decision: &Decision) -> Outcome {
+    decision.outcome.unwrap_or(if decision.right { Outcome::Right } else { Outcome::Wrong })
+}
+
+fn counts(backtest: &Backtest) -> String {
+    let costs = |mean: Option<f64>, worst: Option<f64>| match (mean, worst) {
+        (Some(mean), Some(worst)) => {
+            format!("; a wrong one costs {} of loss, at most {}", percent(mean), percent(worst))
+        }
+        _ => String::new(),
+    };
+    let count = backtest.decisions.len();
+    let Some(decided) = &backtest.decided else {
+        return format!(
+            "{} of {count} decisions wrong{}; no resamples, so none is left undecided\n",
+            backtest.wrong,
+            costs(backtest.mean_cost, backtest.worst_cost)
+        );
+    };
+    let mut text = format!(
+        "{} of {} decisions wrong{}",
+        decided.wrong,
+        decided.right + decided.wrong,
+        costs(decided.mean_cost, decided.worst_cost)
+    );
+    if decided.undecided > 0 {
+        let sure = 100.0 * decided.level;
+        text += &format!("; {} undecided: the {sure:.0}% band does not tell the curves apart there", decided.undecided);
+        text += &format!(" (the fitted curves alone are wrong in {} of all {count})", backtest.wrong);
+    }
+    text + "\n"
+}
+
+fn predicted_text(predicted: &Predicted) -> String {
+    let Predicted { a, b, hidden, found, .. } = predicted;
     let list = |values: Vec<String>| if values.is_empty() { "none".into() } else { values.join(", ") };
-    let roots = list(foretold.roots.iter().map(ToString::to_string).collect());
+    let roots = list(predicted.roots.iter().map(ToString::to_string).collect());
     let found = list(found.iter().map(|at| si(*at)).collect());
-    let off = foretold.off_by.map_or(String::new(), |factor| format!(", off by a factor of {factor:.2}"));
-    let held = match foretold.held {
+    let (seen, all) = (kind(predicted.conclusion), kind(predicted.conclusion_of_all));
+    let off = predicted.off_by.map_or(String::new(), |factor| format!(", off by a factor of {factor:.2}"));
+    let held = match predicted.held {
         Some(true) => ", inside the interval",
         Some(false) => ", outside the interval",
         None => "",
     };
-    format!("{a} against {b}, {hidden} hidden: foretold {roots}; with all scales {found}{off}{held}\n")
+    format!("{a} against {b}, {hidden} hidden: {seen}; predicted {roots}; with all scales {all}, {found}{off}{held}\n")
+}
+
+fn kind(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Crosses => "they cross",
+        Kind::LeadsThroughout => "one leads throughout",
+        Kind::LeadsInPart => "one leads in part",
+        Kind::NotToldApart => "not told apart",
+        Kind::NoOverlap => "no scale in common",
+    }
 }
 
 fn percent(share: f64) -> String {

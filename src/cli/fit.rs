@@ -13,6 +13,7 @@ use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
 use crate::fit::analysis::Tried;
+use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::compare::multiverse::Convention;
 use crate::fit::isoflop::{self, IsoFlop, Outcome, Profiles};
 use crate::fit::uncertainty::interval::Interval;
@@ -60,7 +61,7 @@ pub struct Args {
 
     /// What to fit
     ///
-    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that foretells the
+    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that predicts the
     /// largest scales best. Surfaces over params and data: chinchilla, kaplan, joint; auto-surface. Over compute:
     /// frontier (the lower envelope), isoflop and isoflop-akima (the best size at each budget)
     #[arg(long, default_value = "power-floor", hide_default_value = false)]
@@ -98,7 +99,7 @@ pub struct Args {
     #[arg(long, value_name = "K", default_value_t = 0)]
     pub exclude_top_loss: usize,
 
-    /// How many of the largest scales are hidden to see how well the law foretells them
+    /// How many of the largest scales are hidden to see how well the law predicts them
     #[arg(long, value_name = "SCALES", default_value_t = 1)]
     pub holdout: usize,
 
@@ -162,7 +163,11 @@ pub fn run(
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
     let settings = Settings { law, ..settings };
     let conventions = || conventions(command, &points, recounts);
-    let comparison = sections.of(&points, args.x, &analysis, &settings, conventions)?;
+    let law_of_trial = match Method::by_name(&args.law)? {
+        Method::Auto(_) => LawOfTrial::ChosenAnew,
+        Method::Law(_) | Method::IsoFlop(_) => LawOfTrial::AsSet,
+    };
+    let comparison = sections.of(&points, args.x, &analysis, (&settings, law_of_trial), conventions)?;
     if args.json {
         return print_json(&Report { analysis: &analysis, comparison });
     }

@@ -1,4 +1,4 @@
-//! Chooses a law by what matters: how well it foretells the largest scales from the smaller ones.
+//! Chooses a law by what matters: how well it predicts the largest scales from the smaller ones.
 
 use rayon::prelude::*;
 
@@ -37,6 +37,12 @@ pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Setting
     let mut analysis = fit_curves(points, axis, &Settings { law: best.law, ..settings.clone() })?;
     analysis.laws_tried = tried;
     Ok(analysis)
+}
+
+/// How many scales the smallest law of the domain needs, those that are hidden to judge it among them.
+pub fn fewest_scales(domain: Domain, settings: &Settings) -> usize {
+    let params = ALL.iter().filter(|law| law.domain() == domain).map(|law| law.params().len()).min();
+    params.unwrap_or(settings.law.params().len()) + 1 + settings.holdout
 }
 
 fn try_law(points: &[Point], axis: Axis, law: &'static dyn Law, settings: &Settings) -> Tried {

@@ -7,7 +7,7 @@ use crate::fit::laws::{self, ALL, Domain, Law};
 #[derive(Clone, Copy, Debug)]
 pub enum Method {
     Law(&'static dyn Law),
-    /// The law of this domain that foretells the largest scales best.
+    /// The law of this domain that predicts the largest scales best.
     Auto(Domain),
     IsoFlop(Profile),
 }

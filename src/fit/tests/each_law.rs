@@ -81,7 +81,7 @@ fn every_law_covers_what_was_planted_under_noise() {
 }
 
 #[test]
-fn auto_prefers_the_law_that_foretells_the_largest_scales() {
+fn auto_prefers_the_law_that_predicts_the_largest_scales() {
     let points = on_law(laws::by_name("power").unwrap(), &[7.0, 0.31], 0.0);
     let power = auto::fit_auto(&points, Axis::Data, Domain::Curve, &settings(0)).unwrap();
     assert_eq!(power.laws_tried.len(), 6);
