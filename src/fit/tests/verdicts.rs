@@ -96,8 +96,9 @@ fn verdicts_in_thousands_of_experiments() {
     eprintln!("| equal laws | experiments | a lead is established | a crossover is |");
     eprintln!("| --- | --- | --- | --- |");
     let (mut all, mut trials) = (0.0, 0);
-    for (scales, seeds, sigma) in
-        [5, 7].into_iter().flat_map(|n| [3, 5].into_iter().flat_map(move |s| [0.005, 0.02, 0.05].map(move |e| (n, s, e))))
+    for (scales, seeds, sigma) in [5, 7]
+        .into_iter()
+        .flat_map(|n| [3, 5].into_iter().flat_map(move |s| [0.005, 0.02, 0.05].map(move |e| (n, s, e))))
     {
         let outcomes = equal_laws(scales, seeds, sigma).outcomes(400);
         let leads = share(&outcomes, established);
@@ -119,7 +120,8 @@ fn power_in_thousands_of_experiments() {
             let (experiment, separation) = crossing_laws(apart, scales, seeds, sigma);
             let outcomes = experiment.outcomes(200);
             let right = share(&outcomes, |c| c.established.len() == 1 && c.established[0].leads_above == "a");
-            let wrong = share(&outcomes, |c| c.established.len() > 1 || c.established.iter().any(|e| e.leads_above == "b"));
+            let wrong =
+                share(&outcomes, |c| c.established.len() > 1 || c.established.iter().any(|e| e.leads_above == "b"));
             let held = outcomes.iter().filter(|pair| {
                 pair.conclusion.established.first().is_some_and(|e| e.low <= 8000.0 && 8000.0 <= e.high)
             });
@@ -154,7 +156,9 @@ fn wrong_laws_in_thousands_of_experiments() {
             let outcomes = Experiment { a, b, scales, seeds, sigma }.outcomes(200);
             let crosses = |pair: &&Crossover| pair.conclusion.kind == Kind::Crosses;
             let named = |pair: &&Crossover| {
-                pair.weaknesses.iter().any(|w| matches!(w.verdict, Verdict::LackOfFit { .. } | Verdict::MeasuredElsewhere { .. }))
+                pair.weaknesses
+                    .iter()
+                    .any(|w| matches!(w.verdict, Verdict::LackOfFit { .. } | Verdict::MeasuredElsewhere { .. }))
             };
             let all = outcomes.len() as f64;
             let crossing = outcomes.iter().filter(crosses).count() as f64 / all;
