@@ -14,7 +14,7 @@ use crate::fit::data::curve::{self, Curve};
 use crate::fit::data::origin::Origin;
 use crate::fit::data::scale::{Dropped, Scale};
 use crate::fit::diagnosis::Case;
-use crate::fit::estimate::{Fit, intervals, named, provenance};
+use crate::fit::estimate::{Fit, applied, intervals, named, provenance};
 use crate::fit::laws::{Domain, Law, Theta, frontier};
 use crate::fit::refusal::{self, Refusal, Refused};
 use crate::fit::settings::{Settings, check_bootstrap, in_pool, solver_of};
@@ -157,12 +157,11 @@ fn describe(
     // Resamples of a search that did not end say nothing.
     let draws = if search.best.converged { draws } else { Draws::default() };
     let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
-    let at_edge = match &settings.origin {
-        Some(Origin::Sweep(sweep)) => Some(&sweep.at_edge),
-        _ => None,
-    };
-    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, at_edge };
+    let at_edge = settings.origin.as_ref().and_then(Origin::at_edge);
+    let asked = settings.interval;
+    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, at_edge };
     let verdicts = case.verdicts();
+    let applied = applied(&intervals, asked);
     let fitted = solver.fitted(&curve.sample);
     let (low, high) = fitted.ln_range(0);
     Fit {
@@ -181,7 +180,7 @@ fn describe(
         converged: search.best.converged,
         starts_agree: search.agree,
         range: (low.exp(), high.exp()),
-        provenance: provenance(curve, resampling, settings),
+        provenance: provenance(curve, resampling, applied, settings),
         theta,
         draws,
         means: Means::of(curve),
@@ -200,7 +199,7 @@ fn dropped(curve: &Curve, solver: &Solver) -> Vec<Dropped> {
     dropped
 }
 
-/// How well the law, fitted without the `hidden` largest scales, foretells them; `None` where too few remain.
+/// How well the law, fitted without the `hidden` largest scales, predicts them; `None` where too few remain.
 pub fn holdout_rmse(curve: &Curve, solver: &Solver, hidden: usize) -> Option<f64> {
     let (seen, unseen) = solver.fitted(&curve.sample).split_at_largest(hidden)?;
     if unseen.is_empty() || seen.distinct_scales() <= solver.law.params().len() {

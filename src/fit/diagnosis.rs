@@ -10,7 +10,7 @@ use crate::fit::solve::objective::Objective;
 use crate::fit::solve::search::{Search, Solver};
 use crate::fit::uncertainty::bootstrap::{Draws, distinct};
 use crate::fit::uncertainty::distribution::{f_tail, t_tails};
-use crate::fit::uncertainty::interval::Interval;
+use crate::fit::uncertainty::interval::{Interval, IntervalKind};
 use crate::fit::verdict::Verdict;
 
 /// An exponent whose interval spans a larger factor than this is anything, and is not called identified.
@@ -33,6 +33,8 @@ pub struct Case<'a> {
     pub search: &'a Search,
     pub draws: &'a Draws,
     pub intervals: &'a BTreeMap<&'static str, Interval>,
+    /// The kind of interval that was asked for.
+    pub asked: IntervalKind,
     pub at_edge: Option<&'a AtEdge>,
 }
 
@@ -44,6 +46,13 @@ pub fn told(name: &str, interval: &Interval, low: f64, high: f64) -> Verdict {
         return Verdict::Identified;
     }
     Verdict::Unidentified { param: name.into(), low: interval.low, high: interval.high }
+}
+
+/// The intervals that are not as asked for.
+pub fn fell_back<'a>(asked: IntervalKind, intervals: impl Iterator<Item = (&'a str, &'a Interval)>) -> Option<Verdict> {
+    let of: Vec<String> =
+        intervals.filter(|(_, interval)| interval.kind != asked).map(|(name, _)| name.to_owned()).collect();
+    (!of.is_empty()).then_some(Verdict::PercentileInstead { of })
 }
 
 fn clear_of(interval: &Interval, low: f64, high: f64) -> bool {
@@ -61,6 +70,7 @@ impl Case<'_> {
         verdicts.extend(self.of_the_points());
         verdicts.extend(self.misfit());
         verdicts.extend(self.of_the_search());
+        verdicts.extend(fell_back(self.asked, self.intervals.iter().map(|(name, interval)| (*name, interval))));
         verdicts
     }
 
@@ -95,8 +105,10 @@ impl Case<'_> {
         }
         let residuals = self.solver.residuals(sample, &self.search.best.theta);
         let mut by_seed: BTreeMap<Option<i64>, Vec<f64>> = BTreeMap::new();
+        // An expectile fit lies below most points: about the curve, all residuals would be alike.
+        let mean = residuals.iter().map(|residual| residual.above).sum::<f64>() / count as f64;
         for (residual, seed) in residuals.iter().zip(seeds) {
-            by_seed.entry(*seed).or_default().push(residual.above);
+            by_seed.entry(*seed).or_default().push(residual.above - mean);
         }
         let (mut products, mut squares) = (0.0, 0.0);
         for series in by_seed.values() {
@@ -205,5 +217,37 @@ impl Case<'_> {
         let lack = (self.search.best.objective - pure).max(0.0);
         let p_value = f_tail((lack / between) / (pure / within), between, within);
         (p_value < UNLIKELY).then_some(Verdict::LackOfFit { p_value })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::fit::tests::planted;
+    use crate::fit::{Settings, Verdict, fit_curves, laws};
+    use crate::point::Axis;
+
+    // import numpy as np, scipy.stats as st
+    // x = 250. * 2 ** np.arange(8); ln = np.log([2.00, 1.63, 1.31, 1.09, 0.99, 0.712, 0.581, 0.468])
+    // X = np.stack([np.ones(8), -np.log(x)], 1); t = []
+    // for i in range(8):  # each point against the fit of all others
+    //     k = np.arange(8) != i; b, rss = np.linalg.lstsq(X[k], ln[k])[:2]
+    //     off = 1 + X[i] @ np.linalg.inv(X[k].T @ X[k]) @ X[i]
+    //     t.append((ln[i] - X[i] @ b) / np.sqrt(rss[0] / (7 - 2) * off))
+    // 8 * 2 * st.t.sf(np.abs(t).max(), 7 - 2)
+    #[test]
+    fn the_outlier_test_equals_that_of_the_point_left_out() {
+        let xs: Vec<f64> = (0..8).map(|i| 250.0 * 2f64.powi(i)).collect();
+        let mut points = planted("a", |_| 1.0, &xs, 1, 0.0, 0);
+        let ys = [2.00, 1.63, 1.31, 1.09, 0.99, 0.712, 0.581, 0.468];
+        points.iter_mut().zip(ys).for_each(|(point, y)| point.value = y);
+        let settings = Settings { law: laws::by_name("power").unwrap(), bootstrap: 0, ..Settings::default() };
+        let verdicts = fit_curves(&points, Axis::Data, &settings).unwrap().fits.remove(0).verdicts;
+        let outlier = verdicts.iter().find_map(|verdict| match verdict {
+            Verdict::Outlier { point, p_value } => Some((point.as_str(), *p_value)),
+            _ => None,
+        });
+        let (point, p_value) = outlier.expect("an outlier");
+        assert_eq!(point, "a-4000-0");
+        assert!((p_value / 0.000_229_511_839_805_842_28 - 1.0).abs() < 1e-6, "{p_value}");
     }
 }

@@ -23,6 +23,7 @@ pub struct Provenance {
     /// Resamples asked for.
     pub bootstrap: usize,
     pub resampling: Option<Resampling>,
+    /// The kind of the intervals as they were made; where a verdict says `percentile-instead`, not of those it names.
     pub interval: IntervalKind,
     pub level: f64,
     /// Largest losses left out of each curve.
@@ -137,14 +138,27 @@ pub fn intervals(
     intervals
 }
 
-pub fn provenance(curve: &Curve, resampling: Option<Resampling>, settings: &Settings) -> Provenance {
+/// The kind of these intervals: BCa where any is. As asked for where there is none.
+pub fn applied(intervals: &BTreeMap<&'static str, Interval>, asked: IntervalKind) -> IntervalKind {
+    if intervals.is_empty() || intervals.values().any(|interval| interval.kind == asked) {
+        asked
+    } else {
+        IntervalKind::Percentile
+    }
+}
+
+pub fn provenance(
+    curve: &Curve,
+    resampling: Option<Resampling>,
+    interval: IntervalKind,
+    settings: &Settings,
+) -> Provenance {
     Provenance {
         version: env!("CARGO_PKG_VERSION"),
         seed: settings.seed,
         bootstrap: settings.bootstrap,
         resampling,
-        // One step leaves no runs out, so BCa is not to be had there.
-        interval: if resampling == Some(Resampling::OneStep) { IntervalKind::Percentile } else { settings.interval },
+        interval,
         level: settings.level,
         exclude_top_loss: settings.exclude_top_loss,
         origin: settings.origin.clone(),

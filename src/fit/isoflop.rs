@@ -16,7 +16,7 @@ use crate::error::{Error, Result};
 use crate::fit::data::curve::{self, Curve};
 use crate::fit::data::sample::line;
 use crate::fit::data::scale::{Dropped, Scale};
-use crate::fit::diagnosis::told;
+use crate::fit::diagnosis::{fell_back, told};
 use crate::fit::estimate::Provenance;
 use crate::fit::refusal::{Refused, unusable};
 use crate::fit::settings::Settings;
@@ -96,7 +96,7 @@ pub struct IsoFlop {
     pub points_used: usize,
     pub points_dropped: Vec<Dropped>,
     pub verdicts: Vec<Verdict>,
-    /// Root mean squared error of ln N_opt at the largest budgets, foretold by the others.
+    /// Root mean squared error of ln N_opt at the largest budgets, predicted from the others.
     pub holdout_rmse: Option<f64>,
     pub cells: Vec<Cell>,
     pub provenance: Provenance,
@@ -162,6 +162,7 @@ fn of_curve(curve: &Curve, profile: Profile, settings: &Settings) -> IsoFlop {
         intervals.extend(of(a, &slopes).map(|found| ("a", found)));
         intervals.extend(of(k, &ks).map(|found| ("k", found)));
         verdicts.extend(intervals.get("a").map(|interval| told("a", interval, 0.0, f64::INFINITY)));
+        verdicts.extend(fell_back(settings.interval, intervals.iter().map(|(name, interval)| (*name, interval))));
         if slopes.len() < settings.bootstrap {
             verdicts.push(Verdict::FailedResamples { share: 1.0 - slopes.len() as f64 / settings.bootstrap as f64 });
         }
@@ -187,7 +188,8 @@ fn of_curve(curve: &Curve, profile: Profile, settings: &Settings) -> IsoFlop {
         verdicts,
         holdout_rmse: holdout(&minima, settings.holdout),
         cells: cells.collect(),
-        provenance: crate::fit::estimate::provenance(curve, None, settings),
+        // Parabolas are drawn anew, no run is left out: there is no BCa.
+        provenance: crate::fit::estimate::provenance(curve, None, IntervalKind::Percentile, settings),
     }
 }
 
@@ -430,6 +432,15 @@ mod tests {
         assert!(rising.cells.iter().all(|cell| cell.outcome == Outcome::MinimumOutside { towards: "smaller sizes" }));
         let few = only(&grid(bowl)[..2], Profile::Parabola);
         assert_eq!(few.cells[0].outcome, Outcome::TooFewSizes { have: 2, need: 3 });
+    }
+
+    #[test]
+    fn profiles_have_percentile_intervals_and_say_so() {
+        let settings = Settings { bootstrap: 100, interval: IntervalKind::Bca, ..Settings::default() };
+        let fit = profiles(&grid(bowl), Profile::Parabola, &settings).unwrap().fits.remove(0);
+        assert_eq!(fit.provenance.interval, IntervalKind::Percentile);
+        let of = vec!["a".to_owned(), "k".to_owned()];
+        assert!(fit.verdicts.contains(&Verdict::PercentileInstead { of }), "{:?}", fit.verdicts);
     }
 
     #[test]

@@ -11,8 +11,10 @@ use super::*;
 use crate::point::{Axis, Point};
 use crate::random;
 
+mod bca;
 mod coverage;
 mod each_law;
+mod objectives;
 mod verdicts;
 
 use self::each_law::{on_law, truths};

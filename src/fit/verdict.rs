@@ -98,6 +98,11 @@ pub enum Verdict {
     FailedResamples {
         share: f64,
     },
+    /// BCa was asked for, and the intervals of these are percentile ones: the fits with one run left out are not made
+    /// (one-step, profiles), are missing, or do not tell the skew.
+    PercentileInstead {
+        of: Vec<String>,
+    },
 }
 
 impl Verdict {
@@ -142,6 +147,7 @@ impl Verdict {
             Verdict::StartsDisagree { .. } => "starts disagree".into(),
             Verdict::NotConverged => "not converged".into(),
             Verdict::FailedResamples { .. } => "failed resamples".into(),
+            Verdict::PercentileInstead { .. } => "not BCa".into(),
         }
     }
 }
@@ -194,6 +200,13 @@ impl fmt::Display for Verdict {
             Verdict::StartsDisagree { share } => write!(f, "only {:.0}% of the starts agree", percent(share)),
             Verdict::NotConverged => write!(f, "the search stopped before it converged"),
             Verdict::FailedResamples { share } => write!(f, "{:.1}% of the resamples have no fit", percent(share)),
+            Verdict::PercentileInstead { of } => {
+                write!(
+                    f,
+                    "the interval of {} is percentile, not BCa: leaving out runs does not tell its skew",
+                    of.join(", ")
+                )
+            }
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::fit::compare::band::{Band, bands, overlap};
 use crate::fit::compare::conclusion::{Candidate, Conclusion, Kind, Sides, conclude};
 use crate::fit::compare::measured::{self, crossings};
 
+use crate::fit::diagnosis::fell_back;
 use crate::fit::estimate::Fit;
 use crate::fit::laws::law::Theta;
 use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
@@ -131,7 +132,10 @@ fn compare(a: &Fit, b: &Fit, band: Option<&Band>, kind: IntervalKind, level: f64
             leads_below: below.clone(),
             leads_above: above.clone(),
             measured: same_direction.min_by(|s, t| far(s).total_cmp(&far(t))),
-            verdicts: verdicts(a, b, is_inside(*root), ends),
+            verdicts: verdicts(a, b, is_inside(*root), ends)
+                .into_iter()
+                .chain(fell_back(kind, ends.iter().map(|ends| ("the crossover", ends))))
+                .collect(),
         }
     };
     let roots: Vec<Root> = found.iter().map(described).collect();

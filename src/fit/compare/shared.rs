@@ -9,16 +9,19 @@ use crate::error::{Error, Result};
 use crate::fit::compare::crossover::{Crossover, compare_all};
 use crate::fit::compare::{multiplier, sentence};
 use crate::fit::data::curve::{self, Curve};
+use crate::fit::data::origin::Origin;
 use crate::fit::data::sample::Sample;
 use crate::fit::data::scale::Scale;
+use crate::fit::diagnosis::Case;
 use crate::fit::estimate::Fit;
 use crate::fit::estimate::{intervals, named};
 use crate::fit::laws::law::{Domain, Law, Param, Role, Theta};
 use crate::fit::settings::{Settings, solver_of};
 use crate::fit::solve::pooled::{self, Pooled};
-use crate::fit::solve::search::{Held, Solver};
+use crate::fit::solve::search::{Held, Search, Solution, Solver};
 use crate::fit::uncertainty::bootstrap::{Draws, Fitted, VERY_MANY, redraw};
 use crate::fit::uncertainty::interval::{Interval, IntervalKind};
+use crate::fit::verdict::Verdict;
 use crate::point::Point;
 
 /// Resamples of a test: p-values to a thousandth.
@@ -47,6 +50,8 @@ pub struct PooledFit {
     pub curve: String,
     pub params: BTreeMap<&'static str, f64>,
     pub intervals: BTreeMap<&'static str, Interval>,
+    /// Of this fit, by its own intervals: what separate curves do not hold, curves that share it may.
+    pub verdicts: Vec<Verdict>,
 }
 
 /// The fits that share the most that no test objects to, and where those curves cross.
@@ -126,7 +131,7 @@ fn sharing(set: &[(&Fit, &Curve)], solver: &Solver, settings: &Settings) -> Shar
     });
     Sharing {
         curves: set.iter().map(|(fit, _)| fit.curve.clone()).collect(),
-        pooled: most.map(|most| pooling(set, most, settings)),
+        pooled: most.map(|most| pooling(set, most, solver, settings)),
         tests: tried.into_iter().map(|tried| tried.test).collect(),
     }
 }
@@ -195,17 +200,34 @@ fn restricted(curves: &[Fitted<'_>], shared: &Held, settings: &Settings) -> Opti
     Some(Restricted { test, best, draws })
 }
 
-fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, settings: &Settings) -> Pooling {
-    let members = set.iter().zip(&most.best.thetas).zip(&most.draws);
-    let fits: Vec<Fit> = members
-        .map(|(((fit, _), theta), draws)| Fit {
-            theta: *theta,
-            params: named(fit.law, theta).into_iter().collect(),
-            intervals: intervals(fit.law, theta, draws, IntervalKind::Percentile, settings.level),
-            draws: draws.clone(),
-            ..(*fit).clone()
-        })
-        .collect();
+/// The curve's fit with the pooled parameters in place of its own, and all that follows from them.
+fn repooled(fit: &Fit, curve: &Curve, most: &Restricted, g: usize, solver: &Solver, settings: &Settings) -> Fit {
+    let theta = most.best.thetas[g];
+    let objective = solver.local(&curve.sample, &theta).objective;
+    let best = Solution { theta, objective, converged: most.best.converged };
+    let search = Search { best, agree: most.best.agree, minima: Vec::new() };
+    let draws = if best.converged { most.draws[g].clone() } else { Draws::default() };
+    let asked = IntervalKind::Percentile;
+    let intervals = intervals(fit.law, &theta, &draws, asked, settings.level);
+    let at_edge = settings.origin.as_ref().and_then(Origin::at_edge);
+    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, at_edge };
+    Fit {
+        verdicts: case.verdicts(),
+        params: named(fit.law, &theta).into_iter().collect(),
+        objective,
+        holdout_rmse: None,
+        converged: best.converged,
+        starts_agree: search.agree,
+        theta,
+        intervals,
+        draws,
+        ..fit.clone()
+    }
+}
+
+fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, solver: &Solver, settings: &Settings) -> Pooling {
+    let members = set.iter().enumerate();
+    let fits: Vec<Fit> = members.map(|(g, (fit, curve))| repooled(fit, curve, most, g, solver, settings)).collect();
     let crossovers = match fits.first().map(|fit| fit.x) {
         Some(Scale::Curve(axis)) => {
             let multipliers = multiplier::multipliers(&fits, settings.level);
@@ -213,13 +235,14 @@ fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, settings: &Settings) -> Po
         }
         _ => Vec::new(),
     };
-    let fits = fits.into_iter().map(|fit| PooledFit { curve: fit.curve, params: fit.params, intervals: fit.intervals });
-    Pooling { shared: most.test.shared.clone(), fits: fits.collect(), crossovers }
+    let pooled = |Fit { curve, params, intervals, verdicts, .. }| PooledFit { curve, params, intervals, verdicts };
+    Pooling { shared: most.test.shared.clone(), fits: fits.into_iter().map(pooled).collect(), crossovers }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::data::origin::SweepOrigin;
     use crate::fit::fit_curves;
     use crate::fit::tests::planted;
     use crate::point::Axis;
@@ -313,6 +336,28 @@ mod tests {
         let shares = |i: usize| sets[i].pooled.is_some();
         assert!(!shares(0) && shares(1) && !shares(2) && !shares(3));
         assert!(sets[1].tests.iter().all(|test| test.intervals.len() == test.shared.len()));
+    }
+
+    /// Alone, a does not tell its floor from zero; with the floor and the exponent of b it does.
+    #[test]
+    fn pooled_curves_are_judged_by_their_own_intervals() {
+        let (a, b) = (|x: f64| 0.3 + 12.0 * x.powf(-0.4), |x: f64| 0.3 + 15.0 * x.powf(-0.4));
+        let points = [planted("a", a, &XS[..4], 3, 0.1, 5), planted("b", b, &XS, 3, 0.1, 6)].concat();
+        let settings = Settings { bootstrap: 400, ..Settings::default() };
+        let fits = fit_curves(&points, Axis::Data, &settings).unwrap().fits;
+        assert!(!fits[0].identified() && fits[1].identified(), "{:?} {:?}", fits[0].verdicts, fits[1].verdicts);
+        let at_edge = [("a-250-0".to_owned(), vec!["lr".to_owned()])].into();
+        let origin = Some(Origin::Sweep(SweepOrigin { at_edge, ..SweepOrigin::default() }));
+        let settings = Settings { origin, ..settings };
+        let pooled = test(&points, &fits, &settings).unwrap().remove(0).pooled.unwrap();
+        assert_eq!(pooled.shared, ["E", "alpha"]);
+        let edge = Verdict::TunedAtEdge { keys: vec!["lr".into()], points: 1, of: 12 };
+        assert_eq!(pooled.fits[0].verdicts, [Verdict::Identified, edge], "{:?}", pooled.fits[0].intervals);
+        assert_eq!(pooled.fits[1].verdicts, [Verdict::Identified], "{:?}", pooled.fits[1].intervals);
+        let rests = |verdict: &Verdict| matches!(verdict, Verdict::RestsOn { .. } | Verdict::Unidentified { .. });
+        let pair = &pooled.crossovers[0];
+        assert!(!pair.weaknesses.iter().any(|weakness| rests(&weakness.verdict)), "{:?}", pair.weaknesses);
+        assert!(!pair.roots.iter().flat_map(|root| &root.verdicts).any(rests), "{:?}", pair.roots);
     }
 
     #[test]

@@ -40,6 +40,14 @@ pub struct FileOrigin {
 }
 
 impl Origin {
+    /// Tuned keys at the edge of their grid, of a sweep.
+    pub fn at_edge(&self) -> Option<&AtEdge> {
+        match self {
+            Origin::File(_) => None,
+            Origin::Sweep(sweep) => Some(&sweep.at_edge),
+        }
+    }
+
     pub fn metric(&self) -> &str {
         match self {
             Origin::File(file) => &file.metric,

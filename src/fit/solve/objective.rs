@@ -27,7 +27,8 @@ pub struct Term {
     pub penalty: f64,
     /// Derivative of the penalty by ln f.
     pub slope: f64,
-    /// Second derivative by ln f, leaving out the law's own curvature; zero in Huber's linear zone.
+    /// Second derivative by ln f, leaving out what vanishes with the residual and the law's own curvature (Gauss and
+    /// Newton's); zero in Huber's linear zone.
     pub curvature: f64,
     /// Slope over residual: the curvature of the parabola that bounds the penalty from above.
     pub bound: f64,
@@ -44,6 +45,16 @@ impl Objective {
         }
     }
 
+    /// How much a squared residual of log loss near the fit counts: of squares of loss (f - y)² ≈ f² (ln f - ln y)². One
+    /// for Huber's objective, which has no such weights.
+    pub fn weight(self, ln_f: f64, ln_y: f64) -> f64 {
+        match self {
+            Objective::Huber | Objective::SquaredLog => 1.0,
+            Objective::Squared => (2.0 * ln_f).exp(),
+            Objective::Asymmetric => asymmetric_weight(ln_f - ln_y),
+        }
+    }
+
     /// The penalty of predicting `ln_f` where `ln_y` was measured.
     pub fn term(self, ln_f: f64, ln_y: f64) -> Term {
         let r = ln_f - ln_y;
@@ -53,7 +64,7 @@ impl Objective {
         };
         match self {
             Objective::SquaredLog => square(r, 1.0, 1.0),
-            Objective::Asymmetric => square(r, 1.0, if r > 0.0 { BELOW } else { 1.0 - BELOW }),
+            Objective::Asymmetric => square(r, 1.0, asymmetric_weight(r)),
             Objective::Squared => {
                 let f = ln_f.exp();
                 square(f - ln_y.exp(), f, 1.0)
@@ -67,6 +78,56 @@ impl Objective {
                 curvature: 0.0,
                 bound: HUBER_DELTA / r.abs(),
             },
+        }
+    }
+}
+
+/// By how far the curve lies above the point.
+fn asymmetric_weight(above_point: f64) -> f64 {
+    if above_point > 0.0 { BELOW } else { 1.0 - BELOW }
+}
+
+/// The number that `asymmetric` fits to values that follow no law: their expectile.
+pub fn expectile(values: &[f64]) -> f64 {
+    let mut center = values.iter().sum::<f64>() / values.len() as f64;
+    // Newton's steps on a convex function of finitely many parabolas end in its minimum.
+    for _ in 0..100 {
+        let (mut weights, mut sum) = (0.0, 0.0);
+        for value in values {
+            let weight = asymmetric_weight(center - value);
+            weights += weight;
+            sum += weight * value;
+        }
+        let next = sum / weights;
+        if next == center || next.is_nan() {
+            break;
+        }
+        center = next;
+    }
+    center
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    // scipy.stats.expectile([1.0, 2.0, 4.0, 8.0, -3.0, 0.5], alpha=0.1)
+    #[test]
+    fn an_expectile_equals_scipy() {
+        let found = expectile(&[1.0, 2.0, 4.0, 8.0, -3.0, 0.5]);
+        assert!((found - EXPECTILE).abs() < 1e-12, "{found}");
+        assert_eq!(expectile(&[0.25; 7]), 0.25);
+    }
+
+    const EXPECTILE: f64 = -0.821_428_571_428_571_3;
+
+    #[test]
+    fn the_weight_is_half_the_curvature_of_a_sum_of_squares() {
+        for objective in [Objective::SquaredLog, Objective::Squared, Objective::Asymmetric] {
+            for (ln_f, ln_y) in [(0.3, 0.1), (0.1, 0.3), (-1.2, -1.0)] {
+                let (weight, term) = (objective.weight(ln_f, ln_y), objective.term(ln_f, ln_y));
+                assert!((2.0 * weight / term.curvature - 1.0).abs() < 1e-14, "{objective:?}");
+            }
         }
     }
 }

@@ -1,5 +1,5 @@
-//! Finds the parameters with the smallest objective: damped Newton steps with exact gradients inside a box, from many
-//! starts.
+//! Finds the parameters with the smallest objective: damped Gauss-Newton steps (exact gradients; of the curvature, what
+//! the law's own bending adds is left out) inside a box, from many starts.
 
 use std::borrow::Cow;
 
@@ -46,15 +46,19 @@ pub struct Residual {
     pub ln_f: f64,
     /// How far ln of the measured loss lies above that.
     pub above: f64,
-    /// How much the observation pulls the fit to itself, from 0 to 1.
+    /// How much the observation pulls the fit to itself, from 0 to 1, by the weights of the objective.
     pub leverage: f64,
+    /// The residual's variance over the noise's, where the noise of log loss is of one size: 1 - leverage where the
+    /// objective weighs all observations alike.
+    pub kept: f64,
 }
 
-/// The objective with its first two derivatives; of the matrices the lower half.
+/// The objective, its gradient and its Gauss-Newton curvature; of the matrices the lower half.
 pub struct Local {
     pub objective: f64,
     pub gradient: Theta,
-    pub newton: Matrix,
+    /// Second derivatives without the law's own: Σ penalty'' (∇ ln f)(∇ ln f)ᵀ.
+    pub gauss_newton: Matrix,
     /// Of the parabola that bounds the objective from above.
     pub bound: Matrix,
 }
@@ -78,7 +82,7 @@ impl Solver {
         minima.retain(|solution| solution.objective.is_finite());
         minima.sort_by(|a, b| a.objective.total_cmp(&b.objective)); // stable: the order of starts breaks ties
         let best = *minima.first()?;
-        let near = |a: f64, b: f64| a - b <= 1e-6 * b + 1e-20 * scanned.len() as f64;
+        let near = |a: f64, b: f64| same_minimum(a, b, scanned.len());
         let agree = minima.iter().filter(|solution| near(solution.objective, best.objective)).count() as f64
             / minima.len() as f64;
         minima.dedup_by(|later, earlier| near(later.objective, earlier.objective));
@@ -160,40 +164,48 @@ impl Solver {
         }
     }
 
-    /// Every observation against the fit.
+    /// Every observation against the fit. Where the objective is a sum of w r² of residuals of log loss (near the fit, for
+    /// squares of loss), the hat matrix is P = X (Xᵀ W X)⁻¹ Xᵀ W with X = ∇ ln f, the leverage is its diagonal, and a
+    /// residual keeps (1 - P)(1 - P)ᵀ of the noise's variance.
     pub fn residuals(&self, sample: &Sample, theta: &Theta) -> Vec<Residual> {
         let count = self.law.params().len();
-        let mut information = self.information(sample, theta);
-        (0..count).for_each(|i| information[i][i] *= 1.0 + 1e-12);
-        let factor = cholesky(&information, count);
+        let weighted =
+            |power: i32| self.summed(sample, theta, |ln_f, ln_y| self.objective.weight(ln_f, ln_y).powi(power));
+        let (mut once, twice) = (weighted(1), weighted(2));
+        (0..count).for_each(|i| once[i][i] *= 1.0 + 1e-12);
+        let factor = cholesky(&once, count);
         let mut slope = Theta::default();
-        let of = |(ln_x, ln_y): (&[f64; 2], &f64)| {
+        let of = |((ln_x, ln_y), times): ((&[f64; 2], &f64), &f64)| {
             let ln_f = self.law.ln_loss(theta, ln_x, &mut slope);
-            let leverage = factor.as_ref().map_or(0.0, |factor| {
+            let (leverage, spread) = factor.as_ref().map_or((0.0, 0.0), |factor| {
                 let solved = solve_factored(factor, &slope, count);
-                (0..count).map(|i| slope[i] * solved[i]).sum()
+                let pull: f64 = (0..count).map(|i| slope[i] * solved[i]).sum();
+                let entry = |i: usize, j: usize| if i >= j { twice[i][j] } else { twice[j][i] };
+                let row = |i: usize| (0..count).map(|j| entry(i, j) * solved[j]).sum::<f64>();
+                let spread: f64 = (0..count).map(|i| solved[i] * row(i)).sum();
+                (times * self.objective.weight(ln_f, *ln_y) * pull, spread)
             });
-            Residual { ln_f, above: ln_y - ln_f, leverage }
+            Residual { ln_f, above: ln_y - ln_f, leverage, kept: 1.0 - 2.0 * leverage + spread }
         };
-        sample.ln_x.iter().zip(&sample.ln_y).map(of).collect()
+        sample.ln_x.iter().zip(&sample.ln_y).zip(&sample.weight).map(of).collect()
     }
 
     /// The sample's objective at `theta`.
     pub fn local(&self, sample: &Sample, theta: &Theta) -> Local {
         let count = self.law.params().len();
         let zero = [[0.0; MAX_PARAMS]; MAX_PARAMS];
-        let mut local = Local { objective: 0.0, gradient: Theta::default(), newton: zero, bound: zero };
+        let mut local = Local { objective: 0.0, gradient: Theta::default(), gauss_newton: zero, bound: zero };
         let mut slope = Theta::default();
         for ((ln_x, ln_y), weight) in sample.ln_x.iter().zip(&sample.ln_y).zip(&sample.weight) {
             let ln_f = self.law.ln_loss(theta, ln_x, &mut slope);
             let term = self.objective.term(ln_f, *ln_y);
             local.objective += weight * term.penalty;
-            let (newton, bound) = (weight * term.curvature, weight * term.bound);
+            let (curvature, bound) = (weight * term.curvature, weight * term.bound);
             for i in 0..count {
                 local.gradient[i] += weight * term.slope * slope[i];
                 for j in 0..=i {
                     let product = slope[i] * slope[j];
-                    local.newton[i][j] += newton * product;
+                    local.gauss_newton[i][j] += curvature * product;
                     local.bound[i][j] += bound * product;
                 }
             }
@@ -204,13 +216,19 @@ impl Solver {
         local
     }
 
-    /// Σ weight (∇ ln f)(∇ ln f)ᵀ: the information that the observations hold about the parameters.
+    /// Σ weight (∇ ln f)(∇ ln f)ᵀ: the information that the observations hold about the parameters, where the noise of
+    /// log loss is of one size.
     pub fn information(&self, sample: &Sample, theta: &Theta) -> Matrix {
+        self.summed(sample, theta, |_, _| 1.0)
+    }
+
+    /// The same with each observation's own weight, a function of ln f and ln y.
+    fn summed(&self, sample: &Sample, theta: &Theta, weight: impl Fn(f64, f64) -> f64) -> Matrix {
         let count = self.law.params().len();
         let mut sum = [[0.0; MAX_PARAMS]; MAX_PARAMS];
         let mut slope = Theta::default();
-        for (ln_x, weight) in sample.ln_x.iter().zip(&sample.weight) {
-            self.law.ln_loss(theta, ln_x, &mut slope);
+        for ((ln_x, ln_y), times) in sample.ln_x.iter().zip(&sample.ln_y).zip(&sample.weight) {
+            let weight = times * weight(self.law.ln_loss(theta, ln_x, &mut slope), *ln_y);
             for i in 0..count {
                 for j in 0..=i {
                     sum[i][j] += weight * slope[i] * slope[j];
@@ -221,10 +239,16 @@ impl Solver {
     }
 }
 
-/// The step of (newton + damping · (bound + diag bound)) · step = -gradient over the free parameters. With no damping it
-/// is Newton's, with much of it a short step down the majorising parabola, which cannot fail to descend.
+/// Whether an objective is no larger than the best one, but for rounding.
+pub fn same_minimum(objective: f64, best: f64, points: usize) -> bool {
+    objective - best <= 1e-6 * best + 1e-20 * points as f64
+}
+
+/// The step of (G + damping · (bound + diag bound)) · step = -gradient over the free parameters, G the Gauss-Newton
+/// curvature. With no damping it is Gauss and Newton's, with much of it a short step down the majorising parabola, which
+/// cannot fail to descend.
 fn damped_step(local: &Local, damping: f64, free: [bool; MAX_PARAMS], count: usize) -> Option<Theta> {
-    let mut matrix = local.newton;
+    let mut matrix = local.gauss_newton;
     let mut right = Theta::default();
     for i in 0..count {
         for j in 0..=i {

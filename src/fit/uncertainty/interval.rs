@@ -7,6 +7,9 @@ use crate::fit::uncertainty::distribution::{normal_cdf, normal_quantile};
 /// Share of the resamples on either side whose size does not count in a standard error.
 const OUTERMOST: f64 = 1e-3;
 
+/// Of fewer values the skew is zero, whatever they are of.
+const FEWEST_LEFT_OUT: usize = 3;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum IntervalKind {
@@ -27,6 +30,8 @@ pub struct Interval {
     /// it: of thousands of resamples of a flat valley, the wildest one must not decide.
     #[serde(serialize_with = "finite_or_null")]
     pub se: f64,
+    /// As it was made, which is not always as it was asked for.
+    pub kind: IntervalKind,
 }
 
 pub fn finite_or_null<S: serde::Serializer>(value: &f64, serializer: S) -> Result<S::Ok, S::Error> {
@@ -35,7 +40,7 @@ pub fn finite_or_null<S: serde::Serializer>(value: &f64, serializer: S) -> Resul
 
 /// The interval of a statistic whose estimate is `estimate`, from its values on resamples and, for BCa, on the data
 /// with one unit left out at a time. Infinite values are allowed. `None` with fewer resamples than reach so far into the
-/// tails.
+/// tails. Where those values do not tell the skew, BCa falls back to percentile, and the interval says so.
 pub fn interval(kind: IntervalKind, level: f64, estimate: f64, draws: &[f64], jackknife: &[f64]) -> Option<Interval> {
     let mut sorted: Vec<f64> = draws.iter().copied().filter(|value| !value.is_nan()).collect();
     if sorted.len() < needed(level) {
@@ -43,11 +48,13 @@ pub fn interval(kind: IntervalKind, level: f64, estimate: f64, draws: &[f64], ja
     }
     sorted.sort_by(f64::total_cmp);
     let tail = (1.0 - level) / 2.0;
-    let (low, high) = match kind {
-        IntervalKind::Percentile => (tail, 1.0 - tail),
-        IntervalKind::Bca => bca_tails(tail, estimate, &sorted, jackknife).unwrap_or((tail, 1.0 - tail)),
+    let tails = match kind {
+        IntervalKind::Percentile => None,
+        IntervalKind::Bca => bca_tails(tail, estimate, &sorted, jackknife),
     };
-    Some(Interval { low: quantile(&sorted, low), high: quantile(&sorted, high), se: deviation(&sorted) })
+    let (low, high) = tails.unwrap_or((tail, 1.0 - tail));
+    let kind = if tails.is_some() { IntervalKind::Bca } else { IntervalKind::Percentile };
+    Some(Interval { low: quantile(&sorted, low), high: quantile(&sorted, high), se: deviation(&sorted), kind })
 }
 
 /// The fewest resamples that have a quantile as far out as the interval's ends: 39 for 95%.
@@ -75,6 +82,7 @@ pub fn quantile(sorted: &[f64], share: f64) -> f64 {
     }
 }
 
+/// Where BCa reads the resamples; none where the values with one unit left out are too few, all equal or infinite.
 fn bca_tails(tail: f64, estimate: f64, sorted: &[f64], jackknife: &[f64]) -> Option<(f64, f64)> {
     let below = sorted.partition_point(|value| *value < estimate);
     let equal = sorted[below..].partition_point(|value| *value <= estimate);
@@ -88,7 +96,7 @@ fn bca_tails(tail: f64, estimate: f64, sorted: &[f64], jackknife: &[f64]) -> Opt
         cubes += (mean - value).powi(3);
     }
     let acceleration = cubes / (6.0 * squares.powf(1.5));
-    if !acceleration.is_finite() {
+    if jackknife.len() < FEWEST_LEFT_OUT || !acceleration.is_finite() {
         return None;
     }
     let shifted = |z: f64| normal_cdf(bias + (bias + z) / (1.0 - acceleration * (bias + z)));
@@ -123,5 +131,22 @@ mod tests {
         let skewed: Vec<f64> = jackknife.iter().map(|value| -value.exp()).collect();
         let shifted = interval(IntervalKind::Bca, 0.95, 0.0, &draws, &skewed).unwrap();
         assert!(shifted.low > percentile.low && shifted.high > percentile.high);
+        assert_eq!(
+            [bca.kind, percentile.kind, shifted.kind],
+            [IntervalKind::Bca, IntervalKind::Percentile, IntervalKind::Bca]
+        );
+    }
+
+    #[test]
+    fn an_interval_that_cannot_be_bca_says_that_it_is_not() {
+        let draws: Vec<f64> = (-500..=500).map(f64::from).collect();
+        let percentile = interval(IntervalKind::Percentile, 0.95, 3.0, &draws, &[]).unwrap();
+        for jackknife in [vec![], vec![1.0, 2.0], vec![1.0; 9], vec![1.0, 2.0, f64::INFINITY]] {
+            assert_eq!(
+                interval(IntervalKind::Bca, 0.95, 3.0, &draws, &jackknife).unwrap(),
+                percentile,
+                "{jackknife:?}"
+            );
+        }
     }
 }
