@@ -205,3 +205,46 @@ fn footnote(study: &Study, analysis: Option<&Analysis>, axis: Axis) -> Option<St
     let parts: Vec<String> = law.into_iter().chain(curves.into_iter().take(CURVES)).chain(more).collect();
     (!parts.is_empty()).then(|| parts.join("; "))
 }
+
+#[cfg(test)]
+mod tests {
+    use clap::Parser;
+
+    use super::*;
+    use crate::event::{Event, EventLog, Outcome};
+    use crate::store::{Sizes, Store, sample};
+    use crate::study::OfSweep;
+
+    #[derive(Parser)]
+    struct Line {
+        #[command(flatten)]
+        args: Args,
+    }
+
+    /// A convnet whose best learning rate is 1e-3 on 100 examples and 1e-2 on 200.
+    fn study(store: &Path) -> Study {
+        let plan = sample::plan(&["convnet"], &[100, 200], &[1e-3, 1e-2], &[0]);
+        let mut writer = Store::open(store).unwrap();
+        writer.register(&plan).unwrap();
+        for run in &plan.runs {
+            let loss = if (run.config.examples == 100) == (run.config.train.lr < 5e-3) { 0.5 } else { 0.6 };
+            let values = [("val_loss", loss), ("test_loss", loss)].map(|(name, loss)| (name.to_string(), loss)).into();
+            let mut log = EventLog::open(&store.join(&run.id)).unwrap();
+            log.append(&Event::Metrics { step: 20, values }).unwrap();
+            let outcome = Outcome::Done;
+            log.append(&Event::End { attempt: 1, time: 2.0, seconds: 1.0, examples_per_second: 9.0, outcome }).unwrap();
+        }
+        writer.ingest().unwrap();
+        let over = Some(Axis::Data);
+        Study::of_sweep(OfSweep { store, name: "small", metric: "test_loss", over, sizes: Sizes::Best }).unwrap()
+    }
+
+    #[test]
+    fn the_small_print_says_what_was_chosen() {
+        let dir = tempfile::tempdir().unwrap();
+        let args = Line::try_parse_from(["plot", "small", "-o", "small.svg"]).map(|line| line.args).unwrap();
+        let figure = figure(&args, &study(dir.path()), None);
+        assert_eq!(figure.footnote.as_deref(), Some("convnet: lr 1e-3 to 1e-2"));
+        assert_eq!(figure.series.len(), 1);
+    }
+}

@@ -13,6 +13,9 @@ const MOST_ROWS: usize = 24;
 /// Columns of a terminal that the table has.
 const WIDTH: usize = 100;
 
+/// The keys of a size are not worth fewer.
+const LEAST_FOR_SIZE: usize = 12;
+
 /// The points that the fits use.
 pub fn used(study: &Study, analysis: &Analysis, axis: Axis) -> Vec<Row> {
     study.rows(axis, analysis.fits.iter().map(|fit| (fit.curve.as_str(), fit.points_dropped.as_slice())))
@@ -24,11 +27,16 @@ pub fn text(rows: &[Row], axis: Axis, with_budgets: bool) -> String {
     if chosen.is_empty() {
         return String::new();
     }
-    if chosen.len() > MOST_ROWS {
+    let listed = (chosen.len() <= MOST_ROWS).then(|| listed(&chosen, axis, with_budgets)).flatten();
+    listed.unwrap_or_else(|| {
         let lines: String = in_words(rows, with_budgets).iter().map(|line| format!("{line}\n")).collect();
-        return format!("what the {} points are (--json lists each):\n{lines}", chosen.len());
-    }
-    let keys = tuned_keys(&chosen);
+        format!("what the {} points are (--json lists each):\n{lines}", chosen.len())
+    })
+}
+
+/// A row for each; nothing where the columns do not fit.
+fn listed(chosen: &[&Row], axis: Axis, with_budgets: bool) -> Option<String> {
+    let keys = tuned_keys(chosen);
     let sized = chosen.iter().any(|row| row.made.as_ref().is_some_and(|made| !made.size.is_empty()));
     let several = chosen.iter().any(|row| row.made.as_ref().is_some_and(|made| made.best_of > 1));
     let x = axis.to_string();
@@ -39,8 +47,7 @@ pub fn text(rows: &[Row], axis: Axis, with_budgets: bool) -> String {
     header.extend(several.then_some("best of"));
     header.extend(["seeds", "mean"]);
     let row = |row: &&Row| {
-        let made = row.made.clone();
-        let made = made.as_ref();
+        let made = row.made.as_ref();
         let mut cells = vec![cut(&row.curve, WIDTH / 3), row.x(axis).map_or("-".into(), si)];
         if sized && axis != Axis::Params {
             cells.push(row.params.map_or("-".into(), si));
@@ -57,14 +64,14 @@ pub fn text(rows: &[Row], axis: Axis, with_budgets: bool) -> String {
         cells
     };
     let mut rows: Vec<Vec<String>> = chosen.iter().map(row).collect();
-    if sized {
-        let left = room(&header, &rows);
+    let left = room(&header, &rows)?;
+    if sized && left >= LEAST_FOR_SIZE {
         header.push("size");
-        for (cells, row) in rows.iter_mut().zip(&chosen) {
+        for (cells, row) in rows.iter_mut().zip(chosen) {
             cells.push(cut(&shape(row), left));
         }
     }
-    format!("what each point is:\n{}\n", table(&header, &["curve", "size"], rows))
+    Some(format!("what each point is:\n{}\n", table(&header, &["curve", "size"], rows)))
 }
 
 fn tuned_keys<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
@@ -75,15 +82,14 @@ fn tuned_keys<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
     keys
 }
 
-/// What the columns leave for one more.
-fn room(header: &[&str], rows: &[Vec<String>]) -> usize {
+/// What the columns leave for one more; nothing where they are too wide themselves.
+fn room(header: &[&str], rows: &[Vec<String>]) -> Option<usize> {
     const BETWEEN: usize = 2;
-    const LEAST: usize = 12;
     let width = |column: usize| {
         let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
         cells.max().unwrap_or(0).max(header[column].chars().count()) + BETWEEN
     };
-    WIDTH.saturating_sub((0..header.len()).map(width).sum()).max(LEAST)
+    WIDTH.checked_sub((0..header.len()).map(width).sum())
 }
 
 fn shape(row: &Row) -> String {
@@ -133,9 +139,13 @@ mod tests {
         let rows = [row("vit", 0, made(16, 3e-3)), row(name, 1, made(1_000_000_000_000_000, 0.05))];
         let text = text(&rows, Axis::Data, true);
         assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
-        for part in ["3e-3", "0.05", "depths=[1,1,16] width=16", "best of", "400", "4.57k"] {
+        for part in ["3e-3", "0.05", "depths=[1,1,1…", "best of", "400", "4.57k"] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }
+        let mut many = made(16, 3e-3);
+        many.tuned.extend((0..10).map(|i| (format!("a_key_called_{i}"), json!(i))));
+        let wide = super::text(&[row("vit", 0, many)], Axis::Data, true);
+        assert!(wide.starts_with("what the 1 points are"), "{wide}");
     }
 
     #[test]

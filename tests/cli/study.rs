@@ -120,10 +120,6 @@ fn the_points_name_their_size_and_a_choice_that_flips_is_flagged() {
                 all sizes)";
     assert_eq!(talk.lines().filter(|line| *line == said).count(), 1, "{talk}");
     assert!(talk.contains("vit: its best size goes back and forth"), "{talk}");
-
-    dir.stdout(&["plot", "sized", "--bootstrap", "100", "-o", "sized.svg"]);
-    let svg = std::fs::read_to_string(dir.path("sized.svg")).expect("the figure");
-    assert!(svg.contains("convnet: lr 3e-3") && svg.contains("vit: 4.11k to 30.1k params"), "{svg}");
 }
 
 #[test]
