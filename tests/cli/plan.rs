@@ -106,7 +106,7 @@ fn every_family_is_found_at_matched_cost() {
         let (label, costs) = (run["label"].as_str().expect("a label"), &run["costs"]);
         match label.ends_with("params") {
             true => assert!(near(&costs["params"], 1e5), "{label}: {costs}"),
-            false => assert!(near(&costs["forward_flops"], 1e7), "{label}: {costs}"),
+            false => assert!(near(&costs["forward_flops"], 3e7), "{label}: {costs}"),
         }
     }
     assert_eq!((runs.len(), plan["dropped"].as_array().map(Vec::len)), (22, Some(0)), "{}", plan["dropped"]);
