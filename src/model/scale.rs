@@ -367,6 +367,8 @@ mod tests {
         let (_, hint) = refusal("vit", "{}", Target::Params(500.0), 0.1);
         assert!(hint.starts_with("the smallest, width=8 depth=2 heads=1 has 1.99k (297.2% above)"), "{hint}");
         assert!(hint.ends_with("ask for that, or give its keys by hand"), "{hint}");
+        let (_, hint) = refusal("convnet", "{}", Target::Params(4.4e3), 0.01);
+        assert!(hint.starts_with("width=6 depths=1,1,1 has 4.34k (1.46% below), width=7"), "{hint}");
         let (_, hint) = refusal("vit", r#"{"width": 64, "depth": 2}"#, Target::Params(1e6), 0.1);
         assert!(hint.starts_with("the largest, width=64 depth=2 heads=4 has 10"), "{hint}");
         assert!(hint.ends_with("% below): ask for that, or give tolerance = 0.9"), "{hint}");

@@ -85,7 +85,7 @@ params = [1e4, 1e5, 1e6]
     let dropped = plan["dropped"].as_array().expect("dropped");
     assert_eq!(runs.len() + dropped.len(), 9, "{dropped:?}");
     let reasons: Vec<_> = dropped.iter().map(|d| d["reason"].as_str().expect("a reason")).collect();
-    assert!(reasons.iter().any(|reason| reason.contains("sees 1792 of the 2500 examples")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("sees 1920 of the 2500 examples")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("over after")), "{reasons:?}");
 }
 
