@@ -51,7 +51,7 @@ impl Config for Mixer {
     ];
 
     const SHAPE: &'static [&'static str] = &["width", "depth"];
-    const USUAL: &'static str = "2 deep from width 8, 4 at 64, 8 at Mixer-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
+    const USUAL: &'static str = "2 deep from width 8, 3 from 16, 4 from 24 to 64, 8 at Mixer-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
         1280 (Tolstikhin et al. 2021, table 1)";
 
     fn check(&self) -> Result<()> {
@@ -86,7 +86,7 @@ impl Config for Mixer {
 }
 
 /// `(width, depth)`: S, B, L and H, and below as a ViT.
-const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
+const USUAL_SIZES: [(u64, u64); 8] = [(12, 2), (16, 3), (24, 4), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
 
 #[cfg(torch)]
 pub use network::net;

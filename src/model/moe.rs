@@ -131,7 +131,7 @@ impl Config for Moe {
     ];
 
     const SHAPE: &'static [&'static str] = &["width", "depth", "heads", "experts"];
-    const USUAL: &'static str = "2 deep from width 8, 4 at 64, 8 at V-MoE-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
+    const USUAL: &'static str = "2 deep from width 8, 3 from 16, 4 from 24 to 64, 8 at V-MoE-S's 512, 12 at B's 768, 24 at L's 1024, 32 at H's \
         1280 (Riquelme et al. 2021); heads of 16 to 64; 8 experts in every second block, as the authors released";
 
     fn check(&self) -> Result<()> {
@@ -180,7 +180,7 @@ impl Config for Moe {
 }
 
 /// `(width, depth)`: V-MoE's S, B, L and H, and below as a ViT.
-const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
+const USUAL_SIZES: [(u64, u64); 8] = [(12, 2), (16, 3), (24, 4), (64, 4), (512, 8), (768, 12), (1024, 24), (1280, 32)];
 
 fn published(width: u64, depth: u64, heads: u64, patch: u64) -> Moe {
     Moe { vit: Vit { width, depth, heads, patch, ..Vit::default() }, experts: 32, ..Moe::default() }

@@ -24,7 +24,7 @@ impl Config for Recurrent {
     const KEYS: Keys = &[VIT_KEYS];
     const SIZES: &'static [Size<Self>] = &[];
     const SHAPE: &'static [&'static str] = VIT_SHAPE;
-    const USUAL: &'static str = "2 times from width 8, 4 at 64, 12 at ALBERT-base's 768, 24 at ALBERT-large's 1024 (Lan et \
+    const USUAL: &'static str = "2 times from width 8, 3 from 16, 4 from 24 to 64, 12 at ALBERT-base's 768, 24 at ALBERT-large's 1024 (Lan et \
         al. 2020); heads of 16 to 64";
 
     fn check(&self) -> Result<()> {
@@ -42,7 +42,7 @@ impl Config for Recurrent {
 }
 
 /// `(width, times)`: ALBERT's, and below as a ViT.
-const USUAL_SIZES: [(u64, u64); 4] = [(16, 2), (64, 4), (768, 12), (1024, 24)];
+const USUAL_SIZES: [(u64, u64); 6] = [(12, 2), (16, 3), (24, 4), (64, 4), (768, 12), (1024, 24)];
 
 impl Recurrent {
     /// What has the weights: a ViT of one block.

@@ -64,8 +64,7 @@ impl Config for Resmlp {
     ];
 
     const SHAPE: &'static [&'static str] = &["width", "depth"];
-    const USUAL: &'static str =
-        "2 deep from width 8, 4 at 64, 12 at ResMLP-S12's 384, 24 at B24's 768 (Touvron et al. 2021)";
+    const USUAL: &'static str = "2 deep from width 8, 3 from 16, 4 from 24 to 64, 12 at ResMLP-S12's 384, 24 at B24's 768 (Touvron et al. 2021)";
 
     fn check(&self) -> Result<()> {
         rule(self.width >= 1, "width", self.width, "must be at least 1", "width = 64")?;
@@ -99,7 +98,7 @@ impl Config for Resmlp {
 }
 
 /// `(width, depth)`: S12 and B24, and below as a ViT. (S24 and S36 are deeper at S12's width.)
-const USUAL_SIZES: [(u64, u64); 4] = [(16, 2), (64, 4), (384, 12), (768, 24)];
+const USUAL_SIZES: [(u64, u64); 6] = [(12, 2), (16, 3), (24, 4), (64, 4), (384, 12), (768, 24)];
 
 #[cfg(torch)]
 pub use network::net;

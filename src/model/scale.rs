@@ -140,7 +140,11 @@ fn refusal<C: Config>(rungs: &[Rung<C>], target: Target, tolerance: f64) -> Erro
     let hundredths = |share: f64| (share * 1e4).ceil() / 100.0;
     let shown = |rung: &Rung<C>, side: &str| {
         let shape = settings(&rung.config).map(|all| shape_text(C::SHAPE, &all)).unwrap_or_default();
-        format!("{shape} has {} ({}% {side})", si(rung.cost), hundredths(off(rung)))
+        let far = match rung.cost / wanted {
+            times if times >= 10.0 => format!("{times:.0} times as much"),
+            _ => format!("{}% {side}", hundredths(off(rung))),
+        };
+        format!("{shape} has {} ({far})", si(rung.cost))
     };
     // Of equal costs the last, as above.
     let below = rungs.iter().filter(|rung| rung.cost < wanted).max_by(|a, b| a.cost.total_cmp(&b.cost));
@@ -282,6 +286,10 @@ mod tests {
         assert_eq!(sides.len(), if one { 1 } else { 2 }, "{hint}");
         for side in sides {
             let (cost, rest) = side.split_once(" (").unwrap();
+            if let Some((times, _)) = rest.split_once(" times as much") {
+                assert!((unsi(cost) / target.value() / times.parse::<f64>().unwrap() - 1.0).abs() < 0.06, "{hint}");
+                continue;
+            }
             let (percent, rest) = rest.split_once("% ").unwrap();
             let percent: f64 = percent.parse().unwrap();
             let signed = if rest.starts_with("below") { -percent } else { percent };
@@ -359,6 +367,8 @@ mod tests {
         let (_, hint) = refusal("vit", "{}", Target::Params(500.0), 0.1);
         assert!(hint.starts_with("the smallest, width=8 depth=2 heads=1 has 1.99k (297.2% above)"), "{hint}");
         assert!(hint.ends_with("ask for that, or give its keys by hand"), "{hint}");
+        let (_, hint) = refusal("convnet", "{}", Target::Params(4.4e3), 0.01);
+        assert!(hint.starts_with("width=6 depths=1,1,1 has 4.34k (1.46% below), width=7"), "{hint}");
         let (_, hint) = refusal("vit", r#"{"width": 64, "depth": 2}"#, Target::Params(1e6), 0.1);
         assert!(hint.starts_with("the largest, width=64 depth=2 heads=4 has 10"), "{hint}");
         assert!(hint.ends_with("% below): ask for that, or give tolerance = 0.9"), "{hint}");

@@ -120,7 +120,7 @@ impl Config for Vit {
     ];
 
     const SHAPE: &'static [&'static str] = VIT_SHAPE;
-    const USUAL: &'static str = "2 deep from width 8, 4 at 64; 12 from DeiT-Ti's 192 to ViT-B's 768, 24 at ViT-L's 1024, 32 \
+    const USUAL: &'static str = "2 deep from width 8, 3 from 16, 4 from 24; 12 from DeiT-Ti's 192 to ViT-B's 768, 24 at ViT-L's 1024, 32 \
         at ViT-H's 1280 (Dosovitskiy et al. 2021, Touvron et al. 2021); heads of 16 to 64";
 
     fn check(&self) -> Result<()> {
@@ -154,9 +154,11 @@ fn published(width: u64, heads: u64) -> Vit {
     Vit { width, depth: 12, heads, patch: 16, ..Vit::default() }
 }
 
-/// `(width, depth)`, the ends of lines that pass through DeiT-Ti, DeiT-S, ViT-B, ViT-L and ViT-H. Below, those of small
-/// images: a wide range serves there (Hassani et al. 2021, arXiv 2104.05704: 2 to 14 blocks at widths of 128 to 384).
-const USUAL_SIZES: [(u64, u64); 6] = [(16, 2), (64, 4), (192, 12), (768, 12), (1024, 24), (1280, 32)];
+/// `(width, depth)`, the ends of lines that pass through DeiT-Ti, DeiT-S, ViT-B, ViT-L and ViT-H. Below, four
+/// blocks as this family's default, and fewer only where heads get too narrow: of 3e4 params on MNIST-1D four blocks 24 wide
+/// make 26% errors, two blocks 34 wide 33% (docs/families.md). Published small ones have 2 to 14, at widths of 128 to 384
+/// (Hassani et al. 2021, arXiv 2104.05704).
+const USUAL_SIZES: [(u64, u64); 8] = [(12, 2), (16, 3), (24, 4), (64, 4), (192, 12), (768, 12), (1024, 24), (1280, 32)];
 
 /// Width of a head: 64 from DeiT-Ti's three on, a third of narrower models, and at least 16.
 fn usual_head(width: u64) -> f64 {

@@ -85,7 +85,7 @@ params = [1e4, 1e5, 1e6]
     let dropped = plan["dropped"].as_array().expect("dropped");
     assert_eq!(runs.len() + dropped.len(), 9, "{dropped:?}");
     let reasons: Vec<_> = dropped.iter().map(|d| d["reason"].as_str().expect("a reason")).collect();
-    assert!(reasons.iter().any(|reason| reason.contains("sees 1792 of the 2500 examples")), "{reasons:?}");
+    assert!(reasons.iter().any(|reason| reason.contains("sees 1920 of the 2500 examples")), "{reasons:?}");
     assert!(reasons.iter().any(|reason| reason.contains("over after")), "{reasons:?}");
 }
 
@@ -106,7 +106,7 @@ fn every_family_is_found_at_matched_cost() {
         let (label, costs) = (run["label"].as_str().expect("a label"), &run["costs"]);
         match label.ends_with("params") {
             true => assert!(near(&costs["params"], 1e5), "{label}: {costs}"),
-            false => assert!(near(&costs["forward_flops"], 1e7), "{label}: {costs}"),
+            false => assert!(near(&costs["forward_flops"], 3e7), "{label}: {costs}"),
         }
     }
     assert_eq!((runs.len(), plan["dropped"].as_array().map(Vec::len)), (22, Some(0)), "{}", plan["dropped"]);
