@@ -160,7 +160,7 @@ fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Mul
     let other = if *leader == pair.a { &pair.b } else { &pair.a };
     let within = |at: &&At| at.inside_data && region.from <= at.x * (1.0 + 1e-9) && at.x <= region.to * (1.0 + 1e-9);
     let needs = multipliers.iter().find(|m| m.who == *other && m.of == *leader);
-    let last = needs.and_then(|needs| needs.curve.iter().filter(within).next_back());
+    let last = needs.and_then(|needs| needs.curve.iter().rfind(within));
     match (last, region.lower_by) {
         (Some(at), _) => {
             let ends = at.interval.filter(|ends| ends.low.is_finite() && ends.high.is_finite());

@@ -79,8 +79,11 @@ fn evenly(grid: &Grid, round: usize) -> Grid {
     Grid { xs, seeds: grid.seeds }
 }
 
+/// From a grid, how often it has grown, its points and their analysis to the next grid.
+type Grow = dyn Fn(&Grid, usize, &[Point], &Analysis) -> Grid + Sync;
+
 /// FLOPs in multiples of the first grid's until the crossover is known.
-fn spent(first: &Grid, stream: u64, sigma: f64, grow: impl Fn(&Grid, usize, &[Point], &Analysis) -> Grid) -> f64 {
+fn spent(first: &Grid, stream: u64, sigma: f64, grow: &Grow) -> f64 {
     let (a, b) = (floor(0.5, 30.0, 0.5), floor(0.3, 15.0, 0.35));
     let mut grid = first.clone();
     for round in 0.. {
@@ -99,7 +102,7 @@ fn spent(first: &Grid, stream: u64, sigma: f64, grow: impl Fn(&Grid, usize, &[Po
 fn next_against_an_even_grid() {
     let first = Grid { xs: (0..6).map(|i| 1000.0 * 4f64.powi(i)).collect(), seeds: 2 };
     for sigma in [0.01, 0.02, 0.03] {
-        let of = |grow: &(dyn Fn(&Grid, usize, &[Point], &Analysis) -> Grid + Sync)| {
+        let of = |grow: &Grow| {
             let mut all: Vec<f64> = (0..300).into_par_iter().map(|stream| spent(&first, stream, sigma, grow)).collect();
             all.sort_by(f64::total_cmp);
             (all.iter().sum::<f64>() / all.len() as f64, all[all.len() / 2], all[all.len() * 9 / 10])

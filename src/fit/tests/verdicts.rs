@@ -6,6 +6,7 @@ use crate::fit::compare::conclusion::{Conclusion, Kind};
 use crate::fit::compare::crossover::Crossover;
 
 type Loss = Box<dyn Fn(f64) -> f64 + Sync + Send>;
+type Laws = fn() -> [Loss; 2];
 
 /// Two laws and how they are measured.
 struct Experiment {
@@ -84,7 +85,7 @@ fn equal_laws_are_not_told_apart() {
 
 #[test]
 fn laws_that_cross_clearly_are_told_to_cross_once() {
-    let (experiment, separation) = crossing_laws(0.06, 7, 3, 0.01);
+    let (experiment, separation) = crossing_laws(0.09, 7, 3, 0.01);
     assert!(separation > 10.0, "{separation}");
     let outcomes = experiment.outcomes(100);
     let right = share(&outcomes, |conclusion| {
@@ -209,7 +210,7 @@ fn power_in_thousands_of_experiments() {
 #[test]
 #[ignore = "minutes of all cores: make coverage"]
 fn wrong_laws_in_thousands_of_experiments() {
-    let pairs: [(&str, fn() -> [Loss; 2]); 3] = [
+    let pairs: [(&str, Laws); 3] = [
         ("equal broken laws", || [Box::new(broken(0.3, 4.0, 4e3)), Box::new(broken(0.3, 4.0, 4e3))]),
         ("one above the other by 5%, breaks apart", || {
             let (a, b) = (broken(0.3, 4.0, 2e3), broken(0.3, 4.0, 2e4));
