@@ -22,8 +22,8 @@ data: build                           ## Fashion-MNIST into the shared cache fol
 build: libtorch                       ## both programs, in target/release
 	cargo build --release --locked
 
-coverage: libtorch                    ## how often intervals hold the truth, over 15,000 experiments (docs/coverage.md)
-	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::coverage
+coverage: libtorch                    ## how often intervals and verdicts hold, over 30,000 experiments
+	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::
 
 fuzz:                                 ## ten minutes of mutated CSV and sweep files (needs rustup's nightly toolchain)
 	cargo fuzz --version || cargo install --locked cargo-fuzz

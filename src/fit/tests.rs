@@ -108,7 +108,7 @@ fn says_who_leads_where_curves_do_not_cross() {
     let analysis = fit_curves(&points, Axis::Data, &settings(200)).unwrap();
     let crossover = &analysis.crossovers[0];
     assert_eq!(crossover.probability_inside, Some(0.0));
-    assert!(crossover.summary.starts_with("no crossover inside the data; low leads throughout"), "{crossover}");
+    assert!(crossover.summary.starts_with("low leads high throughout, from 250 to 256k of data (95%)"), "{crossover}");
 }
 
 #[test]

@@ -4,6 +4,7 @@
 use super::*;
 use crate::fit::compare::conclusion::{Conclusion, Kind};
 use crate::fit::compare::crossover::Crossover;
+use crate::plot::{self, AxisSpec, Figure, Series};
 
 type Loss = Box<dyn Fn(f64) -> f64 + Sync + Send>;
 type Laws = fn() -> [Loss; 2];
@@ -57,12 +58,14 @@ fn equal_laws(scales: usize, seeds: i64, sigma: f64) -> Experiment {
     Experiment { a: Box::new(floor(0.3, 20.0, 0.45)), b: Box::new(floor(0.3, 20.0, 0.45)), scales, seeds, sigma }
 }
 
+/// The middle of the scales.
+const MIDDLE: f64 = 250.0 * 32.0;
+
 /// Two laws that meet at the middle scale, their exponents apart by `apart`; the second number is by how much ln loss
 /// differs at the ends, in standard deviations of a cell's mean, the smaller of the two.
 fn crossing_laws(apart: f64, scales: usize, seeds: i64, sigma: f64) -> (Experiment, f64) {
-    let middle = 250.0 * 32.0f64;
     let a = floor(0.3, 20.0, 0.45);
-    let amplitude = 20.0 * middle.powf(-apart);
+    let amplitude = 20.0 * MIDDLE.powf(-apart);
     let b = floor(0.3, amplitude, 0.45 - apart);
     let ends = [250.0f64, 256_000.0].map(|x| (a(x) / b(x)).ln().abs());
     let separation = ends[0].min(ends[1]) / (sigma / (seeds as f64).sqrt());
@@ -183,27 +186,43 @@ fn verdicts_in_thousands_of_experiments() {
     assert!(all / trials as f64 <= at_most_five_percent(trials));
 }
 
+/// With `CROSSOVER_FIGURES=DIR` the figure of docs/coverage.md is written there.
 #[test]
 #[ignore = "minutes of all cores: make coverage"]
 fn power_in_thousands_of_experiments() {
+    const TRIALS: u64 = 200;
+    let mut series = Vec::new();
     for (scales, seeds, sigma) in [(5, 3, 0.01), (7, 3, 0.02), (7, 5, 0.02)] {
+        let what = format!("{scales} scales, {seeds} seeds, noise {sigma}");
+        let mut points = Vec::new();
         for apart in [0.005, 0.01, 0.02, 0.03, 0.045, 0.06, 0.09, 0.12] {
             let (experiment, separation) = crossing_laws(apart, scales, seeds, sigma);
-            let outcomes = experiment.outcomes(200);
+            let outcomes = experiment.outcomes(TRIALS);
             let right = share(&outcomes, |c| c.established.len() == 1 && c.established[0].leads_above == "a");
-            let wrong =
-                share(&outcomes, |c| c.established.len() > 1 || c.established.iter().any(|e| e.leads_above == "b"));
+            let wrong = share(&outcomes, |c| !c.established.is_empty()) - right;
             let held = outcomes.iter().filter(|pair| {
-                pair.conclusion.established.first().is_some_and(|e| e.low <= 8000.0 && 8000.0 <= e.high)
+                let told = pair.conclusion.established.first();
+                told.is_some_and(|told| told.low <= MIDDLE && MIDDLE <= told.high)
             });
             let held = held.count() as f64 / (right * outcomes.len() as f64).max(1.0);
-            eprintln!(
-                "| {scales} scales, {seeds} seeds, noise {sigma} | {separation:.1} | {:.1}% | {:.1}% | {:.1}% |",
-                100.0 * right,
-                100.0 * wrong,
-                100.0 * held
-            );
+            let [right_p, wrong_p, held_p] = [right, wrong, held].map(|share| 100.0 * share);
+            eprintln!("| {what} | {separation:.1} | {right_p:.1}% | {wrong_p:.1}% | {held_p:.1}% |");
+            points.push((separation, 100.0 * right));
         }
+        let look = series.len();
+        series.push(Series { label: what, look, line: points.clone(), points, ..Series::default() });
+    }
+    let axis = |label: &str, unit: &str, log| AxisSpec { label: label.into(), unit: Some(unit.into()), log };
+    let figure = Figure {
+        title: Some("How often a crossover is established".into()),
+        x: axis("gap at the ends of the data", "standard deviations of a cell's mean", true),
+        y: axis("experiments", "%", false),
+        series,
+        footnote: Some(format!("{TRIALS} simulated experiments a point, 95% band, 400 resamples.")),
+        ..Figure::default()
+    };
+    if let Some(folder) = std::env::var_os("CROSSOVER_FIGURES") {
+        plot::write(&figure, &std::path::PathBuf::from(folder).join("power.svg")).unwrap();
     }
 }
 
