@@ -167,7 +167,7 @@ params = [1e4]
         let sweep = parse(SWEEP, "small.toml").unwrap();
         let ids = |sweep: &Sweep| -> Vec<String> { plan(sweep).unwrap().runs.into_iter().map(|run| run.id).collect() };
         let old = ids(&sweep);
-        for (axis, more) in [(Axis::Data, 400.0), (Axis::Compute, 5e11), (Axis::Params, 2.5e4)] {
+        for (axis, more) in [(Axis::Data, 400.0), (Axis::Compute, 5e11), (Axis::Params, 3e4)] {
             let knob = Knob::of(&sweep, axis).unwrap();
             let values = [&knob.values(&sweep)[..], &[more]].concat();
             let text = knob.rewrite(&sweep, "more", &values, &[0, 1, 2], &["Why.".into()]).unwrap();

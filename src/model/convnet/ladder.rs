@@ -103,6 +103,22 @@ mod tests {
         assert_eq!(levels, widths.into_iter().zip(depths).collect::<Vec<_>>());
     }
 
+    /// WRN-10-1, -16-2, -22-3, -28-4 and -28-10 are 16, 32, 48, 64 and 160 wide.
+    #[test]
+    fn stages_are_as_deep_as_those_of_published_networks_of_the_width() {
+        let depths = |block: BlockKind, width: u64| {
+            let levels = Convnet { block, ..Convnet::default() }.levels(3);
+            let reached = levels.into_iter().rev().find(|(from, _)| *from <= width);
+            reached.map(|(_, depths)| depths).unwrap_or_default()
+        };
+        for (width, n) in [(16, 1), (31, 1), (32, 2), (47, 2), (48, 3), (63, 3), (64, 4), (160, 4)] {
+            assert_eq!(depths(BlockKind::Basic, width), [n, n, n], "{width}");
+            assert_eq!(depths(BlockKind::Plain, width), [2 * n, 2 * n, 2 * n], "{width}");
+        }
+        let convnext = [39, 40, 95, 96].map(|width| depths(BlockKind::ConvNext, width));
+        assert_eq!(convnext, [[1, 3, 1], [2, 6, 2], [2, 6, 2], [3, 9, 3]]);
+    }
+
     #[test]
     fn an_image_has_the_stages_that_bring_it_nearest_to_eight_pixels() {
         let stages = |stem: Stem, side: u64| {
