@@ -184,7 +184,7 @@ fn describe(
         provenance: provenance(curve, resampling, applied, settings),
         theta,
         draws,
-        means: Means::of(curve),
+        means: Means::of(curve).coarse(),
     }
 }
 

@@ -11,6 +11,9 @@ use crate::fit::uncertainty::bootstrap::distinct;
 use crate::fit::uncertainty::distribution::t_tails;
 use crate::units::si;
 
+/// The most scales at which curves are compared as they were measured.
+const MOST: usize = 64;
+
 /// Steps between two neighbouring scales in which the ends of an interval are looked for.
 const STEPS: usize = 64;
 
@@ -74,6 +77,22 @@ impl Means {
         let mut cells: Vec<(f64, f64, f64)> = cells.into_values().map(|(x, sum, n)| (x, sum / n, n)).collect();
         cells.sort_by(|a, b| a.0.total_cmp(&b.0));
         Self { cells, noise: (freedom >= 1.0 && independent).then(|| (squares / freedom, freedom)) }
+    }
+
+    /// With so many neighbouring scales taken together that at most `MOST` are left: where a log has a scale for every
+    /// row, lines from row to row would cross with the noise.
+    pub fn coarse(mut self) -> Self {
+        if self.cells.len() > MOST {
+            let together = |cells: &[(f64, f64, f64)]| {
+                let count: f64 = cells.iter().map(|cell| cell.2).sum();
+                let mean = |of: &dyn Fn(&(f64, f64, f64)) -> f64| {
+                    cells.iter().map(|cell| cell.2 * of(cell)).sum::<f64>() / count
+                };
+                (mean(&|cell| cell.0), mean(&|cell| cell.1), count)
+            };
+            self.cells = self.cells.chunks(self.cells.len().div_ceil(MOST)).map(together).collect();
+        }
+        self
     }
 
     /// How many scales there are.
@@ -224,6 +243,17 @@ mod tests {
         assert!(found[0].0.parts_from(450.0, 500.0) && !found[0].0.parts_from(200.0, 400.0));
         // Nothing in common, nothing to cross.
         assert!(crossings(&a, &means(&[(1000.0, &[1.0]), (2000.0, &[0.5])]), 0.95).is_empty());
+    }
+
+    #[test]
+    fn of_a_scale_a_row_neighbours_are_taken_together() {
+        let rows: Vec<(f64, [f64; 1])> = (1..=1000).map(|i| (f64::from(i), [f64::from(i).powf(-0.3)])).collect();
+        let cells: Vec<(f64, &[f64])> = rows.iter().map(|(x, y)| (*x, y.as_slice())).collect();
+        let coarse = means(&cells).coarse();
+        assert_eq!(coarse.scales(), 63);
+        // The mean of ln y = -0.3 ln x over neighbours lies on the same line.
+        let middle = coarse.ln_scales().nth(30).unwrap();
+        assert!((coarse.ln_loss(middle).unwrap() + 0.3 * middle).abs() < 1e-9);
     }
 
     #[test]
