@@ -37,24 +37,25 @@ pub fn text(analysis: &Analysis) -> String {
 
 /// One sentence a pair, the crossings first, each followed by what it rests on.
 pub fn answers(pairs: &[Crossover]) -> String {
-    let many = pairs.len() > MOST_PAIRS;
-    let mut text: String = sentence::by_importance(pairs)
-        .into_iter()
-        .map(|pair| match (many, pair.details.is_empty()) {
-            (true, _) => paragraph(&sentence::outcome(pair), "", "  "),
-            (false, true) => paragraph(&pair.headline, "", "  "),
-            (false, false) => paragraph(&pair.headline, "", "  ") + &paragraph(&pair.details, "    ", "    "),
-        })
-        .collect();
-    if let (Some(first), true) = (pairs.first(), pairs.len() > 1) {
-        let all = format!(
-            "({:.0}% of such studies make no false claim, over all scales and all {} pairs at once)",
-            100.0 * first.conclusion.level,
-            pairs.len()
-        );
-        text += &paragraph(&all, "", "  ");
+    if pairs.len() > MOST_PAIRS {
+        let lines = sentence::together(sentence::by_importance(pairs));
+        return lines.iter().map(|line| paragraph(line, "", "  ")).collect::<String>() + &at_once(pairs);
     }
-    text
+    let one = |pair: &&Crossover| match pair.details.as_str() {
+        "" => paragraph(&pair.headline, "", "  "),
+        details => paragraph(&pair.headline, "", "  ") + &paragraph(details, "    ", "    "),
+    };
+    let text: String = sentence::by_importance(pairs).iter().map(one).collect();
+    text + &at_once(pairs)
+}
+
+/// For how much the band holds at once.
+fn at_once(pairs: &[Crossover]) -> String {
+    let (Some(first), true) = (pairs.first(), pairs.len() > 1) else { return String::new() };
+    let (sure, count) = (100.0 * first.conclusion.level, pairs.len());
+    let all =
+        format!("({sure:.0}% of such studies make no false claim, over all scales and all {count} pairs at once)");
+    paragraph(&all, "", "  ")
 }
 
 pub fn dropped(curve: &str, dropped: &[Dropped]) -> String {

@@ -183,9 +183,10 @@ fn marks(analysis: &Analysis) -> Vec<Mark> {
     .collect()
 }
 
-/// The outcome of each pair, in its order of importance.
+/// The outcome of each pair that no mark tells, in order of importance.
 fn notes(pairs: &[Crossover]) -> Vec<String> {
-    sentence::by_importance(pairs).into_iter().map(sentence::outcome).collect()
+    let unmarked = sentence::by_importance(pairs).into_iter().filter(|pair| pair.conclusion.established.is_empty());
+    sentence::together(unmarked.collect())
 }
 
 /// The law, then what the points of each curve are where something of them was chosen.

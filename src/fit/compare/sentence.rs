@@ -109,6 +109,32 @@ pub fn by_importance(pairs: &[Crossover]) -> Vec<&Crossover> {
     order
 }
 
+/// The outcomes of many pairs, those that are alike in one line.
+pub fn together(pairs: Vec<&Crossover>) -> Vec<String> {
+    let mut lines: Vec<String> = Vec::new();
+    let mut throughout: Vec<(&str, Vec<String>)> = Vec::new();
+    let mut open: Vec<String> = Vec::new();
+    for pair in pairs {
+        let leader = pair.conclusion.regions.first().and_then(|region| region.leads.as_deref());
+        match (pair.conclusion.kind, leader) {
+            (Kind::LeadsThroughout, Some(leader)) => {
+                let other = if leader == pair.a { &pair.b } else { &pair.a };
+                let other = format!("{other}{}", caveat(pair));
+                match throughout.iter_mut().find(|(known, _)| *known == leader) {
+                    Some((_, others)) => others.push(other),
+                    None => throughout.push((leader, vec![other])),
+                }
+            }
+            (Kind::NotToldApart, _) => open.push(format!("{} and {}{}", pair.a, pair.b, caveat(pair))),
+            _ => lines.push(outcome(pair)),
+        }
+    }
+    let leads = |(leader, others): (&str, Vec<String>)| format!("{leader} leads {} throughout", others.join(", "));
+    lines.extend(throughout.into_iter().map(leads));
+    lines.extend((!open.is_empty()).then(|| format!("not told apart: {}", open.join("; "))));
+    lines
+}
+
 /// What makes a conclusion rest on a curve, in brackets.
 fn caveat(pair: &Crossover) -> String {
     let weak = |curve: &str| {
@@ -193,5 +219,26 @@ fn extrapolated(pair: &Crossover) -> String {
             format!("; extrapolated, {leads_above} would overtake {leads_below} at {} {ends}", si(*at))
         }
         None => String::new(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::fit::tests::planted;
+    use crate::fit::{Settings, fit_curves};
+
+    #[test]
+    fn what_is_alike_of_many_pairs_is_one_line() {
+        let xs: Vec<f64> = (0..6).map(|i| 250.0 * 4f64.powi(i)).collect();
+        let of =
+            |name: &str, e: f64, stream: u64| planted(name, move |x| e + 20.0 * x.powf(-0.45), &xs, 3, 0.005, stream);
+        let points = [of("best", 0.2, 0), of("mid", 0.4, 0), of("same", 0.4, 1), of("worst", 0.9, 0)].concat();
+        let settings = Settings { bootstrap: 200, ..Settings::default() };
+        let pairs = fit_curves(&points, Axis::Data, &settings).unwrap().crossovers;
+        let lines = together(by_importance(&pairs));
+        assert!(lines.contains(&"best leads mid, same, worst throughout".to_owned()), "{lines:?}");
+        assert_eq!(lines.last().unwrap(), "not told apart: mid and same", "{lines:?}");
+        assert!(lines.len() <= 4, "{lines:?}");
     }
 }
