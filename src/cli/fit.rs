@@ -154,11 +154,19 @@ fn level(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(command: &Command, store: &Path) -> Result<()> {
-    let Command { fit: args, sections } = command;
+    let args = &command.fit;
     let (method, settings) = (Method::by_name(&args.law)?, settings(args)?);
     let study = study(args, store)?;
+    // The answer comes first, and how its points came about also where there is none.
+    let answered = print_answer(command, &study, method, settings);
+    say_notes(&study);
+    answered
+}
+
+fn print_answer(command: &Command, study: &Study, method: Method, settings: Settings) -> Result<()> {
+    let Command { fit: args, sections } = command;
     if let Method::IsoFlop(profile) = method {
-        return print_profiles(command, &study, &study.profiles(profile, &settings)?);
+        return print_profiles(command, study, &study.profiles(profile, &settings)?);
     }
     let analysis = study.analyse(method, args.x, &settings)?;
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
@@ -166,8 +174,8 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
         Method::Auto(_) => LawOfTrial::ChosenAnew,
         Method::Law(_) | Method::IsoFlop(_) => LawOfTrial::AsSet,
     };
-    let comparison = sections.of(&study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
-    let points = points::used(&study, &analysis, args.x);
+    let comparison = sections.of(study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
+    let points = points::used(study, &analysis, args.x);
     if args.json {
         return print_json(&Report { analysis: &analysis, comparison, points });
     }
@@ -179,7 +187,12 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
     write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
 }
 
-/// The points that the flags name; what is to be said of them is said.
+/// What is to be said of how the points came about; after the answer, where there is one.
+pub fn say_notes(study: &Study) {
+    study.notes().iter().for_each(|note| eprintln!("{note}"));
+}
+
+/// The points that the flags name.
 pub fn study(args: &Args, store: &Path) -> Result<Study> {
     let over = Method::by_name(&args.law)?.is_curve().then_some(args.x);
     let study = match (&args.csv, &args.sweep) {
@@ -195,7 +208,6 @@ pub fn study(args: &Args, store: &Path) -> Result<Study> {
         }
         (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
     };
-    study.notes().iter().for_each(|note| eprintln!("{note}"));
     study.only(&args.only)
 }
 

@@ -38,6 +38,7 @@ pub struct Args {
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let (method, settings) = (Method::by_name(&args.fit.law)?, fit::settings(&args.fit)?);
     let study = fit::study(&args.fit, store)?;
+    fit::say_notes(&study);
     let analysis = match study.analyse(method, args.fit.x, &settings) {
         Ok(analysis) => Some(analysis),
         // Points can be drawn without curves; multipliers, or what cannot be asked for, cannot.

@@ -189,7 +189,7 @@ fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Mul
     let last = needs.and_then(|needs| needs.curve.iter().rfind(within));
     match (last, region.lower_by) {
         (Some(at), _) => {
-            let ends = at.interval.filter(|ends| ends.low.is_finite() && ends.high.is_finite());
+            let ends = at.interval.filter(|ends| ends.low.is_finite());
             let ends = ends.map_or(String::new(), |ends| format!(" ({} to {})", times(ends.low), times(ends.high)));
             format!("; at {} {other} needs {}{ends} times the {axis} to equal it", si(at.x), times(at.times))
         }
@@ -199,7 +199,11 @@ fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Mul
 }
 
 fn times(times: f64) -> String {
-    if times >= 100.0 { si(times) } else { format!("{times:.2}") }
+    match times {
+        _ if times.is_infinite() => "never".into(),
+        _ if times >= 100.0 => si(times),
+        _ => format!("{times:.2}"),
+    }
 }
 
 fn overtakes_for_sure(told: &Established, axis: Axis, sure: &str) -> String {
