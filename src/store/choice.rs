@@ -1,4 +1,4 @@
-//! What stands for a curve (D11): of each cell the tuned values with the lowest validation loss, of each scale the cell.
+//! What stands for a curve: of each cell the tuned values with the lowest validation loss, of each scale the cell.
 
 use std::collections::{BTreeMap, HashMap};
 
