@@ -37,8 +37,66 @@ impl Conv {
         let bias = self.bias.map(|bias| pass.folded(bias));
         let (x, padding) = padded(x, self.window);
         let stride = self.window.stride.map(|step| step as i64);
-        x.conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], pass.rows * self.groups)
+        let groups = pass.rows * self.groups;
+        let convolve = |x: &Tensor, weight: &Tensor| x.conv2d(weight, None::<&Tensor>, stride, padding, [1, 1], groups);
+        let (inputs, outputs) = (weight.size()[1], weight.size()[0] / groups);
+        let narrow = outputs < VECTOR || (IMAGE..VECTOR).contains(&inputs);
+        if self.groups == 1 && narrow && x.device() == tch::Device::Cpu && narrow_ones_fail() {
+            let filled = if inputs < IMAGE { inputs } else { inputs.max(VECTOR) };
+            let x = widened(&x, 1, groups, filled);
+            let weight = widened(&widened(&weight, 1, 1, filled), 0, groups, outputs.max(VECTOR));
+            let y = cut(&convolve(&x, &weight), groups, outputs); // [B, R*outputs, H', W']
+            return match bias {
+                Some(bias) => y + bias.view([1, -1, 1, 1]),
+                None => y,
+            };
+        }
+        x.conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], groups)
     }
+}
+
+/// Channels that a vector of eight numbers holds.
+const VECTOR: i64 = 8;
+
+/// Inputs of fewer channels are images, for which there are kernels that do well.
+const IMAGE: i64 = 4;
+
+/// Whether libtorch 2.11's convolutions of fewer than eight channels go wrong here: on a CPU with AVX2 and without
+/// AVX-512 their gradients are wrong and memory beyond them is written to (tests/model/independence.rs sees it at a width
+/// of 4). There channels are filled up with zeros.
+fn narrow_ones_fail() -> bool {
+    #[cfg(target_arch = "x86_64")]
+    return !std::arch::is_x86_feature_detected!("avx512f");
+    #[cfg(not(target_arch = "x86_64"))]
+    false
+}
+
+/// The groups of one axis, each with zeros up to so many.
+fn widened(x: &Tensor, axis: i64, groups: i64, to: i64) -> Tensor {
+    let (at, mut sides) = (axis as usize, x.size());
+    let each = sides[at] / groups;
+    if each == to {
+        return x.shallow_clone();
+    }
+    sides.splice(at..=at, [groups, each]);
+    let split = x.reshape(&sides);
+    sides[at + 1] = to - each;
+    let zeros = Tensor::zeros(&sides, (x.kind(), x.device()));
+    Tensor::cat(&[split, zeros], axis + 1).flatten(axis, axis + 1)
+}
+
+/// The first `each` channels of every group of `[B, groups*C, H, W]`.
+fn cut(x: &Tensor, groups: i64, each: i64) -> Tensor {
+    let size = x.size();
+    if size[1] == groups * each {
+        return x.shallow_clone();
+    }
+    x.reshape([size[0], groups, -1, size[2], size[3]]).narrow(2, 0, each).reshape([
+        size[0],
+        groups * each,
+        size[2],
+        size[3],
+    ])
 }
 
 /// `[…, H, W]` to `[…, H', W']`.
