@@ -85,7 +85,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
     let study =
         Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x), sizes: args.sizes })?;
-    study.notes().iter().for_each(|note| eprintln!("{note}"));
+    super::fit::say_notes(&study);
     let study = between(study, args.between.as_deref())?;
     let law = fit::laws::by_name(&args.law)?;
     if law.domain() != fit::laws::Domain::Curve {

@@ -1,6 +1,6 @@
 //! What each point of a fit is, as a table: only where something was chosen, and so has to be said.
 
-use super::table::table;
+use super::table::{WIDTH, table};
 use crate::fit::Analysis;
 use crate::point::Axis;
 use crate::study::Study;
@@ -9,9 +9,6 @@ use crate::units::{brief, si};
 
 /// Rows beyond which each curve has one line.
 const MOST_ROWS: usize = 24;
-
-/// Columns of a terminal that the table has.
-const WIDTH: usize = 100;
 
 /// The keys of a size are not worth fewer.
 const LEAST_FOR_SIZE: usize = 12;
