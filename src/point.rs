@@ -16,6 +16,8 @@ pub struct Point {
     pub params: Option<f64>,
     /// D, unique training examples.
     pub data: Option<f64>,
+    /// Examples seen in training, repeats counted: D times the epochs. Absent where nobody says.
+    pub seen: Option<f64>,
     /// C, training FLOPs.
     pub compute: Option<f64>,
     /// The metric's value, for example test loss in nats per example.

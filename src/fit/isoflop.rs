@@ -402,6 +402,7 @@ mod tests {
                     curve: "a".into(),
                     params: Some(params),
                     data: None,
+                    seen: None,
                     compute: Some(compute),
                     value: loss(params, compute),
                     seed: None,

@@ -31,6 +31,7 @@ pub fn planted(curve: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, si
                 curve: curve.into(),
                 params: None,
                 data: Some(x),
+                seen: None,
                 compute: None,
                 value: law(x) * normal.sample(&mut rng).exp(),
                 seed: Some(seed),

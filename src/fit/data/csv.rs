@@ -28,6 +28,8 @@ const MEANINGS: &[(&str, &[&str])] = &[
             "budget",
         ],
     ),
+    ("seen", &["seen", "examples_seen", "tokens_seen", "seen_tokens", "total_tokens"]),
+    ("epochs", &["epochs", "n_epochs", "num_epochs"]),
     ("seed", &["seed", "random_seed"]),
     ("run", &["run", "run_id", "run_name", "run_path"]),
 ];
@@ -131,6 +133,8 @@ struct Layout {
     curve: Option<usize>,
     params: Option<usize>,
     data: Option<usize>,
+    seen: Option<usize>,
+    epochs: Option<usize>,
     compute: Option<usize>,
     value: usize,
     seed: Option<usize>,
@@ -167,6 +171,8 @@ impl Layout {
             curve,
             params: meant("params")?,
             data: meant("examples")?,
+            seen: meant("seen")?,
+            epochs: meant("epochs")?,
             compute: meant("flops")?,
             value,
             seed: meant("seed")?,
@@ -208,11 +214,13 @@ impl Layout {
             },
         };
         let words = |column: usize| text(column).map(str::to_owned).map_err(|_| refuse(column, "not UTF-8 text"));
+        let (data, epochs) = (optional(self.data)?, optional(self.epochs)?);
         let run = self.run.map(words).transpose()?.filter(|run| !run.is_empty());
         Ok(Point {
             curve: self.curve.map_or_else(|| Ok(self.only_curve.clone()), words)?,
             params: optional(self.params)?,
-            data: optional(self.data)?,
+            data,
+            seen: optional(self.seen)?.or_else(|| Some(data? * epochs?)),
             compute: optional(self.compute)?,
             value: number(self.value)?.unwrap_or(f64::NAN),
             seed,
@@ -299,6 +307,14 @@ mod tests {
         let (read, metric) =
             parse_named("f.csv", b"loss,val_loss,n,seed\n9,2,3,7.0\n8,1,4,\n", &Columns::default()).unwrap();
         assert_eq!((metric.as_str(), read[0].value, read[0].seed, read[1].seed), ("val_loss", 2.0, Some(7), None));
+    }
+
+    #[test]
+    fn what_is_seen_is_said_or_counted_by_epochs() {
+        let seen = |text: &str| points(text).unwrap()[0].seen;
+        assert_eq!(seen("examples,seen,epochs,loss\n10,35,4,1\n"), Some(35.0));
+        assert_eq!(seen("examples,epochs,loss\n10,4,1\n"), Some(40.0));
+        assert_eq!(seen("examples,loss\n10,1\n"), None);
     }
 
     #[test]

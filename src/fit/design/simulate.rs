@@ -189,6 +189,7 @@ impl Cell {
             curve: self.curve.clone(),
             params: on(Axis::Params),
             data: on(Axis::Data),
+            seen: None,
             compute: on(Axis::Compute),
             value: ln_loss.exp(),
             seed: Some(self.seed),

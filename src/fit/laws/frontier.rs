@@ -75,6 +75,7 @@ mod tests {
             curve: "a".into(),
             params: None,
             data: None,
+            seen: None,
             compute,
             value,
             seed: None,
