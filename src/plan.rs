@@ -54,7 +54,7 @@ impl Planned {
     pub fn scale(&self, axis: point::Axis) -> f64 {
         match axis {
             point::Axis::Params => self.costs.params as f64,
-            point::Axis::Data => self.config.examples as f64,
+            point::Axis::Data => self.config.data() as f64,
             point::Axis::Compute => self.train_flops.as_f64(),
         }
     }
@@ -247,15 +247,16 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
 }
 
 /// Refuses what would be fewer data than the axis says: a task that has not as many examples, a budget that ends before
-/// each was seen once.
+/// each was seen once. Where the axis says nothing, what a budget sees is the run's data.
 fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
     if let Some(all) = cell.splits.train.filter(|all| *all < cell.examples) {
         return Err(Error::bad_input(format!("the task has {all} training examples")));
     }
     let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
     let seen = steps.saturating_mul(batch);
-    if seen < cell.examples {
-        return Err(Error::bad_input(format!("the budget sees {seen} of the {} examples", cell.examples)));
+    if seen < cell.examples && !cell.sweep.whole_split {
+        return Err(Error::bad_input(format!("the budget sees {seen} of the {} examples", cell.examples))
+            .hint("without `examples` under [axes], what a budget sees is its data"));
     }
     Ok(steps)
 }

@@ -56,6 +56,8 @@ pub struct Series {
     pub line: Vec<(f64, f64)>,
     /// (x, low, high), in order of x.
     pub band: Vec<(f64, f64, f64)>,
+    /// Thin lines behind it, one for each of its sizes.
+    pub sizes: Vec<Vec<(f64, f64)>>,
 }
 
 /// A vertical line, for example where two curves cross, with its interval shaded.
@@ -144,6 +146,7 @@ mod tests {
             points: points.collect(),
             line: grid.iter().map(|&x| (x, at(x))).collect(),
             band: grid.iter().map(|&x| (x, at(x) * (1.0 - spread(x)), at(x) * (1.0 + spread(x)))).collect(),
+            sizes: Vec::new(),
         }
     }
 
@@ -235,6 +238,10 @@ mod tests {
         wide.crossovers = Vec::new();
         wide.frontier =
             Some(wide.series[0].line.iter().zip(&wide.series[1].line).map(|(a, b)| (a.0, a.1.min(b.1))).collect());
+        for series in &mut wide.series {
+            let worse = |share: f64| series.points.iter().map(|&(x, y)| (x, y * (1.0 + share))).collect();
+            series.sizes = [0.1, 0.2, 0.3].map(worse).into();
+        }
         wide.references = vec![HLine { y: 2.303, label: "chance, ln 10".into() }];
 
         let single = Figure {

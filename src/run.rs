@@ -34,6 +34,18 @@ pub struct RunConfig {
     pub seed: u64,
 }
 
+impl RunConfig {
+    /// Examples seen in training, repeats counted.
+    pub fn seen(&self) -> u64 {
+        self.steps.saturating_mul(self.train.batch)
+    }
+
+    /// Different examples seen in training: none comes twice before all came once.
+    pub fn data(&self) -> u64 {
+        self.examples.min(self.seen())
+    }
+}
+
 /// How a run is trained. (Unknown fields cannot be denied beside a flattened one.)
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Recipe {

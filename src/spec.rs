@@ -28,6 +28,8 @@ pub struct Sweep {
     pub task: Named,
     pub io: Io,
     pub examples: Vec<u64>,
+    /// Whether the file names no number of examples: then a run's data are what its budget sees of the split.
+    pub whole_split: bool,
     pub seeds: Vec<u64>,
     pub budgets: Vec<Budget>,
     pub train: RecipeDraft,
@@ -175,6 +177,7 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
         task,
         io,
         examples,
+        whole_split: raw.axes.get("examples").is_none(),
         seeds,
         budgets,
         train,

@@ -4,12 +4,14 @@
 //! ```text
 //! runs/crossover.db            the index: one writer, many readers
 //! runs/sweeps/<name>.json      a sweep's text and members
+//! runs/imports/<name>/         a file of another program, and how it is read
 //! runs/<id>/run.json           a run's config and costs
 //! runs/<id>/events.jsonl       what happened, appended by the worker
 //! ```
 
 mod choice;
 mod export;
+mod imports;
 mod ingest;
 mod lock;
 mod points;
@@ -29,6 +31,7 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use choice::Contest;
 pub use export::Format;
+pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
 pub use lock::Writer;
 pub use points::{Choice, LeftOut, Points, Why};
@@ -132,7 +135,8 @@ impl Reader {
         if let Some(key) = found {
             return Ok(key);
         }
-        let names: Vec<String> = self.sweeps()?.into_iter().map(|sweep| sweep.name).collect();
+        let imports = self.imports()?.into_iter().map(|import| import.name);
+        let names: Vec<String> = self.sweeps()?.into_iter().map(|sweep| sweep.name).chain(imports).collect();
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean '{near}'?"),
             None if names.is_empty() => "'crossover run SWEEP.toml' registers one".to_string(),

@@ -2,6 +2,7 @@
 //! analysis of them. What `fit`, `plot` and `next` share, so that they hold arguments and text alone.
 
 mod counting;
+mod every_size;
 mod notes;
 pub mod rows;
 mod sizes;
@@ -15,6 +16,8 @@ use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Settings, Swee
 use crate::plan::Planned;
 use crate::point::{Axis, Point};
 use crate::store::{self, Contest, Reader, Shapes, Sizes};
+
+pub use every_size::SizeLine;
 
 #[derive(Debug)]
 pub struct Study {

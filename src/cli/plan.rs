@@ -111,7 +111,7 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) -> Result<()> {
             folded(&model::shape_text(&run.config.model)?, SHAPE),
             si(run.costs.params as f64),
             si(run.costs.forward_flops as f64),
-            run.config.examples.to_string(),
+            run.config.data().to_string(),
             run.config.steps.to_string(),
             run.train_flops.to_string(),
         ];

@@ -10,8 +10,8 @@ use crate::fit::laws::frontier::frontier;
 use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
-use crate::study::Study;
 use crate::study::rows::in_words;
+use crate::study::{SizeLine, Study};
 use crate::units::si;
 
 #[derive(Clone, Debug, clap::Args)]
@@ -19,6 +19,7 @@ use crate::units::si;
   crossover plot quickstart --x data -o data.svg
   crossover plot quickstart --x compute -o compute.png
   crossover plot quickstart --x data --multiplier -o times.svg
+  crossover plot frontier --x compute --every-size -o frontier.svg
   crossover plot --csv runs.csv --by arch --x data -o runs.svg")]
 pub struct Args {
     #[command(flatten)]
@@ -29,6 +30,9 @@ pub struct Args {
     /// Draw how many times the scale one curve needs to equal another, in place of losses
     #[arg(long)]
     multiplier: bool,
+    /// Draw every size of each curve as a thin line behind it, also where another size stands for the curve
+    #[arg(long, conflicts_with = "multiplier")]
+    every_size: bool,
     /// Title above the figure
     #[arg(long)]
     title: Option<String>,
@@ -53,7 +57,12 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         None => {
             let floors = if study.metric().ends_with("loss") { study.floors()? } else { Vec::new() };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
-            Figure { references: floors.into_iter().map(line).collect(), ..figure(args, &study, analysis.as_ref()) }
+            let mut figure = figure(args, &study, analysis.as_ref());
+            figure.references = floors.into_iter().map(line).collect();
+            if args.every_size {
+                add_sizes(&mut figure, study.every_size(args.fit.x)?);
+            }
+            figure
         }
     };
     plot::write(&figure, &args.output)?;
@@ -91,6 +100,16 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
     }
 }
 
+fn add_sizes(figure: &mut Figure, sizes: Vec<SizeLine>) {
+    if sizes.is_empty() {
+        eprintln!("--every-size: no curve has several sizes");
+    }
+    for size in sizes {
+        let own = figure.series.iter_mut().find(|series| series.label == size.curve);
+        own.into_iter().for_each(|series| series.sizes.push(size.line.clone()));
+    }
+}
+
 /// One line for each pair, over the scales at which both were measured.
 fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure {
     let axis = args.fit.x;
@@ -108,6 +127,7 @@ fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure 
             points: Vec::new(),
             line: measured().map(|at| (at.x, at.times)).collect(),
             band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
+            sizes: Vec::new(),
         })
     };
     Figure {

@@ -1,7 +1,7 @@
 //! A figure's ink, from the back to the front.
 
 use super::canvas::{self, Align, Canvas, Drawing, Ink};
-use super::geometry::{NEVER, Rect, covered, dashed};
+use super::geometry::{NEVER, Rect, clip, covered, dashed};
 use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, bands_drawn, named};
 use super::legend::{FAINT, FRONTIER, FRONTIER_WIDTH, TEXT};
 use super::look::{DOTS, LINE_WIDTH, Look, MARKER_RADIUS, marker};
@@ -13,6 +13,9 @@ const GRID: Ink = Ink(0xe2_e2_e2, 1.0);
 const FINE_GRID: Ink = Ink(0xf1_f1_f1, 1.0);
 const SPINE: Ink = Ink(0x44_44_44, 1.0);
 const MINOR_LENGTH: f64 = 2.5;
+/// Of the lines of single sizes, and of what was measured of them.
+const SIZE_WIDTH: f64 = 0.8;
+const SIZE_RADIUS: f64 = 1.5;
 const FEW_POINTS: usize = 100;
 const MANY_POINTS: usize = 200;
 const FEW_CURVES: usize = 3;
@@ -42,6 +45,7 @@ impl Layout<'_> {
             canvas.line(&line, FRONTIER_WIDTH, FRONTIER)?;
         }
         self.draw_references(canvas)?;
+        self.draw_sizes(canvas)?;
         // Few points are what was measured and stand out; many are a cloud that the lines must stay visible in.
         match self.figure.series.iter().map(|series| series.points.len()).sum::<usize>() {
             0..=FEW_POINTS => {
@@ -82,6 +86,23 @@ impl Layout<'_> {
             let inside = inside.iter().flat_map(|line| dashed(line, look.dashes));
             for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, DOTS))) {
                 canvas.line(&stroke, width, look.ink)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// With a dot at each measured mean, so that a size measured once is seen too.
+    fn draw_sizes(&self, canvas: &Canvas) -> Result<()> {
+        for series in &self.figure.series {
+            let look = Look::of(series.look);
+            for size in &series.sizes {
+                let line = self.pixels(size);
+                for part in clip(&line, &self.plot) {
+                    canvas.line(&part, SIZE_WIDTH, look.ink.at(0.45))?;
+                }
+                for at in line.into_iter().filter(|at| self.plot.contains(*at)) {
+                    canvas.fill(&look.shape.outline(at, SIZE_RADIUS), look.ink.at(0.45))?;
+                }
             }
         }
         Ok(())

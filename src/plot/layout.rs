@@ -233,6 +233,7 @@ impl<'f> Layout<'f> {
                 along(&line, 10.0);
             }
             along(&self.band(series), 0.02);
+            series.sizes.iter().for_each(|size| along(&self.pixels(size), 4.0));
         }
         for line in self.frontier() {
             along(&line, 10.0);
@@ -279,7 +280,11 @@ pub fn named(spec: &AxisSpec) -> String {
 /// Everything measured is inside; a fit or a band that runs away may stretch the axis by a share only.
 fn scales(figure: &Figure) -> Option<(Scale, Scale)> {
     const STRETCH: f64 = 0.3;
-    let points = || figure.series.iter().flat_map(|series| &series.points).chain(figure.frontier.iter().flatten());
+    let sizes = || figure.series.iter().flat_map(|series| series.sizes.iter().flatten());
+    let points = || {
+        let points = figure.series.iter().flat_map(|series| &series.points);
+        points.chain(figure.frontier.iter().flatten()).chain(sizes())
+    };
     let lines = || figure.series.iter().flat_map(|series| &series.line);
     let bands = || figure.series.iter().flat_map(|series| &series.band);
     let both = |&&(x, y): &&Xy| drawable(x, figure.x.log) && drawable(y, figure.y.log);

@@ -75,7 +75,7 @@ impl Knob {
     pub fn at(self, sweep: &Sweep, value: f64) -> Result<Sweep> {
         let mut alone = sweep.clone();
         match self {
-            Knob::Examples => alone.examples = vec![value as u64],
+            Knob::Examples => (alone.examples, alone.whole_split) = (vec![value as u64], false),
             Knob::Budget => alone.budgets = vec![Budget::new(sweep.budgets[0].unit(), value)?],
             Knob::Size(_) => {
                 for model in &mut alone.models {

@@ -97,14 +97,14 @@ impl Contest {
     fn met(&mut self, a: &Run, b: &Run) {
         self.sizes |= a.config.model != b.config.model;
         self.budgets |= a.config.steps != b.config.steps;
-        self.examples |= a.config.examples != b.config.examples;
+        self.examples |= a.config.data() != b.config.data();
     }
 }
 
 pub(super) fn scale(run: &Run, axis: Axis) -> f64 {
     match axis {
         Axis::Params => run.costs.params as f64,
-        Axis::Data => run.config.examples as f64,
+        Axis::Data => run.config.data() as f64,
         Axis::Compute => run.train_flops,
     }
 }
@@ -114,7 +114,7 @@ fn settled(run: &Run) -> bool {
 }
 
 pub(super) fn name(run: &Run) -> String {
-    format!("{}, {} params, {} examples, {} steps", run.curve, run.costs.params, run.config.examples, run.config.steps)
+    format!("{}, {} params, {} examples, {} steps", run.curve, run.costs.params, run.config.data(), run.config.steps)
 }
 
 /// Runs by curve and cell, in the plan's order.

@@ -175,7 +175,7 @@ fn point(run: &Run, curve: &str, made: &Arc<Made>, value: f64) -> Point {
         curve: curve.to_owned(),
         params: scale(Axis::Params),
         data: scale(Axis::Data),
-        seen: Some((run.config.steps * run.config.train.batch) as f64),
+        seen: Some(run.config.seen() as f64),
         compute: scale(Axis::Compute),
         value,
         seed: i64::try_from(run.config.seed).ok(),

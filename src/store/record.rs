@@ -91,14 +91,7 @@ impl SweepRecord {
 
     /// Written in one piece and on the disk before it returns.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
-        let safe = |c: char| c.is_alphanumeric() || "-_.".contains(c);
-        if self.name.is_empty() || self.name.starts_with('.') || !self.name.chars().all(safe) {
-            return Err(Error::bad_input(format!(
-                "'{}' cannot name a sweep: its results are kept under it",
-                self.name
-            ))
-            .hint("use letters, digits, '-', '_' and '.'"));
-        }
+        check_name(&self.name)?;
         write(&dir.join("sweeps").join(format!("{}.json", self.name)), self, true)
     }
 
@@ -110,15 +103,25 @@ impl SweepRecord {
     }
 }
 
+/// Refuses what cannot name a folder or file of the store.
+pub(super) fn check_name(name: &str) -> Result<()> {
+    let safe = |c: char| c.is_alphanumeric() || "-_.".contains(c);
+    if name.is_empty() || name.starts_with('.') || !name.chars().all(safe) {
+        return Err(Error::bad_input(format!("'{name}' cannot name a sweep: its results are kept under it"))
+            .hint("use letters, digits, '-', '_' and '.'"));
+    }
+    Ok(())
+}
+
 /// Sorted by name.
-fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
+pub(super) fn entries(folder: &Path) -> Result<Vec<PathBuf>> {
     let read = || std::fs::read_dir(folder)?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<Vec<_>>>();
     let mut paths = read().context(|| format!("cannot read {}", folder.display()))?;
     paths.sort();
     Ok(paths)
 }
 
-fn read_each<T: DeserializeOwned>(paths: Vec<PathBuf>) -> (Vec<T>, Vec<Error>) {
+pub(super) fn read_each<T: DeserializeOwned>(paths: Vec<PathBuf>) -> (Vec<T>, Vec<Error>) {
     let mut found = (Vec::new(), Vec::new());
     for path in paths {
         let read = std::fs::read(&path).map_err(|error| error.to_string());
@@ -131,7 +134,7 @@ fn read_each<T: DeserializeOwned>(paths: Vec<PathBuf>) -> (Vec<T>, Vec<Error>) {
 }
 
 /// Whole or not at all: beside it, then renamed.
-fn write(path: &Path, record: &impl Serialize, sync: bool) -> Result<()> {
+pub(super) fn write(path: &Path, record: &impl Serialize, sync: bool) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let put = || {
         std::fs::create_dir_all(folder)?;

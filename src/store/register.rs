@@ -27,6 +27,13 @@ impl Store {
     /// # Errors
     /// The store cannot be written; a name that cannot be a file's; a number beyond 63 bits.
     pub fn register(&mut self, plan: &Plan) -> Result<()> {
+        if self.reader().import(&plan.sweep)?.is_some() {
+            return Err(Error::bad_input(format!(
+                "'{}' is an import of this store, so no sweep can have that name",
+                plan.sweep
+            ))
+            .hint("give the sweep another `name`"));
+        }
         let runs: Vec<RunRecord> = plan.runs.iter().map(RunRecord::new).collect();
         let created = self.reader().created(&plan.sweep)?.unwrap_or_else(now);
         let sweep = SweepRecord::new(plan, created);

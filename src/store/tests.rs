@@ -305,13 +305,20 @@ fn an_export_calls_nothing_chosen_before_its_cell_has_ended() {
     assert_eq!((&json["runs"][0]["chosen"], &json["runs"][1]["chosen"]), (&json!(false), &json!(true)));
 }
 
-/// Two cells of one label at one scale: data sets of 100 and of 1,000 examples at equal parameters.
+/// A budget that ends before all examples came once has fewer data.
+#[test]
+fn the_data_of_a_run_are_what_it_saw() {
+    let config = |examples: u64| plan(&["convnet"], &[examples], &[1e-3], &[0]).runs.remove(0).config;
+    assert_eq!((config(300).data(), config(1000).data(), config(1000).seen()), (300, 20 * 16, 20 * 16));
+}
+
+/// Two cells of one label at one scale: data sets of 100 and of 300 examples at equal parameters.
 #[test]
 fn the_cell_with_the_lowest_validation_loss_stands_for_its_scale() {
     let stands = |losses: [Option<(f64, f64)>; 4]| {
         let dir = tempfile::tempdir().unwrap();
         let mut store = Store::open(dir.path()).unwrap();
-        let plan = plan(&["convnet"], &[100, 1000], &[1e-3], &[0, 1]);
+        let plan = plan(&["convnet"], &[100, 300], &[1e-3], &[0, 1]);
         store.register(&plan).unwrap();
         for (run, loss) in plan.runs.iter().zip(losses) {
             match loss {
@@ -332,11 +339,11 @@ fn the_cell_with_the_lowest_validation_loss_stands_for_its_scale() {
     assert_eq!(lower_first.0, [100.0, 100.0]);
     assert!(lower_first.1.starts_with("convnet, 100 params, 100 examples"), "{}", lower_first.1);
     let lower_last = stands([Some((0.6, 0.1)), Some((0.5, 0.1)), Some((0.4, 0.9)), Some((0.5, 0.9))]);
-    assert_eq!(lower_last.0, [1000.0, 1000.0]);
-    assert!(lower_last.1.starts_with("convnet, 100 params, 1000 examples"), "{}", lower_last.1);
+    assert_eq!(lower_last.0, [300.0, 300.0]);
+    assert!(lower_last.1.starts_with("convnet, 100 params, 300 examples"), "{}", lower_last.1);
     // A cell that lost a seed is no lucky one.
     let lost_a_seed = stands([Some((0.1, 0.1)), None, Some((0.6, 0.9)), Some((0.5, 0.9))]);
-    assert_eq!(lost_a_seed.0, [1000.0, 1000.0]);
+    assert_eq!(lost_a_seed.0, [300.0, 300.0]);
 }
 
 #[test]

@@ -89,6 +89,27 @@ params = [1e4, 1e5, 1e6]
     assert!(reasons.iter().any(|reason| reason.contains("over after")), "{reasons:?}");
 }
 
+/// Where the axis says nothing, what a budget sees of the split is the data, and no cell is dropped for it.
+#[test]
+fn without_a_number_of_examples_the_budget_says_how_many() {
+    let dir = Workdir::new();
+    let sweep = r#"
+name = "onepass"
+task = { name = "fashion-mnist", validation = 2000 }
+[budget]
+examples = [640, 64_000]
+[[model]]
+arch = "mlp"
+"#;
+    dir.write("onepass.toml", sweep);
+    let plan = dir.json(&["plan", "onepass.toml", "--no-time", "--json"]);
+    assert_eq!((plan["runs"].as_array().map(Vec::len), plan["dropped"].as_array().map(Vec::len)), (Some(2), Some(0)));
+    let table = dir.stdout(&["plan", "onepass.toml", "--no-time"]);
+    let examples = |row: &str| row.split_whitespace().rev().nth(2).map(str::to_owned);
+    let rows: Vec<_> = table.lines().filter(|line| line.contains("mlp")).map(examples).collect();
+    assert_eq!(rows.into_iter().flatten().collect::<Vec<_>>(), ["640", "58000"], "{table}");
+}
+
 #[test]
 fn a_missing_file_is_named() {
     let stderr = Workdir::new().stderr(&["plan", "nowhere.toml"], 2);

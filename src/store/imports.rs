@@ -1,0 +1,152 @@
+//! Files of other programs that the store keeps as studies of their own: the bytes as they came, and how to read them.
+
+use std::path::PathBuf;
+
+use serde::{Deserialize, Serialize};
+
+use super::record::{self, check_name, entries, read_each};
+use super::{Reader, Store};
+use crate::error::{Context, Error, Result};
+use crate::files::write_atomically;
+
+const FOLDER: &str = "imports";
+const RECORD: &str = "import.json";
+
+/// `imports/<name>/import.json`.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct ImportRecord {
+    pub name: String,
+    /// Seconds since the Unix epoch.
+    pub created: f64,
+    /// Where it came from, as it was named then.
+    pub source: String,
+    /// Of the bytes that came from there.
+    pub sha256: String,
+    /// The file beside the record that holds them.
+    pub file: String,
+    /// How it is read: the store keeps it and does not know what it means.
+    pub asked: serde_json::Value,
+}
+
+impl ImportRecord {
+    /// Whether it is of the same bytes, read in the same way.
+    fn is_as(&self, other: &ImportRecord) -> bool {
+        (&self.source, &self.sha256, &self.file, &self.asked)
+            == (&other.source, &other.sha256, &other.file, &other.asked)
+    }
+}
+
+impl Store {
+    /// Keeps the bytes under the record's name; false where they are there already, read in the same way.
+    ///
+    /// # Errors
+    /// A sweep has this name, or another import has and `replace` is not set; the name cannot be a file's; the store
+    /// cannot be written.
+    pub fn import(&mut self, record: &ImportRecord, bytes: &[u8], replace: bool) -> Result<bool> {
+        check_name(&record.name)?;
+        if self.reader.sweeps()?.iter().any(|sweep| sweep.name == record.name) {
+            return Err(Error::bad_input(format!("'{}' is a sweep of this store", record.name))
+                .hint("give the import another name: --name NAME"));
+        }
+        let known = self.reader.import(&record.name)?;
+        if let Some((known, _)) = &known {
+            if known.is_as(record) {
+                return Ok(false);
+            }
+            if !replace {
+                return Err(Error::bad_input(format!(
+                    "'{}' is there already, imported from {}, and is another file or read in another way",
+                    record.name, known.source
+                ))
+                .hint("give this one another name (--name NAME), or replace that one (--force)"));
+            }
+        }
+        let folder = self.reader.dir.join(FOLDER).join(&record.name);
+        std::fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
+        // The record is last: what it names is there.
+        write_atomically(&folder.join(&record.file), bytes)?;
+        record::write(&folder.join(RECORD), record, true)?;
+        if let Some((_, old)) = known.filter(|(known, _)| known.file != record.file) {
+            std::fs::remove_file(&old).context(|| format!("cannot remove {}", old.display()))?;
+        }
+        Ok(true)
+    }
+}
+
+impl Reader {
+    /// All imports, by name.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn imports(&self) -> Result<Vec<ImportRecord>> {
+        let folder = self.dir.join(FOLDER);
+        let folders = if folder.exists() { entries(&folder)? } else { Vec::new() };
+        let records = folders.into_iter().map(|folder| folder.join(RECORD)).filter(|path| path.exists()).collect();
+        let (found, mut damaged) = read_each(records);
+        match damaged.pop() {
+            Some(error) => Err(error.hint("import the file again, with --force")),
+            None => Ok(found),
+        }
+    }
+
+    /// The import of this name, and where its file is.
+    ///
+    /// # Errors
+    /// A record cannot be read.
+    pub fn import(&self, name: &str) -> Result<Option<(ImportRecord, PathBuf)>> {
+        let found = self.imports()?.into_iter().find(|record| record.name == name);
+        Ok(found.map(|record| {
+            let path = self.dir.join(FOLDER).join(&record.name).join(&record.file);
+            (record, path)
+        }))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use serde_json::json;
+
+    use super::*;
+    use crate::store::sample;
+
+    fn record(name: &str, sha256: &str) -> ImportRecord {
+        ImportRecord {
+            name: name.into(),
+            created: 1.0,
+            source: "runs.csv".into(),
+            sha256: sha256.into(),
+            file: "runs.csv".into(),
+            asked: json!({"by": ["arch"]}),
+        }
+    }
+
+    #[test]
+    fn an_import_is_kept_and_only_replaced_when_asked() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        assert!(store.import(&record("theirs", "1"), b"a", false).unwrap());
+        assert!(!store.import(&record("theirs", "1"), b"a", false).unwrap(), "it is there");
+        let refused = store.import(&record("theirs", "2"), b"b", false).unwrap_err();
+        assert!(refused.hint.as_deref().is_some_and(|hint| hint.contains("--force")), "{refused}");
+        assert!(store.import(&record("theirs", "2"), b"b", true).unwrap());
+        let (found, path) = store.reader().import("theirs").unwrap().unwrap();
+        assert_eq!((found.sha256.as_str(), std::fs::read(path).unwrap()), ("2", b"b".to_vec()));
+        assert!(store.reader().import("ours").unwrap().is_none());
+        drop(store);
+        let (store, _) = Store::rebuild(dir.path()).unwrap();
+        assert_eq!(store.reader().imports().unwrap().len(), 1, "a rebuild leaves imports alone");
+    }
+
+    #[test]
+    fn names_are_those_of_no_sweep_and_of_a_file() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let plan = sample::plan(&["convnet"], &[100], &[1e-3], &[0]);
+        store.register(&plan).unwrap();
+        assert!(store.import(&record(&plan.sweep, "1"), b"a", false).is_err());
+        assert!(store.import(&record("../up", "1"), b"a", false).is_err());
+        store.import(&record("other", "1"), b"a", false).unwrap();
+        let sweep = crate::plan::Plan { sweep: "other".into(), ..plan };
+        assert!(store.register(&sweep).unwrap_err().message.contains("import"), "a sweep hides no import");
+    }
+}
