@@ -167,6 +167,7 @@ fn pairs_of(count: usize) -> Vec<(usize, usize)> {
 #[test]
 #[ignore = "minutes of all cores: make coverage"]
 fn verdicts_in_thousands_of_experiments() {
+    const TRIALS: usize = 1000;
     eprintln!("| equal laws | experiments | a lead is established | a crossover is |");
     eprintln!("| --- | --- | --- | --- |");
     let (mut all, mut trials) = (0.0, 0);
@@ -174,13 +175,13 @@ fn verdicts_in_thousands_of_experiments() {
         .into_iter()
         .flat_map(|n| [3, 5].into_iter().flat_map(move |s| [0.005, 0.02, 0.05].map(move |e| (n, s, e))))
     {
-        let outcomes = equal_laws(scales, seeds, sigma).outcomes(400);
+        let outcomes = equal_laws(scales, seeds, sigma).outcomes(TRIALS as u64);
         let leads = share(&outcomes, established);
         let crosses = share(&outcomes, |conclusion| conclusion.kind == Kind::Crosses);
         let line = format!("{scales} scales, {seeds} seeds, noise {sigma}");
-        eprintln!("| {line} | 400 | {:.1}% | {:.1}% |", 100.0 * leads, 100.0 * crosses);
-        all += leads * 400.0;
-        trials += 400;
+        eprintln!("| {line} | {TRIALS} | {:.1}% | {:.1}% |", 100.0 * leads, 100.0 * crosses);
+        all += leads * TRIALS as f64;
+        trials += TRIALS;
     }
     eprintln!("| all | {trials} | {:.1}% | |", 100.0 * all / trials as f64);
     assert!(all / trials as f64 <= at_most_five_percent(trials));
