@@ -6,8 +6,9 @@ use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
-use crossover::fit::{Settings, csv, fit_curves, laws};
+use crossover::fit::{Scale, Settings, fit_curves, laws};
 use crossover::point::Axis;
+use crossover::study::file::{Asked, read};
 
 fn main() {
     chinchilla();
@@ -24,7 +25,8 @@ fn chinchilla() {
     let law = laws::by_name("chinchilla").expect("a law");
     let settings = Settings { law, exclude_top_loss: 5, bootstrap: 4000, ..Settings::default() };
     let started = Instant::now();
-    let (points, _) = csv::read(&path, &csv::Columns::default()).expect("the published rows");
+    let asked = Asked { path: path.clone(), ..Asked::default() };
+    let points = read(&asked, Scale::Surface).expect("the published rows").points;
     let analysis = fit_curves(&points, Axis::Data, &settings).expect("a fit");
     let seconds = started.elapsed().as_secs_f64();
     let fit = &analysis.fits[0];
@@ -62,8 +64,9 @@ fn million() {
     let file = tempfile::NamedTempFile::new().expect("a temporary file");
     std::fs::write(file.path(), text).expect("written");
     let started = Instant::now();
-    let (points, _) = csv::read(file.path(), &csv::Columns::default()).expect("a good file");
-    let read = started.elapsed().as_secs_f64();
+    let asked = Asked { path: file.path().into(), ..Asked::default() };
+    let points = read(&asked, Scale::Curve(Axis::Data)).expect("a good file").points;
+    let reading = started.elapsed().as_secs_f64();
     fit_curves(&points, Axis::Data, &Settings::default()).expect("fits");
-    println!("fit, a million rows: {:.2} s, of which reading {read:.2} s", started.elapsed().as_secs_f64());
+    println!("fit, a million rows: {:.2} s, of which reading {reading:.2} s", started.elapsed().as_secs_f64());
 }

@@ -5,6 +5,7 @@ pub mod compare;
 pub mod export;
 pub mod fit;
 pub mod ingest;
+mod input;
 pub mod model;
 pub mod next;
 pub mod plan;

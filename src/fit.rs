@@ -21,7 +21,6 @@ pub mod verdict;
 
 pub use self::analysis::{Analysis, fit_curves};
 pub use self::compare::crossover::Crossover;
-pub use self::data::csv;
 pub use self::data::origin::{AtEdge, FileOrigin, Origin, SweepOrigin};
 pub use self::data::scale::{Dropped, Scale};
 pub use self::estimate::Fit;

@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::run::Settings;
 
-/// One point, from a run's final evaluation or from a row of a CSV. Scales are absent where the source has none.
+/// One point, from a run's final evaluation or from a row of a file. Scales are absent where the source has none.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Point {
     /// Curve it belongs to: the architecture, or the value of the column named by `--by`.
@@ -23,9 +23,9 @@ pub struct Point {
     /// The metric's value, for example test loss in nats per example.
     pub value: f64,
     pub seed: Option<i64>,
-    /// Run id, or `FILE:LINE` for a CSV row: what every number in a figure is traced to.
+    /// Run id, or `FILE:LINE` for a row of a file: what every number in a figure is traced to.
     pub source: String,
-    /// Of a run of the store; shared by the seeds of a cell.
+    /// Of a run of the store, or of a row whose tuned values were chosen; shared by the seeds of a cell.
     pub made: Option<Arc<Made>>,
 }
 
@@ -36,8 +36,9 @@ pub struct Made {
     pub size: Settings,
     /// Tuned keys, with the values chosen.
     pub tuned: Settings,
-    /// The budget, in training steps.
-    pub steps: u64,
+    /// The budget, in training steps; absent where a file does not say.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub steps: Option<u64>,
     /// Sizes and budgets of the curve at this scale, of which this is the best.
     pub best_of: usize,
 }

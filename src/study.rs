@@ -3,16 +3,18 @@
 
 mod counting;
 mod every_size;
+pub mod file;
+pub mod labels;
 mod notes;
 pub mod rows;
 mod sizes;
 
 use std::collections::HashSet;
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::fit::isoflop::{self, Profile, Profiles};
-use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Settings, SweepOrigin, csv};
+use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Scale, Settings, SweepOrigin};
 use crate::plan::Planned;
 use crate::point::{Axis, Point};
 use crate::store::{self, Contest, Reader, Shapes, Sizes};
@@ -33,7 +35,7 @@ pub struct Study {
 #[derive(Debug)]
 enum Source {
     Sweep { reader: Reader, name: String, shapes: Shapes, sizes: Sizes },
-    File { path: PathBuf, columns: csv::Columns, sizes: Sizes },
+    File { table: Box<file::Table>, sha256: String, asked: Box<file::Asked>, over: Scale, sizes: Sizes },
 }
 
 /// A sweep of the store as a person asks for its points.
@@ -55,6 +57,7 @@ impl Study {
     pub fn of_sweep(asked: OfSweep) -> Result<Study> {
         let OfSweep { store, name, metric, over, sizes } = asked;
         sizes::check(sizes, over)?;
+        file::falls(metric)?;
         let reader = Reader::open(store)?;
         let found = reader.points(name, metric, over, sizes)?;
         let notes = notes::notes(&found, over, sizes);
@@ -81,28 +84,30 @@ impl Study {
         })
     }
 
-    /// The rows of a CSV file, all of them unless sizes are asked for; `over` as for a sweep.
+    /// The rows of a file as points of a method over a scale; `sizes` as for a sweep, where they are asked for.
     ///
     /// # Errors
-    /// See [`csv::read`]; the best size is asked for, which a file does not tell.
-    pub fn of_file(path: &Path, columns: csv::Columns, over: Option<Axis>, sizes: Option<Sizes>) -> Result<Study> {
+    /// See [`file::open`] and [`file::found`]; the best size is asked for, which a file does not tell.
+    pub fn of_file(asked: file::Asked, method: Method, axis: Axis, sizes: Option<Sizes>) -> Result<Study> {
         if sizes == Some(Sizes::Best) {
             return Err(Error::bad_input("--sizes best: a file has no validation loss to choose a size by")
                 .hint("leave it out, and all rows are fitted; --sizes each makes every size a curve"));
         }
         let sizes = sizes.unwrap_or(Sizes::Best);
-        sizes::check(sizes, over)?;
-        let (mut points, file) = csv::read(path, &columns)?;
+        sizes::check(sizes, method.is_curve().then_some(axis))?;
+        let over = method.scale(axis);
+        let (table, sha256) = file::open(&asked.path)?;
+        let file::Found { mut points, origin, notes } = file::found(&table, &sha256, &asked, over)?;
         if sizes == Sizes::Each {
-            sizes::each(&mut points, &file.path)?;
+            sizes::each(&mut points, &origin.path)?;
         }
         Ok(Study {
             curves: in_order(points.iter().map(|point| point.curve.as_str())),
             points,
-            origin: Origin::File(file),
-            source: Source::File { path: path.into(), columns, sizes },
+            origin: Origin::File(origin),
+            source: Source::File { table: Box::new(table), sha256, asked: Box::new(asked), over, sizes },
             contest: Contest::default(),
-            notes: Vec::new(),
+            notes,
         })
     }
 
@@ -225,14 +230,16 @@ fn in_order<'a>(names: impl Iterator<Item = &'a str>) -> Vec<String> {
 mod tests {
     use super::*;
 
-    fn file(text: &str) -> tempfile::NamedTempFile {
+    fn csv(text: &str) -> tempfile::NamedTempFile {
         let file = tempfile::Builder::new().suffix(".csv").tempfile().unwrap();
         std::fs::write(file.path(), text).unwrap();
         file
     }
 
     fn study(text: &str, sizes: Option<Sizes>) -> Result<Study> {
-        Study::of_file(file(text).path(), csv::Columns::default(), Some(Axis::Data), sizes)
+        let csv = csv(text);
+        let asked = file::Asked { path: csv.path().into(), ..file::Asked::default() };
+        Study::of_file(asked, Method::by_name("power").unwrap(), Axis::Data, sizes)
     }
 
     const ROWS: &str = "arch,examples,loss,params\nvit,100,1,1e3\nconvnet,100,2,1e3\nmlp,100,3,1e3\nvit,200,0.5,2e3\n";

@@ -1,14 +1,16 @@
-//! Any bytes as a CSV file: points or an error, and points that are fitted or refused, never a panic.
+//! Any bytes as a file: points or an error, and points that are fitted or refused, never a panic.
 #![no_main]
 
-use crossover::fit::{Settings, csv, fit_curves};
+use crossover::fit::{Scale, Settings, fit_curves};
 use crossover::point::Axis;
+use crossover::study::file::{Asked, format, found};
 
 libfuzzer_sys::fuzz_target!(|bytes: &[u8]| {
-    if let Ok(points) = csv::parse("fuzz.csv", bytes, &csv::Columns::default()) {
-        let settings = Settings { bootstrap: 39, threads: None, ..Settings::default() };
-        for axis in [Axis::Params, Axis::Data] {
-            let _ = fit_curves(&points, axis, &settings);
+    let Ok(table) = format::table("fuzz", bytes) else { return };
+    for axis in [Axis::Params, Axis::Data] {
+        if let Ok(found) = found(&table, "", &Asked::default(), Scale::Curve(axis)) {
+            let settings = Settings { bootstrap: 39, threads: None, ..Settings::default() };
+            let _ = fit_curves(&found.points, axis, &settings);
         }
     }
 });

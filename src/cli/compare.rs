@@ -2,12 +2,12 @@
 
 use serde::Serialize;
 
-use super::table::table;
+use super::table::{paragraph, table};
 use crate::error::{Error, Result};
 use crate::fit::compare::backtest::{Backtest, Decision, LawOfTrial, Outcome, Predicted};
 use crate::fit::compare::conclusion::Kind;
 use crate::fit::compare::multiplier::{At, Multiplier};
-use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, Pair};
+use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, NotApplied, Pair};
 use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};
 use crate::fit::laws::Domain;
 use crate::fit::{self, Analysis, Settings};
@@ -37,9 +37,9 @@ pub struct Sections {
     #[arg(long)]
     pub multiverse: bool,
 
-    /// Another column of the CSV file that counts the scale of --x, for --multiverse, as in --count
+    /// Another column of the file that counts the scale of --x, for --multiverse, as in --count
     /// params_without_embeddings; repeatable
-    #[arg(long, value_name = "COLUMN", requires = "multiverse", requires = "csv")]
+    #[arg(long, value_name = "COLUMN", requires = "multiverse", requires = "file")]
     pub count: Vec<String>,
 }
 
@@ -307,7 +307,7 @@ fn multiverse_text(multiverse: &Multiverse) -> String {
         let row = |pair: &Pair| cells(&format!("{}, {}", pair.a, pair.b), &conclusion(pair), &pair.overall);
         let header = [&["curves", "conclusion"], &header[2..]].concat();
         let shown = table(&header, &["curves", "conclusion"], multiverse.pairs.iter().map(row));
-        return text + &format!("{shown}\n--json has the options of each pair\n");
+        return text + &format!("{shown}\n--json has the options of each pair\n") + &left_out(multiverse);
     }
     for pair in &multiverse.pairs {
         text += &format!("{} against {}: {}\n", pair.a, pair.b, conclusion(pair));
@@ -315,7 +315,13 @@ fn multiverse_text(multiverse: &Multiverse) -> String {
         let each = pair.options.iter().map(|option| cells(option.choice, &option.option, &option.agreement));
         text += &format!("{}\n", table(&header, &["choice", "option"], all.chain(each)));
     }
-    text
+    text + &left_out(multiverse)
+}
+
+/// A line for each option that does not apply.
+fn left_out(multiverse: &Multiverse) -> String {
+    let line = |left: &NotApplied| paragraph(&format!("left out: {}: {}", left.option, left.reason), "", "  ");
+    multiverse.not_applied.iter().map(line).collect()
 }
 
 /// The outcome of the universe as asked, and what its fitted curves do.

@@ -1,67 +1,41 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
 use std::io::{self, Write};
-use std::path::{Path, PathBuf};
+use std::path::Path;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
+use super::input::Input;
 use super::table::table;
-use super::{points, print_json, sweep_name};
+use super::{points, print_json};
 use crate::error::{Context, Error, Result};
 use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
-use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings, csv};
+use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings};
 use crate::point::Axis;
-use crate::store::Sizes;
+use crate::study::Study;
 use crate::study::rows::Row;
-use crate::study::{OfSweep, Study};
 use crate::units::si;
 
 #[derive(Clone, Debug, ClapArgs)]
 #[command(after_help = "Examples:
   crossover fit sweeps/quickstart.toml --x data
   crossover fit sweeps/quickstart.toml --x data --shared --backtest --multiverse
-  crossover fit --csv runs.csv --by arch --x compute --metric val_loss --json
-  crossover fit --csv chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000
+  crossover fit --file runs.csv --by arch --x compute --metric val_loss --json
+  crossover fit --file chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000
+  crossover fit --file evals.jsonl.gz --metric accuracy --rising --where 'task=mmlu'
   crossover fit quickstart --x data --law auto
-  crossover fit --csv runs.csv --law isoflop")]
+  crossover fit --file runs.csv --law isoflop")]
 pub struct Args {
-    /// Sweep file whose runs are fitted
-    #[arg(value_name = "SWEEP", required_unless_present = "csv", conflicts_with = "csv")]
-    pub sweep: Option<String>,
-
-    /// Fit the rows of a CSV file instead: columns arch, params (N), examples (D, tokens), flops (C), seed, run, and
-    /// the metric. Rows of one run are its checkpoints; without a column run each row is a run
-    #[arg(long, value_name = "FILE")]
-    pub csv: Option<PathBuf>,
+    #[command(flatten)]
+    pub input: Input,
 
     /// Scale that curves are drawn over; surface laws use params and data together
     #[arg(long, value_enum, default_value_t = Axis::Data)]
     pub x: Axis,
-
-    /// What names the curves: a column of the CSV file [default: arch]
-    #[arg(long, value_name = "COLUMN")]
-    pub by: Option<String>,
-
-    /// Metric to fit [default: test_loss; in a CSV file test_loss, val_loss, …, loss: the first there is]
-    #[arg(long)]
-    pub metric: Option<String>,
-
-    /// Name another column of the CSV file, as in --column examples=images; repeatable
-    #[arg(long, value_name = "MEANING=COLUMN", value_parser = column)]
-    pub column: Vec<(String, String)>,
-
-    /// Only curves whose name contains this, as in --only relational=1; repeatable
-    #[arg(long, value_name = "TEXT")]
-    pub only: Vec<String>,
-
-    /// Where a curve has several sizes at a scale: the one with the lowest validation loss stands for it, or each size
-    /// is a curve of its own [default: best; the rows of a CSV file are all fitted]
-    #[arg(long, value_enum)]
-    pub sizes: Option<Sizes>,
 
     /// What to fit
     ///
@@ -139,13 +113,6 @@ struct ProfileReport<'a> {
     points: Vec<Row>,
 }
 
-fn column(text: &str) -> Result<(String, String), String> {
-    match text.split_once('=') {
-        Some((meaning, column)) if !meaning.is_empty() && !column.is_empty() => Ok((meaning.into(), column.into())),
-        _ => Err("write MEANING=COLUMN, as in examples=images".into()),
-    }
-}
-
 fn level(text: &str) -> Result<f64, String> {
     match text.parse::<f64>() {
         Ok(level) if level > 0.0 && level < 1.0 => Ok(level),
@@ -194,25 +161,7 @@ pub fn say_notes(study: &Study) {
 
 /// The points that the flags name.
 pub fn study(args: &Args, store: &Path) -> Result<Study> {
-    let over = Method::by_name(&args.law)?.is_curve().then_some(args.x);
-    let study = match (&args.csv, &args.sweep) {
-        (Some(path), _) => Study::of_file(path, columns(args), over, args.sizes)?,
-        (None, Some(_)) if args.by.is_some() || !args.column.is_empty() => {
-            return Err(Error::bad_input("--by and --column name columns of a CSV file, and a sweep was given")
-                .hint("--only TEXT picks curves of a sweep"));
-        }
-        (None, Some(sweep)) => {
-            let metric = args.metric.as_deref().unwrap_or("test_loss");
-            let sizes = args.sizes.unwrap_or(Sizes::Best);
-            Study::of_sweep(OfSweep { store, name: &sweep_name(sweep)?, metric, over, sizes })?
-        }
-        (None, None) => return Err(Error::bad_input("neither a sweep nor --csv was given")),
-    };
-    study.only(&args.only)
-}
-
-fn columns(args: &Args) -> csv::Columns {
-    csv::Columns { by: args.by.clone(), metric: args.metric.clone(), named: args.column.clone() }
+    args.input.study(store, Method::by_name(&args.law)?, args.x)
 }
 
 fn print_profiles(command: &Command, study: &Study, profiles: &Profiles) -> Result<()> {
@@ -285,6 +234,7 @@ mod tests {
     use clap::Parser;
 
     use super::*;
+    use crate::study::file::{Asked, read};
 
     #[derive(Parser)]
     struct Line {
@@ -317,8 +267,8 @@ mod tests {
     #[test]
     fn prints_a_table_with_intervals_and_the_verdict() {
         let file = file(&rows());
-        let columns = csv::Columns::default();
-        let (points, _) = csv::read(file.path(), &columns).unwrap();
+        let asked = Asked { path: file.path().into(), ..Asked::default() };
+        let points = read(&asked, fit::Scale::Curve(Axis::Data)).unwrap().points;
         let settings = settings(&parsed(&["--csv", "x.csv", "--bootstrap", "200"])).unwrap();
         let analysis = fit::fit_curves(&points, Axis::Data, &settings).unwrap();
         insta::assert_snapshot!(answer::text(&analysis));

@@ -10,6 +10,7 @@ use crate::fit::laws::frontier::frontier;
 use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
+use crate::study::labels::Label;
 use crate::study::rows::in_words;
 use crate::study::{SizeLine, Study};
 use crate::units::si;
@@ -20,7 +21,7 @@ use crate::units::si;
   crossover plot quickstart --x compute -o compute.png
   crossover plot quickstart --x data --multiplier -o times.svg
   crossover plot frontier --x compute --every-size -o frontier.svg
-  crossover plot --csv runs.csv --by arch --x data -o runs.svg")]
+  crossover plot --file runs.csv --by arch --x data -o runs.svg")]
 pub struct Args {
     #[command(flatten)]
     fit: fit::Args,
@@ -86,8 +87,8 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
     let curves = study.curves().iter().enumerate().filter(|(_, curve)| drawn.contains(curve.as_str()));
     Figure {
         title: args.title.clone(),
-        x: x_axis(axis),
-        y: y_axis(study.metric()),
+        x: on_axis(study.x_label(axis)),
+        y: on_axis(study.y_label()),
         series: curves.map(|(look, curve)| Series { look, ..series(curve, points, axis, fits, range) }).collect(),
         crossovers: analysis.map_or(Vec::new(), marks),
         frontier: (axis == Axis::Compute).then(|| {
@@ -132,7 +133,7 @@ fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure 
     };
     Figure {
         title: args.title.clone(),
-        x: x_axis(axis),
+        x: on_axis(study.x_label(axis)),
         y: AxisSpec { label: format!("times as much {axis}"), unit: None, log: true },
         series: analysis.crossovers.iter().filter_map(of_pair).collect(),
         crossovers: marks(analysis),
@@ -143,23 +144,8 @@ fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure 
     }
 }
 
-fn x_axis(axis: Axis) -> AxisSpec {
-    let (label, unit) = match axis {
-        Axis::Params => ("model size", "parameters"),
-        Axis::Data => ("training set size", "examples"),
-        Axis::Compute => ("training compute", "FLOPs"),
-    };
-    AxisSpec { label: label.into(), unit: Some(unit.into()), log: true }
-}
-
-/// Losses are in nats per example, errors are shares (`task`, `train`).
-fn y_axis(metric: &str) -> AxisSpec {
-    let unit = match metric {
-        _ if metric.ends_with("loss") => Some("nats per example".into()),
-        _ if metric.ends_with("error") => Some("share of examples".into()),
-        _ => None,
-    };
-    AxisSpec { label: metric.replace('_', " "), unit, log: true }
+fn on_axis((label, unit): Label) -> AxisSpec {
+    AxisSpec { label, unit, log: true }
 }
 
 fn series(curve: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): (f64, f64)) -> Series {

@@ -52,7 +52,7 @@ fn listed(chosen: &[&Row], axis: Axis, with_budgets: bool) -> Option<String> {
         let value = |key: &&str| made.and_then(|made| made.tuned.get(*key)).map_or("-".into(), shown);
         cells.extend(keys.iter().map(value));
         if with_budgets {
-            cells.push(made.map_or("-".into(), |made| si(made.steps as f64)));
+            cells.push(made.and_then(|made| made.steps).map_or("-".into(), |steps| si(steps as f64)));
         }
         if several {
             cells.push(made.map_or("-".into(), |made| made.best_of.to_string()));
@@ -125,7 +125,7 @@ mod tests {
         Made {
             size: [("depths".into(), json!([1, 1, width])), ("width".into(), json!(width))].into(),
             tuned: [("lr".into(), json!(lr))].into(),
-            steps: 400,
+            steps: Some(400),
             best_of: 6,
         }
     }
@@ -157,7 +157,7 @@ mod tests {
 
     #[test]
     fn nothing_is_said_where_nothing_was_chosen() {
-        let plain = Made { size: [].into(), tuned: [].into(), steps: 400, best_of: 1 };
+        let plain = Made { size: [].into(), tuned: [].into(), steps: Some(400), best_of: 1 };
         assert_eq!(text(&[row("vit", 0, plain)], Axis::Data, true), "");
     }
 }

@@ -102,12 +102,15 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
         .collect();
     let multipliers = multiplier::multipliers(&fits, settings.level);
     let crossovers = match scale {
-        Scale::Curve(axis) => sentence::told(compare_all(&fits, settings.interval, settings.level), axis, &multipliers),
+        Scale::Curve(axis) => {
+            let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
+            sentence::told(compare_all(&fits, settings.interval, settings.level), axis, &multipliers, metric)
+        }
         Scale::Surface | Scale::Profile => Vec::new(),
     };
     let left_out = match &settings.origin {
-        Some(Origin::Sweep(sweep)) => sweep.left_out.clone(),
-        _ => Vec::new(),
+        Some(origin) => origin.left_out().to_vec(),
+        None => Vec::new(),
     };
     Ok(Analysis { fits, refused, crossovers, multipliers, laws_tried: Vec::new(), left_out })
 }
@@ -158,9 +161,9 @@ fn describe(
     // Resamples of a search that did not end say nothing.
     let draws = if search.best.converged { draws } else { Draws::default() };
     let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
-    let sweep = settings.origin.as_ref().and_then(Origin::sweep);
+    let origin = settings.origin.as_ref();
     let asked = settings.interval;
-    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, sweep };
+    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, origin };
     let verdicts = case.verdicts();
     let applied = applied(&intervals, asked);
     let fitted = solver.fitted(&curve.sample);

@@ -4,7 +4,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use crate::fit::data::curve::Curve;
-use crate::fit::data::origin::SweepOrigin;
+use crate::fit::data::origin::Origin;
 use crate::fit::laws::law::{Domain, Law, Param};
 use crate::fit::solve::objective::Objective;
 use crate::fit::solve::search::{Search, Solver};
@@ -35,8 +35,8 @@ pub struct Case<'a> {
     pub intervals: &'a BTreeMap<&'static str, Interval>,
     /// The kind of interval that was asked for.
     pub asked: IntervalKind,
-    /// Where the points come from a sweep: what it knows against them.
-    pub sweep: Option<&'a SweepOrigin>,
+    /// Where the points come from: what is known against them there.
+    pub origin: Option<&'a Origin>,
 }
 
 /// Whether an exponent that lies between two bounds is identified by its interval.
@@ -135,14 +135,14 @@ impl Case<'_> {
         if *repeated > 0 {
             verdicts.push(Verdict::Repeated { points: *repeated });
         }
-        let edges: Vec<_> = sources.iter().filter_map(|source| self.sweep?.at_edge.get(source)).collect();
+        let edges: Vec<_> = sources.iter().filter_map(|source| self.origin?.at_edge(source)).collect();
         if !edges.is_empty() {
             let keys: BTreeSet<&String> = edges.iter().copied().flatten().collect();
             let keys = keys.into_iter().cloned().collect();
             verdicts.push(Verdict::TunedAtEdge { keys, points: edges.len(), of: sources.len() });
         }
         if matches!(self.law().domain(), Domain::Curve) {
-            verdicts.extend(self.sweep.and_then(|sweep| sweep.verdicts.get(&self.curve.name)).cloned());
+            verdicts.extend(self.origin.and_then(|origin| origin.verdict(&self.curve.name)).cloned());
         }
         verdicts
     }

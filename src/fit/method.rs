@@ -1,8 +1,11 @@
 //! What `--law` can name: a law, the choice among laws, or profiles of size at equal compute.
 
 use crate::error::Result;
+use crate::fit::analysis::scale_of;
+use crate::fit::data::scale::Scale;
 use crate::fit::isoflop::Profile;
 use crate::fit::laws::{self, ALL, Domain, Law};
+use crate::point::Axis;
 
 #[derive(Clone, Copy, Debug)]
 pub enum Method {
@@ -37,6 +40,16 @@ impl Method {
             Method::Law(law) => law.domain() == Domain::Curve,
             Method::Auto(domain) => domain == Domain::Curve,
             Method::IsoFlop(_) => false,
+        }
+    }
+
+    /// What it is fitted over where curves are drawn over `axis`.
+    pub fn scale(self, axis: Axis) -> Scale {
+        match self {
+            Method::Law(law) => scale_of(law, axis),
+            Method::Auto(Domain::Surface) => Scale::Surface,
+            Method::Auto(_) => Scale::Curve(axis),
+            Method::IsoFlop(_) => Scale::Profile,
         }
     }
 }

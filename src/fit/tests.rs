@@ -10,6 +10,7 @@ use super::uncertainty::bootstrap::Resampling;
 use super::*;
 use crate::point::{Axis, Point};
 use crate::random;
+use crate::study::file::{self, Asked};
 
 mod bca;
 mod coverage;
@@ -326,7 +327,8 @@ fn chinchilla() -> Option<Vec<Point>> {
         eprintln!("SKIPPED: ../shared/data/chinchilla.csv is not here");
         return None;
     }
-    Some(csv::read(path.as_ref(), &csv::Columns::default()).unwrap().0)
+    let asked = Asked { path: path.into(), ..Asked::default() };
+    Some(file::read(&asked, Scale::Surface).unwrap().points)
 }
 
 fn chinchilla_settings(seed: u64, bootstrap: usize) -> Settings {
@@ -369,7 +371,8 @@ fn a_million_rows_are_read_and_fitted() {
         let noise = f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24) - 0.5;
         writeln!(text, "{},{x},{:.6},{}", ["a", "b"][i as usize % 2], law(x) * (1.0 + 0.02 * noise), i % 5).unwrap();
     }
-    let points = csv::parse("big.csv", text.as_bytes(), &csv::Columns::default()).unwrap();
+    let table = file::format::table("big.csv", text.as_bytes()).unwrap();
+    let points = file::found(&table, "", &Asked::default(), Scale::Curve(Axis::Data)).unwrap().points;
     let analysis = fit_curves(&points, Axis::Data, &settings(2000)).unwrap();
     for fit in &analysis.fits {
         let alpha = fit.intervals["alpha"];

@@ -114,7 +114,7 @@ impl Reader {
             let made = Made {
                 size: shapes.size(&chosen.cell[0].curve, &chosen.cell[0].config.model),
                 tuned: chosen.best.tuned.clone(),
-                steps: chosen.cell[0].config.steps,
+                steps: Some(chosen.cell[0].config.steps),
                 best_of: chosen.best_of,
             };
             found.add(&chosen, &curve(chosen.cell[0]), Arc::new(made), &values, metric);

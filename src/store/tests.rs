@@ -241,7 +241,7 @@ fn the_best_size_at_a_scale_says_which_it_is() {
     let widths: Vec<_> = best.points.iter().map(|point| point.made.clone().unwrap().size["width"].clone()).collect();
     assert_eq!(widths, [8, 8, 16, 16]);
     let made = best.points[0].made.clone().unwrap();
-    assert_eq!((made.best_of, made.steps, made.tuned.len(), best.outshone.len()), (2, 20, 0, 2));
+    assert_eq!((made.best_of, made.steps, made.tuned.len(), best.outshone.len()), (2, Some(20), 0, 2));
     let contest = Contest { scales: 2, most: 2, sizes: true, budgets: false, examples: false };
     assert_eq!((best.contest, best.curves), (contest, vec!["vit".to_string()]));
     let each = points(Some(Axis::Data), Sizes::Each);

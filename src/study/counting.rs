@@ -2,10 +2,10 @@
 
 use std::collections::{HashMap, HashSet};
 
-use super::{Source, Study, sizes};
+use super::{Source, Study, file, sizes};
 use crate::error::{Error, Result};
+use crate::fit::Origin;
 use crate::fit::compare::multiverse::Convention;
-use crate::fit::csv;
 use crate::point::{Axis, Point};
 use crate::store::{self, Sizes};
 
@@ -24,22 +24,23 @@ impl Study {
                 .into_iter()
                 .map(|(name, counts)| recounted(&self.points, axis, name, &counts))
                 .collect()),
-            Source::File { path, columns: asked, sizes } => {
+            Source::File { table, sha256, asked, over, sizes } => {
                 let meaning = match axis {
                     Axis::Params => "params",
                     Axis::Data => "examples",
                     Axis::Compute => "flops",
                 };
-                let of_compute = (axis == Axis::Compute).then(|| six_n_d(&self.points)).flatten();
+                let of_compute =
+                    (axis == Axis::Compute && !self.counts_compute()).then(|| six_n_d(&self.points)).flatten();
                 let mut found: Vec<Convention> = of_compute.into_iter().collect();
                 let kept: HashSet<&str> = self.points.iter().map(|point| point.curve.as_str()).collect();
                 for column in columns {
                     let mut asked = asked.clone();
                     asked.named.retain(|(named, _)| named != meaning);
                     asked.named.push((meaning.into(), column.clone()));
-                    let mut points = csv::read(path, &asked)?.0;
+                    let mut points = file::found(table, sha256, &asked, *over)?.points;
                     if *sizes == Sizes::Each {
-                        sizes::each(&mut points, &path.display().to_string())?;
+                        sizes::each(&mut points, &table.name)?;
                     }
                     points.retain(|point| kept.contains(point.curve.as_str()));
                     found.push(Convention { name: column.clone(), points });
@@ -47,6 +48,13 @@ impl Study {
                 Ok(found)
             }
         }
+    }
+}
+
+impl Study {
+    /// Whether a file's compute is 6 N D as it is.
+    fn counts_compute(&self) -> bool {
+        matches!(&self.origin, Origin::File(file) if file.formulas.contains_key("compute"))
     }
 }
 

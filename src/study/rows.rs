@@ -150,7 +150,8 @@ fn tuned(made: &[(&Row, &Made)]) -> Option<String> {
 }
 
 fn budget(made: &[(&Row, &Made)]) -> Option<String> {
-    Some(format!("{} steps", range(made.iter().map(|(_, made)| made.steps as f64), si)))
+    let steps: Vec<f64> = made.iter().filter_map(|(_, made)| made.steps.map(|steps| steps as f64)).collect();
+    (!steps.is_empty()).then(|| format!("{} steps", range(steps.into_iter(), si)))
 }
 
 fn range(values: impl Iterator<Item = f64>, shown: fn(f64) -> String) -> String {

@@ -106,9 +106,9 @@ fn outliers_are_those_of_the_same_count() {
 #[test]
 fn flags_that_would_do_nothing_are_refused() {
     let dir = Workdir::new();
-    for flags in [["--by", "kind"], ["--column", "examples=n"]] {
+    for flags in [["--by", "kind"], ["--column", "examples=n"], ["--where", "a=b"], ["--tuned", "lr"]] {
         let error = dir.stderr(&[&["fit", "some-sweep"][..], &flags].concat(), 2);
-        assert!(error.contains("name columns of a CSV file"), "{error}");
+        assert!(error.contains("is about the rows of a file"), "{error}");
     }
     dir.write("runs.csv", &rows());
     let error = dir.stderr(&["plot", "--csv", "runs.csv", "--law", "broken-2", "--multiplier", "-o", "times.svg"], 1);

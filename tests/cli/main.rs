@@ -3,6 +3,7 @@
 mod bad_sweeps;
 mod compare;
 mod degenerate;
+mod files;
 mod interrupted;
 mod ladder;
 mod next;

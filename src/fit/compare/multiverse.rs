@@ -100,6 +100,17 @@ pub struct Multiverse {
     pub choices: Vec<&'static str>,
     pub pairs: Vec<Pair>,
     pub universes: Vec<Universe>,
+    /// Options that were left out, since they change nothing here.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub not_applied: Vec<NotApplied>,
+}
+
+/// An option that makes no universe, and why.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct NotApplied {
+    pub choice: &'static str,
+    pub option: &'static str,
+    pub reason: String,
 }
 
 /// One way to leave points out.
@@ -171,7 +182,23 @@ pub fn multiverse(conventions: &[Convention], axis: Axis, full: &Analysis, setti
     let universes: Vec<Universe> = in_pool(settings.threads, || worlds.par_iter().map(universe).collect())?;
     let choices = vec!["outliers", "objective", "scales", "counting"];
     let pair = |(i, (a, b)): (usize, &(&str, &str))| summarise(i, a, b, &choices, &universes);
-    Ok(Multiverse { pairs: pairs.iter().enumerate().filter_map(pair).collect(), choices, universes })
+    let pairs = pairs.iter().enumerate().filter_map(pair).collect();
+    let not_applied = not_applied(conventions, axis, has_checkpoints);
+    Ok(Multiverse { pairs, choices, universes, not_applied })
+}
+
+fn not_applied(conventions: &[Convention], axis: Axis, has_checkpoints: bool) -> Vec<NotApplied> {
+    let checkpoints = (!has_checkpoints).then(|| NotApplied {
+        choice: "scales",
+        option: CUTS[3].0,
+        reason: format!("no run has points at several scales of {axis}"),
+    });
+    let counting = (conventions.len() == 1).then(|| NotApplied {
+        choice: "counting",
+        option: "another count of the scale",
+        reason: format!("no other count of {axis} is known; --count names a column of a file"),
+    });
+    checkpoints.into_iter().chain(counting).collect()
 }
 
 /// The objective of the analysis first.

@@ -7,10 +7,10 @@ use crate::fit::verdict::Verdict;
 use crate::point::Axis;
 use crate::units::si;
 
-/// The pairs, each with its summary.
-pub fn told(mut pairs: Vec<Crossover>, axis: Axis, multipliers: &[Multiplier]) -> Vec<Crossover> {
+/// The pairs, each with its summary. `metric`: what is lower where a curve leads, `loss` unless it has a name of its own.
+pub fn told(mut pairs: Vec<Crossover>, axis: Axis, multipliers: &[Multiplier], metric: &str) -> Vec<Crossover> {
     for pair in &mut pairs {
-        pair.headline = headline(pair, axis, multipliers);
+        pair.headline = headline(pair, axis, multipliers, metric);
         pair.details = details(pair);
         let parts = [pair.headline.as_str(), &pair.details];
         pair.summary = parts.into_iter().filter(|part| !part.is_empty()).collect::<Vec<_>>().join("; ");
@@ -19,7 +19,7 @@ pub fn told(mut pairs: Vec<Crossover>, axis: Axis, multipliers: &[Multiplier]) -
 }
 
 /// One sentence for a newcomer, without a full stop. `multipliers` say by how much of the scale one leads.
-pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier]) -> String {
+pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier], metric: &str) -> String {
     let Conclusion { kind, established, regions, level, .. } = &pair.conclusion;
     let (a, b) = (&pair.a, &pair.b);
     let sure = format!("{:.0}%", 100.0 * level);
@@ -33,13 +33,13 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier]) -> Str
         Kind::LeadsThroughout => {
             let region = &regions[0];
             let lead = leads(pair, region, &format!("throughout, {scales} of {axis} ({sure})"));
-            format!("{lead}{}", by_how_much(pair, region, axis, multipliers))
+            format!("{lead}{}", by_how_much(pair, region, axis, multipliers, metric))
         }
         Kind::LeadsInPart => {
             let leading = regions.iter().filter(|region| region.leads.is_some());
             let part = |region: &Region| {
                 let lead = leads(pair, region, &format!("{} of {axis} ({sure})", span(region.from, region.to)));
-                format!("{lead}{}", by_how_much(pair, region, axis, multipliers))
+                format!("{lead}{}", by_how_much(pair, region, axis, multipliers, metric))
             };
             let open: Vec<String> = regions.iter().filter(|r| r.leads.is_none()).map(|r| span(r.from, r.to)).collect();
             format!("{}; not told apart {}", leading.map(part).collect::<Vec<_>>().join("; "), open.join(" and "))
@@ -181,7 +181,7 @@ fn leads(pair: &Crossover, region: &Region, rest: &str) -> String {
 
 /// How many times the scale the other one needs, at the largest scale of the lead at which that was measured; else how
 /// much lower the leader's loss is.
-fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Multiplier]) -> String {
+fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Multiplier], metric: &str) -> String {
     let Some(leader) = &region.leads else { return String::new() };
     let other = if *leader == pair.a { &pair.b } else { &pair.a };
     let within = |at: &&At| at.inside_data && region.from <= at.x * (1.0 + 1e-9) && at.x <= region.to * (1.0 + 1e-9);
@@ -193,7 +193,7 @@ fn by_how_much(pair: &Crossover, region: &Region, axis: Axis, multipliers: &[Mul
             let ends = ends.map_or(String::new(), |ends| format!(" ({} to {})", times(ends.low), times(ends.high)));
             format!("; at {} {other} needs {}{ends} times the {axis} to equal it", si(at.x), times(at.times))
         }
-        (None, Some(lower_by)) => format!("; its loss is {:.1}% lower at {}", 100.0 * lower_by, si(region.to)),
+        (None, Some(lower_by)) => format!("; its {metric} is {:.1}% lower at {}", 100.0 * lower_by, si(region.to)),
         (None, None) => String::new(),
     }
 }

@@ -209,8 +209,8 @@ fn repooled(fit: &Fit, curve: &Curve, most: &Restricted, g: usize, solver: &Solv
     let draws = if best.converged { most.draws[g].clone() } else { Draws::default() };
     let asked = IntervalKind::Percentile;
     let intervals = intervals(fit.law, &theta, &draws, asked, settings.level);
-    let sweep = settings.origin.as_ref().and_then(Origin::sweep);
-    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, sweep };
+    let origin = settings.origin.as_ref();
+    let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, origin };
     Fit {
         verdicts: case.verdicts(),
         params: named(fit.law, &theta).into_iter().collect(),
@@ -231,7 +231,8 @@ fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, solver: &Solver, settings:
     let crossovers = match fits.first().map(|fit| fit.x) {
         Some(Scale::Curve(axis)) => {
             let multipliers = multiplier::multipliers(&fits, settings.level);
-            sentence::told(compare_all(&fits, IntervalKind::Percentile, settings.level), axis, &multipliers)
+            let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
+            sentence::told(compare_all(&fits, IntervalKind::Percentile, settings.level), axis, &multipliers, metric)
         }
         _ => Vec::new(),
     };

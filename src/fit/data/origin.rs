@@ -33,7 +33,7 @@ pub struct SweepOrigin {
     pub verdicts: BTreeMap<String, Verdict>,
 }
 
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, Default, PartialEq, Serialize)]
 pub struct FileOrigin {
     pub path: String,
     pub sha256: String,
@@ -41,21 +41,69 @@ pub struct FileOrigin {
     pub rows: usize,
     /// The metric's column.
     pub metric: String,
+    /// What is fitted in its place, as `1 - accuracy` of a metric that rises.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub fitted: Option<String>,
+    /// Whether the metric is written in percent.
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    pub percent: bool,
+    /// The column of each meaning that was read.
+    pub columns: BTreeMap<String, String>,
+    /// How scales without a column were counted, as 6 N D.
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    pub formulas: BTreeMap<String, String>,
+    /// The filters that its rows passed.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub filters: Vec<String>,
+    /// What was done with its rows before they were points.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub read_as: Vec<String>,
+    /// Rows that gave no point; the analysis lists them.
+    #[serde(skip)]
+    pub left_out: Vec<Dropped>,
+    /// As for a sweep.
+    #[serde(skip)]
+    pub at_edge: AtEdge,
 }
 
 impl Origin {
-    /// The sweep, where it is one.
-    pub fn sweep(&self) -> Option<&SweepOrigin> {
+    /// The metric as it is fitted.
+    pub fn metric(&self) -> &str {
         match self {
-            Origin::File(_) => None,
-            Origin::Sweep(sweep) => Some(sweep),
+            Origin::File(file) => file.fitted.as_deref().unwrap_or(&file.metric),
+            Origin::Sweep(sweep) => &sweep.metric,
         }
     }
 
-    pub fn metric(&self) -> &str {
+    /// What is lower where a curve leads, in a sentence.
+    pub fn falling(&self) -> &str {
         match self {
-            Origin::File(file) => &file.metric,
-            Origin::Sweep(sweep) => &sweep.metric,
+            Origin::File(FileOrigin { fitted: Some(fitted), .. }) => fitted,
+            Origin::File(_) | Origin::Sweep(_) => "loss",
+        }
+    }
+
+    /// Runs, cells and rows that gave no point.
+    pub fn left_out(&self) -> &[Dropped] {
+        match self {
+            Origin::File(file) => &file.left_out,
+            Origin::Sweep(sweep) => &sweep.left_out,
+        }
+    }
+
+    /// Tuned keys whose chosen value is at the edge of its grid, of a point's source.
+    pub fn at_edge(&self, source: &str) -> Option<&Vec<String>> {
+        match self {
+            Origin::File(file) => file.at_edge.get(source),
+            Origin::Sweep(sweep) => sweep.at_edge.get(source),
+        }
+    }
+
+    /// What weakens a curve's points before any fit.
+    pub fn verdict(&self, curve: &str) -> Option<&Verdict> {
+        match self {
+            Origin::File(_) => None,
+            Origin::Sweep(sweep) => sweep.verdicts.get(curve),
         }
     }
 }

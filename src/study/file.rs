@@ -1,0 +1,158 @@
+//! Points from any file: bytes become a table of named text cells, a layout says which column means what, and the rows
+//! that are points become points. Every complaint has its line and column.
+
+pub mod asked;
+mod bytes;
+mod checkpoints;
+mod delimited;
+mod derived;
+mod direction;
+pub mod filter;
+pub mod format;
+mod json_rows;
+mod json_whole;
+pub mod layout;
+mod names;
+mod number;
+mod panel;
+mod parquet_rows;
+mod points;
+mod sets;
+pub mod table;
+mod tuned;
+
+#[cfg(test)]
+mod tests;
+
+use std::borrow::Cow;
+use std::path::Path;
+
+pub use self::asked::{Asked, Ceiling, Checkpoints};
+pub use self::filter::Filter;
+use self::layout::Layout;
+pub use self::table::Table;
+use crate::error::{Error, Result};
+use crate::fit::{Dropped, FileOrigin, Scale};
+use crate::point::Point;
+
+/// What a file was read as.
+#[derive(Clone, Debug)]
+pub struct Found {
+    pub points: Vec<Point>,
+    pub origin: FileOrigin,
+    /// What a person should know of how they were read, one line for each subject.
+    pub notes: Vec<String>,
+}
+
+/// The table in a file, with the SHA-256 of the file's bytes.
+///
+/// # Errors
+/// The file cannot be read or unpacked, or is no table.
+pub fn open(path: &Path) -> Result<(Table, String)> {
+    let bytes = bytes::read(path)?;
+    Ok((format::table(&bytes.name, &bytes.bytes)?, bytes.sha256))
+}
+
+/// The points of a file over a scale.
+///
+/// # Errors
+/// See [`open`] and [`found`].
+pub fn read(asked: &Asked, over: Scale) -> Result<Found> {
+    let (table, sha256) = open(&asked.path)?;
+    found(&table, &sha256, asked, over)
+}
+
+/// The points in a table over a scale. They carry `FILE:LINE` as source, or `FILE run NAME` where a column names runs,
+/// so that the checkpoints of one run stay together.
+///
+/// # Errors
+/// A column that is missing or named twice, a cell that is not what its column means (with line and column), a metric
+/// that rises, several evaluation sets. Numbers that no law can use (zero, NaN) are not errors here: the fit drops those
+/// points and says why. An empty cell is a value that was not measured.
+pub fn found(table: &Table, sha256: &str, asked: &Asked, over: Scale) -> Result<Found> {
+    let of_file = table.rows();
+    let mut table = Cow::Borrowed(table);
+    if !asked.filters.is_empty() {
+        filter::apply(table.to_mut(), &asked.filters)?;
+    }
+    let layout = Layout::find(&table, asked)?;
+    let mut notes = Vec::new();
+    notes.extend(layout.told(&table));
+    notes.extend(panel::note(&table, &layout, over)?);
+    let left_out = finished(&mut table, &layout, asked, &mut notes);
+    let mut rows = points::points(&table, &layout)?;
+    let formulas = derived::scales(&mut rows, &table, &layout, asked, over, &mut notes)?;
+    // The rows of a W&B export are runs, however many steps each has made.
+    let has_steps = layout.step.is_some() && layout.state.is_none();
+    let differing = sets::check(&table, &layout, &rows)?;
+    notes.extend(checkpoints::choose(&mut rows, over, asked.checkpoints, layout.run.is_some(), has_steps)?);
+    let fitted = direction::settle(&mut rows, &table.header[layout.value], asked.rising)?;
+    let (at_edge, chosen) = tuned::choose(&mut rows, &table, &layout);
+    notes.extend(chosen);
+    notes.extend(differing);
+    let percent = rows.iter().any(|read| read.percent);
+    let origin = FileOrigin {
+        path: table.name.clone(),
+        sha256: sha256.into(),
+        rows: of_file,
+        metric: table.header[layout.value].clone(),
+        fitted,
+        percent,
+        columns: layout.columns(&table),
+        formulas,
+        filters: asked.filters.iter().map(ToString::to_string).collect(),
+        read_as: notes.clone(),
+        left_out,
+        at_edge,
+    };
+    Ok(Found { points: rows.into_iter().map(|read| read.point).collect(), origin, notes })
+}
+
+/// Whether a sweep's metric may be fitted as it is.
+///
+/// # Errors
+/// It rises with scale by its name.
+pub fn falls(metric: &str) -> Result<()> {
+    match names::direction(metric) {
+        names::Direction::Rising => {
+            Err(Error::bad_input(format!("{metric} rises with scale: the laws are of losses, which fall"))
+                .hint("a sweep's runs log test_error and val_error, which are 1 - accuracy: --metric test_error"))
+        }
+        names::Direction::Falling | names::Direction::Unsaid => Ok(()),
+    }
+}
+
+/// Leaves the runs that have ended well, where a column has the states of W&B and no filter names it.
+fn finished(table: &mut Cow<Table>, layout: &Layout, asked: &Asked, notes: &mut Vec<String>) -> Vec<Dropped> {
+    const NAMED: usize = 4;
+    let Some(column) = layout.state else { return Vec::new() };
+    let has_ended = |table: &Table, row: usize| layout::ended(&table.shown(row, column)) == Some(true);
+    let all: &Table = table;
+    if asked.filters.iter().any(|filter| all.column(filter.column()).is_ok_and(|named| named == column)) {
+        return Vec::new();
+    }
+    let name = all.column("name").ok();
+    let left_out = |row: usize| {
+        let named = name.map_or(String::new(), |name| format!(" ({})", all.shown(row, name)));
+        Dropped {
+            point: format!("{}:{}{named}", all.name, all.line(row)),
+            reason: format!("the run is {}", all.shown(row, column)),
+        }
+    };
+    let left_out: Vec<Dropped> = (0..all.rows()).filter(|row| !has_ended(all, *row)).map(left_out).collect();
+    // A file of none but unfinished runs is what there is.
+    if left_out.is_empty() || left_out.len() == all.rows() {
+        return Vec::new();
+    }
+    let named = left_out.iter().take(NAMED).map(|left| format!("{}: {}", left.point, left.reason));
+    let named = named.collect::<Vec<_>>().join(", ");
+    let more = if left_out.len() > NAMED { ", …" } else { "" };
+    notes.push(format!(
+        "left out: {} of {} rows are of runs that have not finished ({named}{more}); --where '{}!=' reads all",
+        left_out.len(),
+        all.rows(),
+        all.header[column],
+    ));
+    table.to_mut().retain(has_ended);
+    left_out
+}

@@ -1,0 +1,102 @@
+//! The bytes of a file or of stdin, unpacked where they are packed.
+
+use std::io::Read;
+use std::path::Path;
+
+use sha2::{Digest, Sha256};
+
+use crate::error::{Context, Error, Kind, Result};
+
+/// Unpacked bytes beyond which a file is refused: what is read here is held in memory as a whole.
+const MOST: u64 = 8 << 30;
+
+pub struct Bytes {
+    /// The path as it was given, or `stdin`.
+    pub name: String,
+    pub bytes: Vec<u8>,
+    /// Of the bytes as they lie in the file.
+    pub sha256: String,
+}
+
+/// Reads the file, or stdin where the path is `-`; gzip and zstd are recognised by their first bytes.
+///
+/// # Errors
+/// The file cannot be read, or what it is packed with is damaged or not known here.
+pub fn read(path: &Path) -> Result<Bytes> {
+    let name = name_of(path);
+    let raw = match name.as_str() {
+        "stdin" => {
+            let mut raw = Vec::new();
+            std::io::stdin().lock().read_to_end(&mut raw).map(|_| raw)
+        }
+        _ => std::fs::read(path),
+    };
+    let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| Error { kind: Kind::BadInput, ..error })?;
+    let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || hex(&Sha256::digest(&raw)));
+    Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
+}
+
+/// What a path is called in sources and errors.
+pub fn name_of(path: &Path) -> String {
+    if path.as_os_str() == "-" { "stdin".into() } else { path.display().to_string() }
+}
+
+/// The unpacked bytes; nothing where they are not packed.
+pub fn unpacked(name: &str, raw: &[u8]) -> Result<Option<Vec<u8>>> {
+    let with = |what: &str, reader: &mut dyn Read| {
+        let mut bytes = Vec::new();
+        let read = reader.take(MOST).read_to_end(&mut bytes);
+        let damaged = |error| {
+            Error::bad_input(format!("{name} is {what} and cannot be unpacked: {error}"))
+                .hint("the file may be cut off or damaged: fetch it anew")
+        };
+        match read.map_err(damaged)? as u64 {
+            MOST => Err(Error::bad_input(format!("{name} is larger than {} GiB unpacked", MOST >> 30))
+                .hint("write the columns and rows that are needed to a file of their own")),
+            _ => Ok(Some(bytes)),
+        }
+    };
+    let packed = |what: &str, tool: &str| {
+        Err(Error::bad_input(format!("{name} is {what}, which is not read here")).hint(format!("unpack it: {tool}")))
+    };
+    match raw {
+        [0x1f, 0x8b, ..] => with("gzip", &mut flate2::read::MultiGzDecoder::new(raw)),
+        [0x28, 0xb5, 0x2f, 0xfd, ..] => match zstd::stream::read::Decoder::with_buffer(raw) {
+            Ok(mut decoder) => with("zstd", &mut decoder),
+            Err(error) => Err(Error::failed(format!("cannot unpack zstd: {error}"))),
+        },
+        [b'P', b'K', 3, 4, ..] => packed("a zip archive or a spreadsheet", "unzip FILE, or save the sheet as CSV"),
+        [0xfd, b'7', b'z', b'X', b'Z', 0, ..] => packed("packed with xz", "xz -d FILE"),
+        [b'B', b'Z', b'h', b'1'..=b'9', ..] => packed("packed with bzip2", "bzip2 -d FILE"),
+        _ => Ok(None),
+    }
+}
+
+fn hex(bytes: &[u8]) -> String {
+    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write;
+
+    use super::*;
+
+    #[test]
+    fn gzip_and_zstd_are_unpacked_and_damage_is_said() {
+        let text = b"params,loss\n1,2\n".repeat(50);
+        let mut gz = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+        gz.write_all(&text).unwrap();
+        let gz = gz.finish().unwrap();
+        let zst = zstd::encode_all(&text[..], 3).unwrap();
+        for packed in [&gz, &zst] {
+            assert_eq!(unpacked("f", packed).unwrap().as_deref(), Some(&text[..]));
+            let cut = unpacked("f", &packed[..packed.len() / 2]).unwrap_err();
+            assert!(cut.message.contains("cannot be unpacked") && cut.hint.is_some(), "{cut}");
+        }
+        // Two gzip members are one text, as `cat a.gz b.gz` makes them.
+        assert_eq!(unpacked("f", &[gz.clone(), gz].concat()).unwrap().map(|b| b.len()), Some(2 * text.len()));
+        assert_eq!(unpacked("f", &text).unwrap(), None);
+        assert!(unpacked("f", b"PK\x03\x04rest").unwrap_err().hint.unwrap().contains("CSV"));
+    }
+}
