@@ -22,6 +22,7 @@ use crate::units::si;
   crossover plot quickstart --x data --multiplier -o times.svg
   crossover plot frontier --x compute --every-size -o frontier.svg
   crossover plot --file runs.csv --by arch --x data -o runs.svg")]
+#[group(skip)]
 pub struct Args {
     #[command(flatten)]
     fit: fit::Args,

@@ -25,6 +25,7 @@ mod tuned;
 mod tests;
 
 use std::borrow::Cow;
+use std::collections::HashSet;
 use std::path::Path;
 
 pub use self::asked::{Asked, Ceiling, Checkpoints};
@@ -84,6 +85,7 @@ pub fn found(table: &Table, sha256: &str, asked: &Asked, over: Scale) -> Result<
     let formulas = derived::scales(&mut rows, &table, &layout, asked, over, &mut notes)?;
     // The rows of a W&B export are runs, however many steps each has made.
     let has_steps = layout.step.is_some() && layout.state.is_none();
+    notes.extend(alone(&table, &layout, &rows));
     let differing = sets::check(&table, &layout, &rows)?;
     notes.extend(checkpoints::choose(&mut rows, over, asked.checkpoints, layout.run.is_some(), has_steps)?);
     let fitted = direction::settle(&mut rows, &table.header[layout.value], asked.rising)?;
@@ -120,6 +122,16 @@ pub fn falls(metric: &str) -> Result<()> {
         }
         names::Direction::Falling | names::Direction::Unsaid => Ok(()),
     }
+}
+
+/// A column whose every value is another one names runs, and no curves.
+fn alone(table: &Table, layout: &Layout, rows: &[points::Read]) -> Option<String> {
+    let [column] = layout.curve[..] else { return None };
+    let curves: HashSet<&str> = rows.iter().map(|read| read.point.curve.as_str()).collect();
+    (rows.len() > 3 && curves.len() == rows.len()).then(|| {
+        let column = &table.header[column];
+        format!("each row is a curve of its own by column {column}: --by names them by a column that rows share")
+    })
 }
 
 /// Leaves the runs that have ended well, where a column has the states of W&B and no filter names it.

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::asked::{Asked, FLOPS_PER};
-use super::layout::Layout;
+use super::layout::{Count, Layout};
 use super::points::Read;
 use super::table::Table;
 use crate::error::{Error, Result};
@@ -30,7 +30,7 @@ pub fn scales(
         return Err(Error::bad_input(format!("--flops-per: {} counts its FLOPs in column {column}", table.name))
             .hint("leave the flag out"));
     }
-    let name = |count: &Option<super::layout::Count>| count.as_ref().map(|count| table.header[count.column].as_str());
+    let name = |count: &Option<Count>| count.as_ref().map(|count| table.header[count.column].as_str());
     if let (None, Some(seen)) = (name(&layout.data), name(&layout.seen)) {
         rows.iter_mut().for_each(|read| read.point.data = read.point.seen);
         formulas.insert("data".into(), seen.into());

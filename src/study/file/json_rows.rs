@@ -27,6 +27,16 @@ struct Wrong {
     hint: &'static str,
 }
 
+impl Wrong {
+    /// In JSON that begins on a line.
+    fn json(line: u64, error: &serde_json::Error) -> Wrong {
+        let text = error.to_string();
+        let what = text.split(" at line ").next().unwrap_or_default();
+        let why = format!("{what} (column {})", error.column());
+        Wrong { line: line + (error.line() as u64).saturating_sub(1), why, hint: ROWS }
+    }
+}
+
 type Rows = Vec<(u64, Map<String, Value>)>;
 
 const ROWS: &str = "an object a line, as {\"params\": 1e6, \"loss\": 2.5}, or an array of such objects";
@@ -50,7 +60,7 @@ fn rows(text: &str) -> Result<Rows, Wrong> {
             _ => {
                 let end = text[from..].find('\n').map_or(text.len(), |length| from + length);
                 at = end;
-                tolerant(&text[from..end]).map_err(|why| Wrong { line, why, hint: ROWS })?
+                tolerant(&text[from..end]).map_err(|error| Wrong::json(line, &error))?
             }
         };
         match value {
@@ -66,7 +76,7 @@ fn rows(text: &str) -> Result<Rows, Wrong> {
 
 fn array(text: &str) -> Result<Rows, Wrong> {
     let Ok(raw) = serde_json::from_str::<Vec<&RawValue>>(text) else {
-        let known = tolerant(text).map_err(|why| Wrong { line: 1, why, hint: ROWS })?;
+        let known = tolerant(text).map_err(|error| Wrong::json(1, &error))?;
         let Value::Array(values) = known else { return Err(not_a_row(1, &known)) };
         return (1..).zip(values).map(|(row, value)| object(row, value)).collect();
     };
@@ -77,7 +87,7 @@ fn array(text: &str) -> Result<Rows, Wrong> {
         let at = (raw.get().as_ptr() as usize).saturating_sub(text.as_ptr() as usize).min(text.len());
         line += count_lines(&text.as_bytes()[before.min(at)..at]);
         before = at;
-        let value = serde_json::from_str(raw.get()).map_err(|why| Wrong { line, why: why.to_string(), hint: ROWS })?;
+        let value = serde_json::from_str(raw.get()).map_err(|error| Wrong::json(line, &error))?;
         rows.push(object(line, value)?);
     }
     Ok(rows)
@@ -96,7 +106,7 @@ fn not_a_row(line: u64, value: &Value) -> Wrong {
 }
 
 /// With NaN, Infinity and -Infinity read as text, where they stand as values.
-fn tolerant(text: &str) -> Result<Value, String> {
+fn tolerant(text: &str) -> serde_json::Result<Value> {
     let mut quoted = String::with_capacity(text.len() + 64);
     let (mut within, mut rest) = (false, text);
     while let Some(letter) = rest.chars().next() {
@@ -119,7 +129,7 @@ fn tolerant(text: &str) -> Result<Value, String> {
         };
         rest = &rest[taken..];
     }
-    serde_json::from_str(&quoted).map_err(|error| error.to_string())
+    serde_json::from_str(&quoted)
 }
 
 fn gathered(name: &str, rows: Rows) -> Result<Table> {

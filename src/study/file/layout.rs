@@ -246,8 +246,12 @@ fn the_metric(table: &Table, free: &[bool]) -> Result<usize> {
             table.header.join(", ")
         ))
         .hint("name the metric's column: --metric COLUMN")),
-        [first, ..] => Err(Error::bad_input(format!("{} has several metrics: {}", table.name, named(&found)))
-            .hint(format!("name one: --metric '{}'", table.header[*first]))),
+        [first, ..] => {
+            let validation = found.iter().find(|column| table.header[**column].to_lowercase().contains("val"));
+            let one = &table.header[*validation.unwrap_or(first)];
+            Err(Error::bad_input(format!("{} has several metrics: {}", table.name, named(&found)))
+                .hint(format!("name one: --metric '{one}'")))
+        }
     }
 }
 

@@ -208,20 +208,15 @@ const RISING: &[&str] = &[
     "bleu",
     "rouge",
     "chrf",
-    "em",
     "precision",
     "recall",
     "iou",
     "miou",
-    "map",
     "ndcg",
     "mrr",
     "psnr",
     "ssim",
-    "score",
-    "reward",
     "winrate",
-    "elo",
     "mmlu",
     "hellaswag",
     "arc",
@@ -230,7 +225,6 @@ const RISING: &[&str] = &[
     "lambada",
     "gsm8k",
     "humaneval",
-    "correct",
 ];
 
 /// Which way a metric goes, by its name.
@@ -273,19 +267,23 @@ pub fn is_index(column: &str) -> bool {
 /// # Errors
 /// Two columns have the name.
 pub fn find(table: &Table, meaning: &Meaning, free: &[bool]) -> Result<Option<usize>> {
-    match by_names(table, meaning.aliases, free)? {
+    match by_names(table, meaning.aliases, free, true)? {
         Some(column) => Ok(Some(column)),
         None => nested(table, meaning.nested, free),
     }
 }
 
-fn by_names(table: &Table, names: &[&str], free: &[bool]) -> Result<Option<usize>> {
+/// Whether a column is called by a name.
+type Rule<'a> = &'a dyn Fn(&str, &str) -> bool;
+
+/// `counts`: whether a unit may stand behind the name; `loss_b` is no loss in billions.
+fn by_names(table: &Table, names: &[&str], free: &[bool], counts: bool) -> Result<Option<usize>> {
     let exact = |column: &str, name: &str| column.replace([' ', '-'], "_").eq_ignore_ascii_case(name);
     let alike = |column: &str, name: &str| normal(column) == name;
     let with_unit = |column: &str, name: &str| number::of_name(column).is_some_and(|(base, _)| normal(&base) == name);
-    let rules: [&dyn Fn(&str, &str) -> bool; 3] = [&exact, &alike, &with_unit];
+    let rules: [Rule; 3] = [&exact, &alike, &with_unit];
     for name in names {
-        for rule in rules {
+        for rule in &rules[..if counts { 3 } else { 2 }] {
             if let Some(column) = only_one(table, free, |column| rule(column, name))? {
                 return Ok(Some(column));
             }
@@ -323,7 +321,7 @@ fn only_one(table: &Table, free: &[bool], is: impl Fn(&str) -> bool) -> Result<O
 /// # Errors
 /// Two columns have the name.
 pub fn metric(table: &Table, free: &[bool]) -> Result<Vec<usize>> {
-    if let Some(column) = by_names(table, LOSSES, free)? {
+    if let Some(column) = by_names(table, LOSSES, free, false)? {
         return Ok(vec![column]);
     }
     if let Some(column) = nested(table, NESTED_LOSSES, free).ok().flatten() {
@@ -339,8 +337,15 @@ pub fn metric(table: &Table, free: &[bool]) -> Result<Vec<usize>> {
     };
     let all = || (0..table.header.len()).filter(open);
     let losses: Vec<usize> = all().filter(|column| has(column, &["loss"]) && !has(column, &["train"])).collect();
-    let falling = || all().filter(|column| direction(&table.header[*column]) == Direction::Falling).collect();
-    let rising = || all().filter(|column| direction(&table.header[*column]) == Direction::Rising).collect();
+    // What the name is of is its last word: `translation_error_detection` is no error.
+    let is_of = |column: &usize, way: Direction| {
+        let name = &table.header[*column];
+        let normal = normal(name);
+        let last = normal.rsplit('_').find(|word| word.parse::<u32>().is_err() && *word != "rate").unwrap_or_default();
+        direction(name) == way && direction(last) == way
+    };
+    let falling = || all().filter(|column| is_of(column, Direction::Falling)).collect();
+    let rising = || all().filter(|column| is_of(column, Direction::Rising)).collect();
     let found: [&dyn Fn() -> Vec<usize>; 2] = [&falling, &rising];
     Ok(match losses.is_empty() {
         false => losses,
@@ -350,7 +355,7 @@ pub fn metric(table: &Table, free: &[bool]) -> Result<Vec<usize>> {
 
 /// A column of validation losses, beside the metric's own.
 pub fn validation(table: &Table, free: &[bool]) -> Option<usize> {
-    by_names(table, VALIDATION, free).ok().flatten()
+    by_names(table, VALIDATION, free, false).ok().flatten()
 }
 
 #[cfg(test)]
@@ -385,6 +390,7 @@ mod tests {
         assert_eq!(found(&["train_loss", "loss_c4", "loss_pile"]), ["loss_c4", "loss_pile"]);
         assert_eq!(found(&["accuracy", "params"]), ["accuracy"]);
         assert_eq!(found(&["test_error", "accuracy"]), ["test_error"]);
+        assert!(found(&["translation_error_detection", "error_bars"]).is_empty());
         assert!(found(&["params", "tokens"]).is_empty());
     }
 

@@ -98,10 +98,9 @@ impl Table {
     /// # Errors
     /// There is none, or there are two.
     pub fn column(&self, name: &str) -> Result<usize> {
-        if let Some(exact) = self.header.iter().position(|column| column == name) {
-            if self.header.iter().filter(|column| *column == name).count() == 1 {
-                return Ok(exact);
-            }
+        let exact: Vec<usize> = (0..self.header.len()).filter(|column| self.header[*column] == name).collect();
+        if let [exact] = exact[..] {
+            return Ok(exact);
         }
         let wanted = normal(name);
         let mut alike = (0..self.header.len()).filter(|column| normal(&self.header[*column]) == wanted);

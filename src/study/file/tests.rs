@@ -314,7 +314,8 @@ fn runs_of_an_export_that_have_not_finished_are_left_out() {
     let read: Vec<_> = found.points.iter().map(|point| (point.curve.as_str(), point.data, point.value)).collect();
     assert_eq!(read, [("vit", Some(1e6), 3.1), ("conv", Some(4e6), f64::INFINITY)]);
     assert_eq!((found.origin.left_out[0].point.as_str(), found.origin.left_out.len()), ("f.csv:3 (a2)", 1));
-    assert!(found.notes[0].contains("f.csv:3 (a2): the run is crashed"), "{:?}", found.notes);
+    assert!(found.notes[0].contains("params = model.num_params"), "{:?}", found.notes);
+    assert!(found.notes[1].contains("f.csv:3 (a2): the run is crashed"), "{:?}", found.notes);
     assert_eq!(found.origin.columns["params"], "model.num_params");
     let asked = Asked { filters: vec!["state!=failed".parse().unwrap()], ..Asked::default() };
     assert_eq!(over(DATA, text.as_bytes(), &asked).unwrap().points.len(), 3);
@@ -415,6 +416,14 @@ fn no_bytes_make_it_panic() {
             }
         }
     }
+}
+
+#[test]
+fn a_curve_a_row_is_said() {
+    let text = "model,family,n,loss\na,x,1,4\nb,x,2,3\nc,x,3,2\nd,x,4,1\n";
+    let notes = |by: Vec<String>| over(PARAMS, text.as_bytes(), &Asked { by, ..Asked::default() }).unwrap().notes;
+    assert!(notes(Vec::new())[0].contains("each row is a curve of its own by column model"));
+    assert!(notes(vec!["family".into()]).is_empty());
 }
 
 #[test]
