@@ -48,6 +48,9 @@ pub struct Analysis {
 pub struct Tried {
     pub law: &'static dyn Law,
     pub params: usize,
+    /// The mean over curves and cuts of the root mean squared residual of log loss beyond the cut, fitted below it. The
+    /// law is chosen by this. Absent where no curve has scales enough to hide any.
+    pub extrapolation_rmse: Option<f64>,
     /// Root mean squared residual of log loss on the hidden scales, over all curves; absent where a curve has too few
     /// scales left to fit.
     pub holdout_rmse: Option<f64>,

@@ -15,6 +15,7 @@ use crate::study::file::{self, Asked};
 mod bca;
 mod coverage;
 mod each_law;
+mod extrapolation;
 mod next_buys;
 mod objectives;
 mod verdicts;

@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
+/// ln of the scales of one observation: of the axis for curves, of N and D for surfaces; where data are repeated of N, of
+/// the unique examples and of those seen. What a law does not use is zero.
+pub type LnX = [f64; 3];
+
 /// One curve's observations. The three columns are equally long.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// ln of the scales: of the axis for curves, of N and D for surfaces.
-    pub ln_x: Vec<[f64; 2]>,
+    /// ln of the scales.
+    pub ln_x: Vec<LnX>,
     /// ln of the measured loss.
     pub ln_y: Vec<f64>,
     /// How many times it counts.
@@ -22,7 +26,7 @@ impl Sample {
         self.ln_y.is_empty()
     }
 
-    pub fn push(&mut self, ln_x: [f64; 2], ln_y: f64) {
+    pub fn push(&mut self, ln_x: LnX, ln_y: f64) {
         self.ln_x.push(ln_x);
         self.ln_y.push(ln_y);
         self.weight.push(1.0);

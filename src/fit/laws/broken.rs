@@ -2,7 +2,7 @@
 //! L = E + A x^-c0 · Π (1 + (x/d)^(1/f))^(-c f).
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct Broken {
     pub breaks: usize,
@@ -51,7 +51,7 @@ impl Law for Broken {
         &PARAMS[..3 + 3 * self.breaks]
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let mut ln_term = theta[1] - theta[2] * ln_x[0];
         for start in (0..self.breaks).map(|i| 3 + 3 * i) {
             let (c, f) = (theta[start], theta[start + 2].exp());

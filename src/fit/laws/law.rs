@@ -3,6 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
+pub use crate::fit::data::sample::LnX;
 use crate::fit::data::sample::Sample;
 
 /// The most parameters a law may have.
@@ -37,6 +38,10 @@ pub enum Role {
     SignedExponent,
     /// How a curve bends: positive, searched in its logarithm between two bounds.
     Shape { low: f64, high: f64 },
+    /// What a law without an exponent is about, from zero (the curve is flat) up, in the units of the loss.
+    Slope,
+    /// Of either sign, without a bound, and not what the law is about.
+    Offset,
     /// An exponent that bends the curve, and is not the one that the law is about.
     ShapeExponent,
 }
@@ -73,9 +78,17 @@ impl Param {
         Self { name, role: Role::ShapeExponent }
     }
 
+    pub const fn slope(name: &'static str) -> Self {
+        Self { name, role: Role::Slope }
+    }
+
+    pub const fn offset(name: &'static str) -> Self {
+        Self { name, role: Role::Offset }
+    }
+
     /// Whether the law is about it.
     pub fn is_exponent(&self) -> bool {
-        matches!(self.role, Role::Exponent | Role::SignedExponent)
+        matches!(self.role, Role::Exponent | Role::SignedExponent | Role::Slope)
     }
 
     /// Searched in its logarithm.
@@ -86,7 +99,8 @@ impl Param {
     /// Box of the parameter itself. Ending up on it is a verdict.
     pub fn range(&self) -> (f64, f64) {
         match self.role {
-            Role::Floor => (0.0, f64::INFINITY),
+            Role::Floor | Role::Slope => (0.0, f64::INFINITY),
+            Role::Offset => (f64::NEG_INFINITY, f64::INFINITY),
             Role::Amplitude => (1e-280, 1e280),
             Role::Exponent | Role::ShapeExponent => (0.0, 10.0),
             Role::SignedExponent => (-10.0, 10.0),
@@ -127,7 +141,7 @@ pub trait Law: Sync {
     fn params(&self) -> &'static [Param];
 
     /// ln L at `ln_x`, and its gradient by `theta` into `gradient`.
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64;
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64;
 
     /// Solver coordinates to start from, spread over what the data could mean.
     fn starts(&self, sample: &Sample) -> Vec<Theta>;

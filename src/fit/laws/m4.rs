@@ -2,7 +2,7 @@
 //! (L - E) / (E0 - L)^alpha = beta x^-c.
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct M4;
 
@@ -37,7 +37,7 @@ impl Law for M4 {
 
     /// With L = E + (E0 - E) s(u), s the logistic function, the equation is monotone in u; the gradient follows from
     /// the implicit function theorem.
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let (floor, ceiling, alpha) = (theta[0], theta[1].exp(), theta[2]);
         let width = ceiling - floor;
         if width.is_nan() || width <= 0.0 {

@@ -6,9 +6,11 @@ use super::*;
 pub fn truths() -> Vec<(&'static str, Vec<f64>)> {
     vec![
         ("power", vec![7.0, 0.31]),
+        ("log", vec![3.0, 0.12]),
         ("power-floor", vec![0.3, 20.0, 0.45]),
         ("shifted", vec![12.0, 2e-5, 0.4]),
         ("m4", vec![0.4, 2.5, 0.7, 60.0, 0.6]),
+        ("sigmoid", vec![0.05, 0.75, 20.0, 0.25, 2.0]),
         ("broken-1", vec![0.4, 3.0, 0.05, 0.4, 2e4, 0.4]),
         ("broken-2", vec![0.4, 3.0, 0.05, 0.5, 4e3, 0.3, -0.3, 4e5, 0.3]),
         ("chinchilla", vec![1.8, 480.0, 2100.0, 0.35, 0.37]),
@@ -29,7 +31,7 @@ pub fn on_law(law: &'static dyn Law, truth: &[f64], sigma: f64) -> Vec<Point> {
     };
     let mut points = Vec::new();
     for (i, (n, d)) in scales.into_iter().enumerate() {
-        let ln_x = if law.domain() == Domain::Surface { [n.ln(), d.ln()] } else { [d.ln(), 0.0] };
+        let ln_x = if law.domain() == Domain::Surface { [n.ln(), d.ln(), 0.0] } else { [d.ln(), 0.0, 0.0] };
         let ln_loss = law.ln_loss(&theta, &ln_x, &mut laws::Theta::default());
         let value = (ln_loss + normal.sample(&mut random::stream(9, law.name(), i as u64))).exp();
         points.push(Point {
