@@ -13,15 +13,20 @@ use crate::fit::refusal::{Refusal, check};
 use crate::fit::settings::{Settings, in_pool, solver_of};
 use crate::point::{Axis, Point};
 
-/// From so many curves on, how sure a difference of two laws is follows from its scatter over curves; below, over cuts.
-const MANY_CURVES: usize = 4;
+/// Laws whose errors are within this factor are equal, and the simpler one is taken.
+const EQUAL: f64 = 1.1;
 
-/// A law whose search does not end for more than this share of the curves is taken only where all are so.
-const MOST_UNCONVERGED: f64 = 0.1;
+/// A law whose fit is unsound for more than this share of the curves (no intervals where a search does not end) is taken
+/// only where its errors are smaller by this factor than those of all others.
+const MOST_UNSOUND: f64 = 0.5;
+const WORTH_IT: f64 = 1.5;
 
-/// Tries every law of the domain on all curves, and fits the simplest of those that extrapolate as well as the best, to
-/// within one standard error of the difference. One law serves all curves, so that their curves stay comparable. The
-/// laws tried are in the analysis: the one that was taken, then the others, best first.
+/// So many scales a parameter, in half of the curves or more: with fewer a law bends to the noise.
+const SCALES_A_PARAM: usize = 2;
+
+/// Tries every law of the domain on all curves, and fits the simplest of those that extrapolate as well as the best. One
+/// law serves all curves, so that their curves stay comparable. The laws tried are in the analysis: the one that was
+/// taken, then the others, best first.
 pub fn fit_auto(points: &[Point], axis: Axis, domain: Domain, settings: &Settings) -> Result<Analysis> {
     let laws: Vec<&'static dyn Law> = ALL.iter().copied().filter(|law| law.domain() == domain).collect();
     // A curve that no law can be fitted to decides nothing, and is listed as refused in the end.
@@ -57,10 +62,12 @@ pub fn fewest_scales(domain: Domain, settings: &Settings) -> usize {
 /// One law tried on all curves.
 pub struct Candidate {
     pub tried: Tried,
-    /// By curve and cut: the error beyond the cut, where the law could be fitted below it.
+    /// By curve and cut: the mean of ln of the errors beyond the cut, where the law could be fitted below it.
     beyond: Vec<Vec<Option<f64>>>,
-    /// Share of the curves whose search did not end.
-    unconverged: f64,
+    /// Share of the curves whose fit is unsound.
+    unsound: f64,
+    /// Whether most curves have scales enough for so many parameters.
+    roomy: bool,
 }
 
 /// Tries one law on all curves.
@@ -88,57 +95,59 @@ pub fn try_law(curves: &[Curve], law: &'static dyn Law, settings: &Settings) -> 
     match rolled {
         Err(reason) => {
             tried.refused = Some(reason);
-            Candidate { tried, beyond: Vec::new(), unconverged: 1.0 }
+            Candidate { tried, beyond: Vec::new(), unsound: 1.0, roomy: false }
         }
         Ok(rolled) => {
             tried.objective = Some(rolled.iter().map(|rolled| rolled.all.objective).sum());
-            let squares: Option<Vec<f64>> = rolled.iter().map(|rolled| rolled.holdout.map(|rmse| rmse * rmse)).collect();
+            let squares: Option<Vec<f64>> =
+                rolled.iter().map(|rolled| rolled.holdout.map(|rmse| rmse * rmse)).collect();
             tried.holdout_rmse = squares.map(|squares| mean(&squares).sqrt());
-            let unconverged = rolled.iter().filter(|rolled| !rolled.all.converged).count() as f64 / rolled.len() as f64;
+            let unsound = rolled.iter().filter(|rolled| !rolled.sound).count() as f64 / rolled.len() as f64;
             let beyond: Vec<Vec<Option<f64>>> = rolled
                 .into_iter()
-                .map(|rolled| rolled.beyond.iter().map(|beyond| beyond.map(|beyond| beyond.mean())).collect())
+                .map(|rolled| rolled.beyond.iter().map(|beyond| beyond.map(|beyond| beyond.mean_ln())).collect())
                 .collect();
             let of_curves: Vec<f64> = beyond.iter().filter_map(|cuts| mean_of_some(cuts.iter().copied())).collect();
-            tried.extrapolation_rmse = (!of_curves.is_empty()).then(|| mean(&of_curves));
-            Candidate { tried, beyond, unconverged }
+            tried.extrapolation_rmse = (!of_curves.is_empty()).then(|| mean(&of_curves).exp());
+            let room = |curve: &&Curve| curve.sample.distinct_scales() >= SCALES_A_PARAM * law.params().len();
+            let roomy = 2 * curves.iter().filter(room).count() >= curves.len();
+            Candidate { tried, beyond, unsound, roomy }
         }
     }
 }
 
-/// The simplest of the laws that extrapolate as well as the best, to within one standard error of the difference; of
-/// equally simple ones the better. None where no law could be judged.
+/// The simplest of the laws that extrapolate as well as the best; of equally simple ones the better. None where no law
+/// could be judged.
 pub fn choose(candidates: &[Candidate]) -> Option<usize> {
-    let judged = |candidate: &Candidate| candidate.tried.extrapolation_rmse.is_some_and(f64::is_finite);
-    let mut able: Vec<usize> = (0..candidates.len()).filter(|i| judged(&candidates[*i])).collect();
-    let sound = |i: &usize| candidates[*i].unconverged <= MOST_UNCONVERGED;
-    if able.iter().any(sound) {
-        able.retain(sound);
-    }
+    let judged = |i: &usize| candidates[*i].tried.extrapolation_rmse.is_some();
+    let mut able: Vec<usize> = (0..candidates.len()).filter(judged).collect();
     able.sort_by_key(|i| candidates[*i].tried.params);
-    let better = |a: usize, b: usize| if behind(&candidates[b], &candidates[a]).0 < 0.0 { b } else { a };
-    let best = able.iter().copied().reduce(better)?;
-    let equal = |i: &usize| {
-        let (mean, error) = behind(&candidates[*i], &candidates[best]);
-        mean <= error
-    };
-    let fewest = able.iter().copied().find(equal).map(|i| candidates[i].tried.params)?;
-    able.into_iter().filter(|i| candidates[*i].tried.params == fewest && equal(i)).reduce(better)
+    let behind = |a: usize, b: usize| behind(&candidates[a], &candidates[b]);
+    let better = |a: usize, b: usize| if behind(b, a) < 0.0 { b } else { a };
+    let best_of = |laws: &[usize]| laws.iter().copied().reduce(better);
+    if able.iter().any(|i| candidates[*i].roomy) {
+        able.retain(|i| candidates[*i].roomy);
+    }
+    let sound: Vec<usize> = able.iter().copied().filter(|i| candidates[*i].unsound <= MOST_UNSOUND).collect();
+    if let Some(best) = best_of(&sound)
+        && behind(best, best_of(&able)?) <= WORTH_IT.ln()
+    {
+        able = sound;
+    }
+    let best = best_of(&able)?;
+    able.retain(|i| behind(*i, best) <= EQUAL.ln());
+    let fewest = able.iter().map(|i| candidates[*i].tried.params).min()?;
+    able.retain(|i| candidates[*i].tried.params == fewest);
+    best_of(&able)
 }
 
-/// By how much a law's error beyond the cuts is larger than another's, over the cuts at which both were fitted, and the
-/// standard error of that.
-fn behind(a: &Candidate, b: &Candidate) -> (f64, f64) {
-    let of_curve = |(a, b): (&Vec<Option<f64>>, &Vec<Option<f64>>)| -> Vec<f64> {
-        a.iter().zip(b).filter_map(|(a, b)| Some((*a)? - (*b)?)).collect()
+/// ln of the factor by which a law's errors are larger than another's, over the cuts at which both were fitted; zero
+/// where there are none.
+fn behind(a: &Candidate, b: &Candidate) -> f64 {
+    let of_curve = |(a, b): (&Vec<Option<f64>>, &Vec<Option<f64>>)| {
+        mean_of_some(a.iter().zip(b).map(|(a, b)| Some((*a)? - (*b)?)))
     };
-    let curves: Vec<Vec<f64>> = a.beyond.iter().zip(&b.beyond).map(of_curve).filter(|gaps| !gaps.is_empty()).collect();
-    let means: Vec<f64> = curves.iter().map(|gaps| mean(gaps)).collect();
-    let units = if curves.len() >= MANY_CURVES { means.clone() } else { curves.concat() };
-    let center = mean(&means);
-    let spread = units.iter().map(|gap| (gap - mean(&units)).powi(2)).sum::<f64>();
-    let count = units.len() as f64;
-    (center, (spread / (count - 1.0).max(1.0) / count).sqrt())
+    mean_of_some(a.beyond.iter().zip(&b.beyond).map(of_curve)).unwrap_or(0.0)
 }
 
 fn mean(values: &[f64]) -> f64 {

@@ -10,6 +10,7 @@ mod log;
 mod m4;
 mod power;
 pub mod power_floor;
+mod repeated;
 mod shifted;
 mod sigmoid;
 
@@ -30,6 +31,7 @@ pub const ALL: &[&dyn Law] = &[
     &chinchilla::Chinchilla,
     &kaplan::Kaplan,
     &joint::Joint,
+    &repeated::Repeated,
     &frontier::Frontier,
 ];
 
@@ -56,7 +58,8 @@ pub mod tests {
     /// A law's gradient agrees with central differences wherever its starts lie.
     #[test]
     fn gradients_are_exact() {
-        let ln_x: Vec<LnX> = (0..6).map(|i| [6.0 + f64::from(i), 8.0 + 1.7 * f64::from(i), 8.0 + 2.2 * f64::from(i)]).collect();
+        let ln_x: Vec<LnX> =
+            (0..6).map(|i| [6.0 + f64::from(i), 8.0 + 1.7 * f64::from(i), 8.0 + 2.2 * f64::from(i)]).collect();
         let ln_y: Vec<f64> = (0..6).map(|i| (1.1 + 3.0 * (-0.4 * f64::from(i)).exp()).ln()).collect();
         let sample = Sample { weight: vec![1.0; 6], ln_x: ln_x.clone(), ln_y };
         for law in ALL {

@@ -102,8 +102,10 @@ pub fn fit_tuned(points: &[Point], key: &str, axis: Axis, settings: &Settings) -
     let ln_values: Vec<f64> = points.iter().filter_map(|point| Some(chosen(point, key)?.ln())).collect();
     let Some(grid) = Grid::of(&ln_values) else {
         let value = ln_values.first().map_or(f64::NAN, |ln| ln.exp());
-        return Err(Error::failed(format!("--law tuned:{key}: every cell chose {value}, so nothing tells how it grows"))
-            .hint(format!("tune {key} over a finer grid, or over a wider range of sizes and data")));
+        return Err(Error::failed(format!(
+            "--law tuned:{key}: every cell chose {value}, so nothing tells how it grows"
+        ))
+        .hint(format!("tune {key} over a finer grid, or over a wider range of sizes and data")));
     };
     let mut laws = TunedLaws { fits: Vec::new(), refused: Vec::new() };
     for (curve, points) in by_curve {
@@ -128,8 +130,11 @@ fn check_key(points: &[Point], key: &str) -> Result<()> {
     }
     if !keys.iter().any(|known| *known == key) {
         let keys: Vec<&str> = keys.into_iter().map(String::as_str).collect();
-        return Err(Error::bad_input(format!("--law tuned:{key}: {key} was not tuned"))
-            .hint(format!("what was tuned is {}: --law tuned:{}", keys.join(", "), keys[0])));
+        return Err(Error::bad_input(format!("--law tuned:{key}: {key} was not tuned")).hint(format!(
+            "what was tuned is {}: --law tuned:{}",
+            keys.join(", "),
+            keys[0]
+        )));
     }
     if points.iter().all(|point| chosen(point, key).is_none()) {
         return Err(Error::bad_input(format!("--law tuned:{key}: no value of {key} is a positive number")));
@@ -232,9 +237,8 @@ fn axes(points: &[&Point], key: &str, asked: Axis) -> std::result::Result<Vec<Ax
         let usable = points.iter().filter(|point| chosen(point, key).is_some());
         usable.map(|point| point.x(axis).filter(|x| *x > 0.0 && x.is_finite()).map_or(f64::NAN, f64::ln)).collect()
     };
-    let varies = |values: &[f64]| {
-        values.iter().all(|value| value.is_finite()) && values.iter().any(|value| *value != values[0])
-    };
+    let varies =
+        |values: &[f64]| values.iter().all(|value| value.is_finite()) && values.iter().any(|value| *value != values[0]);
     if asked != Axis::Data {
         return if varies(&ln(asked)) { Ok(vec![asked]) } else { Err(format!("its points do not differ in {asked}")) };
     }
@@ -255,7 +259,8 @@ fn axes(points: &[&Point], key: &str, asked: Axis) -> std::result::Result<Vec<Ax
 fn correlation(a: &[f64], b: &[f64]) -> f64 {
     let mean = |values: &[f64]| values.iter().sum::<f64>() / values.len() as f64;
     let (mean_a, mean_b) = (mean(a), mean(b));
-    let product = |x: &[f64], y: &[f64], mx: f64, my: f64| x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>();
+    let product =
+        |x: &[f64], y: &[f64], mx: f64, my: f64| x.iter().zip(y).map(|(x, y)| (x - mx) * (y - my)).sum::<f64>();
     product(a, b, mean_a, mean_b) / (product(a, a, mean_a, mean_a) * product(b, b, mean_b, mean_b)).sqrt()
 }
 
@@ -297,7 +302,8 @@ impl Estimate {
             std::iter::once(1.0).chain((0..scales).map(|j| choice.ln_x[j] - center[j])).collect()
         };
         let rows: Vec<Vec<f64>> = choices.iter().map(row).collect();
-        let inverse = inverse(&rows, params).ok_or("its cells lie on one line in N and D: add sizes at one data size")?;
+        let inverse =
+            inverse(&rows, params).ok_or("its cells lie on one line in N and D: add sizes at one data size")?;
         let pull = |of: &[f64], row: &[f64]| -> f64 {
             (0..params).map(|i| (0..params).map(|j| of[i] * inverse[i][j] * row[j]).sum::<f64>()).sum()
         };
@@ -351,4 +357,150 @@ fn inverse(rows: &[Vec<f64>], params: usize) -> Option<Vec<Vec<f64>>> {
         }
     }
     Some(left.into_iter().map(|row| row[params..].to_vec()).collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use rand_distr::{Distribution, Normal, Uniform};
+    use serde_json::json;
+
+    use super::*;
+    use crate::fit::tests::planted;
+    use crate::point::Made;
+    use crate::random;
+
+    /// A point of a cell, with the value that was chosen in it.
+    fn point(params: f64, data: f64, key: &str, value: serde_json::Value) -> Point {
+        let made = Made {
+            size: Default::default(),
+            tuned: [(key.to_owned(), value)].into_iter().collect(),
+            steps: 1000,
+            best_of: 1,
+        };
+        let point = planted("a", |_| 1.0, &[data], 1, 0.0, 0).remove(0);
+        Point { params: Some(params), compute: Some(6.0 * params * data), made: Some(Arc::new(made)), ..point }
+    }
+
+    fn fit(points: &[Point], key: &str, axis: Axis) -> Result<TunedLaw> {
+        fit_tuned(points, key, axis, &Settings::default()).map(|mut laws| laws.fits.remove(0))
+    }
+
+    /// N, D, learning rate and batch of the lowest smoothed loss of each cell of Step Law's dense models (Li et al. 2025,
+    /// step-law/steplaw, data/dense_lr_bs_loss.csv).
+    const STEP_LAW: [(f64, f64, f64, f64); 17] = [
+        (214663680.0, 4e9, 0.002762, 128.0),
+        (214663680.0, 11.4e9, 0.002762, 192.0),
+        (214663680.0, 20e9, 0.00391, 256.0),
+        (214663680.0, 100e9, 0.007812, 1024.0),
+        (268304384.0, 5e9, 0.001953, 128.0),
+        (268304384.0, 14.2e9, 0.003906, 192.0),
+        (268304384.0, 25e9, 0.00391, 352.0),
+        (268304384.0, 80e9, 0.003906, 512.0),
+        (429260800.0, 8e9, 0.001953, 128.0),
+        (429260800.0, 22.7e9, 0.00195, 192.0),
+        (429260800.0, 40e9, 0.00276, 256.0),
+        (429260800.0, 50e9, 0.001953, 256.0),
+        (536872960.0, 10e9, 0.000977, 128.0),
+        (536872960.0, 28.4e9, 0.00195, 192.0),
+        (536872960.0, 50e9, 0.00276, 352.0),
+        (1073741824.0, 20e9, 0.001381, 256.0),
+        (1073741824.0, 56.9e9, 0.001381, 256.0),
+    ];
+
+    // import numpy as np; from scipy.stats import t
+    // X = np.c_[np.ones(17), np.log(N), np.log(D)]; b, r, _, _ = np.linalg.lstsq(X, np.log(lr), rcond=None)
+    // se = np.sqrt(r / 14 * np.diag(np.linalg.inv(X.T @ X))); b, np.sqrt(r / 14), b - t.ppf(.975, 14) * se
+    // b -0.82347721 0.28822761, scatter 0.22948177, se 0.11271347 0.06284919; of the batch 0.54262623, se 0.06403383
+    #[test]
+    fn step_law_is_within_the_intervals_of_its_own_cells() {
+        let of = |key: &str, pick: fn(&(f64, f64, f64, f64)) -> f64| {
+            let points: Vec<Point> =
+                STEP_LAW.iter().map(|cell| point(cell.0, cell.1, key, json!(pick(cell)))).collect();
+            fit(&points, key, Axis::Data).unwrap()
+        };
+        let lr = of("lr", |cell| cell.2);
+        assert_eq!((lr.formula.as_str(), lr.cells, lr.bounded_by_grid), ("lr = a N^b D^c", 17, false));
+        let near = |a: f64, b: f64| (a - b).abs() < 2e-5;
+        assert!(near(lr.params["b"], -0.82347721) && near(lr.params["c"], 0.28822761) && near(lr.scatter, 0.22948177));
+        let times = 2.144786687916925; // t.ppf(.975, 14)
+        assert!(near(lr.intervals["b"].low, -0.82347721 - times * 0.11271347), "{lr:?}");
+        assert!(near(lr.intervals["c"].high, 0.28822761 + times * 0.06284919), "{lr:?}");
+        // The published exponents, from a smoother of their own: lr = 1.79 N^-0.713 D^0.307, batch = 0.58 D^0.571.
+        let holds = |ends: Ends, value: f64| ends.low < value && value < ends.high;
+        assert!(holds(lr.intervals["b"], -0.713) && holds(lr.intervals["c"], 0.307));
+        let published = 1.79 * 5e8f64.powf(-0.713) * 3e10f64.powf(0.307);
+        assert!((lr.predict(&[5e8, 3e10]) / published - 1.0).abs() < 0.2);
+        let batch = of("batch", |cell| cell.3);
+        assert!(near(batch.params["c"], 0.54262623) && holds(batch.intervals["c"], 0.571), "{batch:?}");
+        // The grid steps by the square root of two; logs round it.
+        assert!((lr.grid_factor - 2f64.sqrt()).abs() < 0.01, "{}", lr.grid_factor);
+    }
+
+    /// How often intervals hold the exponent where the true optimum is rounded to a grid of factors of two, with and
+    /// without noise in what is chosen.
+    #[test]
+    fn intervals_hold_the_truth_however_coarse_the_grid() {
+        let sizes: Vec<f64> = (0..7).map(|i| 1e6 * 4f64.powi(i)).collect();
+        let step = 2f64.ln();
+        for (truth, sigma) in [(0.0, 0.05), (-0.1, 0.0), (-0.3, 0.0), (-0.3, 0.5), (-0.7, 0.2), (-0.05, 0.3)] {
+            let (mut held, mut told) = (0, 0);
+            for trial in 0..400u64 {
+                let mut rng = random::stream(trial, "grid", (truth * -100.0 + 1000.0 * sigma) as u64);
+                let offset: f64 = Uniform::new(0.0, step).unwrap().sample(&mut rng);
+                let noise = Normal::new(0.0, sigma).unwrap();
+                let mut chosen = |x: &f64| {
+                    let best: f64 = -5.0 + offset + truth * (x / 1e6).ln() + noise.sample(&mut rng);
+                    point(*x, 1e9, "lr", json!(((best / step).round() * step).exp()))
+                };
+                let points: Vec<Point> = sizes.iter().map(&mut chosen).collect();
+                // One value everywhere is refused: nothing is claimed.
+                let Ok(law) = fit(&points, "lr", Axis::Data) else { continue };
+                told += 1;
+                let ends = law.intervals["b"];
+                held += i32::from(ends.low <= truth && truth <= ends.high);
+            }
+            let share = f64::from(held) / f64::from(told.max(1));
+            assert!(told == 0 || share >= 0.93, "{truth} {sigma}: {held} of {told}");
+        }
+    }
+
+    #[test]
+    fn what_cannot_be_fitted_is_refused_with_what_to_do() {
+        let told = |points: &[Point], key: &str, axis: Axis| fit(points, key, axis).unwrap_err();
+        let cells = |values: &[f64]| -> Vec<Point> {
+            values.iter().enumerate().map(|(i, v)| point(1e6 * 2f64.powi(i as i32), 1e9, "lr", json!(v))).collect()
+        };
+        let bare = planted("a", |_| 1.0, &[1.0, 2.0], 1, 0.0, 0);
+        assert!(told(&bare, "lr", Axis::Data).to_string().contains("nothing was tuned"));
+        let some = cells(&[1e-3, 2e-3, 1e-3, 5e-4]);
+        let other = told(&some, "batch", Axis::Data);
+        assert_eq!(other.hint.as_deref(), Some("what was tuned is lr: --law tuned:lr"));
+        assert!(told(&cells(&[1e-3; 5]), "lr", Axis::Data).to_string().contains("every cell chose 0.001"));
+        assert!(told(&cells(&[1e-3, 2e-3]), "lr", Axis::Data).to_string().contains("too few cells"));
+        let words = [point(1e6, 1e9, "norm", json!("layer")), point(2e6, 1e9, "norm", json!("batch"))];
+        assert!(told(&words, "norm", Axis::Data).to_string().contains("positive number"));
+        let together: Vec<Point> = (0..5)
+            .map(|i| point(1e6 * 2f64.powi(i), 2e7 * 2f64.powi(i), "lr", json!(1e-3 * (1 + i % 2) as f64)))
+            .collect();
+        assert!(told(&together, "lr", Axis::Data).to_string().contains("--x compute"));
+        assert_eq!(fit(&together, "lr", Axis::Compute).unwrap().formula, "lr = a C^d");
+    }
+
+    // import numpy as np; from scipy.stats import t
+    // x, y = np.log(1e6 * 2. ** np.arange(4)), np.log([4e-3, 2e-3, 2e-3, 1e-3]); two values are few: the worst rounding
+    // h = np.log(2); c = (x - x.mean()) / ((x - x.mean()) ** 2).sum(); max(h / 2 * abs(c).sum(), t.ppf(.975, 2) * se)
+    #[test]
+    fn few_values_are_bounded_by_the_grid() {
+        let values = [2e-3, 2e-3, 1e-3, 1e-3];
+        let points: Vec<Point> =
+            values.iter().enumerate().map(|(i, v)| point(1e6 * 2f64.powi(i as i32), 1e9, "lr", json!(v))).collect();
+        let law = fit(&points, "lr", Axis::Data).unwrap();
+        assert!(law.bounded_by_grid && (law.params["b"] + 0.4).abs() < 1e-12, "{law:?}");
+        // c = (-3, -1, 1, 3) / (10 ln 2): the worst is 0.4, and Student's t with a scatter of 0.219 times 0.645 wider.
+        let scatter = (0.2f64 / 2.0).sqrt() * 2f64.ln();
+        let half = 4.302652729749464 * scatter / (5f64.sqrt() * 2f64.ln());
+        assert!((law.intervals["b"].high - (law.params["b"] + half)).abs() < 1e-9, "{law:?}");
+    }
 }

@@ -19,6 +19,10 @@ const FOLLOWED: usize = 8;
 const FOLLOWED_AT_CUT: usize = 2;
 const KEPT: usize = 3;
 
+/// Errors of log loss below and above which no difference is made: of rounding, and where a law predicts nothing.
+const LEAST: f64 = 1e-6;
+const MOST: f64 = 20.0;
+
 /// Steps granted to one start: a law is judged by what it predicts, to less than the noise.
 const STEPS: usize = 60;
 
@@ -26,6 +30,8 @@ const STEPS: usize = 60;
 pub struct Rolled {
     /// The fit to all scales.
     pub all: Solution,
+    /// Whether the search for it ended, and it does not run away beyond the data.
+    pub sound: bool,
     /// Root mean squared residual of log loss on the largest scales, fitted without them.
     pub holdout: Option<f64>,
     /// For each of `cuts` the errors beyond it; absent where too few scales are left for the law.
@@ -38,10 +44,11 @@ pub struct Rolled {
 pub struct Beyond(pub [Option<f64>; 3]);
 
 impl Beyond {
-    /// The mean over the horizons that hold points.
-    pub fn mean(&self) -> f64 {
+    /// The mean of ln of the errors, over the horizons that hold points: a factor counts alike whether the curve is noisy
+    /// or smooth, so that no single curve decides.
+    pub fn mean_ln(&self) -> f64 {
         let count = self.0.iter().flatten().count();
-        self.0.iter().flatten().sum::<f64>() / count as f64
+        self.0.iter().flatten().map(|error| error.clamp(LEAST, MOST).ln()).sum::<f64>() / count as f64
     }
 }
 
@@ -57,11 +64,12 @@ pub fn cuts(sample: &Sample, domain: Domain) -> Vec<f64> {
     cuts
 }
 
-/// What is cut along: the scale, or of a surface N D.
+/// What is cut along: the scale, or of a surface N D, with what was seen for D.
 fn size(ln_x: &LnX, domain: Domain) -> f64 {
     match domain {
         Domain::Curve | Domain::Frontier => ln_x[0],
         Domain::Surface => ln_x[0] + ln_x[1],
+        Domain::Repeated => ln_x[0] + ln_x[2],
     }
 }
 
@@ -69,9 +77,13 @@ fn size(ln_x: &LnX, domain: Domain) -> f64 {
 /// start has a finite objective.
 pub fn roll(solver: &Solver, sample: &Sample, cuts: &[f64], hidden: usize) -> Option<Rolled> {
     let domain = solver.law.domain();
+    let patient = solver;
     let solver = Solver { max_steps: STEPS, ..*solver };
     let mut minima = descend(&solver, sample, followed(&solver, sample, FOLLOWED));
-    let all = *minima.first()?;
+    let first = minima.first_mut()?;
+    *first = patient.descend(sample, &first.theta);
+    let all = *first;
+    let sound = all.converged && !runs_away(patient, sample, &all.theta);
     let holdout = sample.split_at_largest(hidden).and_then(|(seen, unseen)| {
         let best = refit(&solver, &seen, &minima)?.first()?.theta;
         rmse(&solver, &best, &unseen, |_| true)
@@ -86,7 +98,25 @@ pub fn roll(solver: &Solver, sample: &Sample, cuts: &[f64], hidden: usize) -> Op
         beyond.push(found.first().and_then(|best| errors(&solver, &best.theta, &unseen, *cut)));
         minima = found;
     }
-    Some(Rolled { all, holdout, beyond })
+    Some(Rolled { all, sound, holdout, beyond })
+}
+
+/// Whether loss changes more from the largest scale to four times it than the measured losses differ: such as a line
+/// that is about to meet zero. Of a surface, with both scales twice as large.
+fn runs_away(solver: &Solver, sample: &Sample, theta: &Theta) -> bool {
+    let domain = solver.law.domain();
+    let along = |a: &&LnX, b: &&LnX| size(a, domain).total_cmp(&size(b, domain));
+    let Some(last) = sample.ln_x.iter().max_by(along) else { return false };
+    let step = match domain {
+        Domain::Curve | Domain::Frontier => [4.0, 1.0, 1.0],
+        Domain::Surface | Domain::Repeated => [2.0, 2.0, 2.0],
+    };
+    let next: LnX = std::array::from_fn(|i| last[i] + f64::ln(step[i]));
+    let ln_loss = |at: &LnX| solver.law.ln_loss(theta, at, &mut Theta::default());
+    let change = (ln_loss(&next) - ln_loss(last)).abs();
+    let range =
+        sample.ln_y.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(*y), high.max(*y)));
+    !(change <= range.1 - range.0)
 }
 
 /// The minima below a cut, best first; none where as many parameters as scales are left.

@@ -87,12 +87,22 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
     let ln_x = match scale {
         Scale::Curve(axis) => [ln(axis)?, 0.0, 0.0],
         Scale::Surface => [ln(Axis::Params)?, ln(Axis::Data)?, 0.0],
+        Scale::Repeated => [ln(Axis::Params)?, ln(Axis::Data)?, seen(point)?],
         Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?, 0.0],
     };
     if !(point.value > 0.0 && point.value.is_finite()) {
         return Err(format!("its value is {}, not a positive number", point.value));
     }
     Ok(ln_x)
+}
+
+/// ln of the examples seen, repeats counted.
+fn seen(point: &Point) -> Result<f64, String> {
+    match point.seen {
+        None => Err("nothing says how many examples were seen, repeats counted".into()),
+        Some(seen) if seen > 0.0 && seen.is_finite() => Ok(seen.ln()),
+        Some(seen) => Err(format!("its examples seen are {seen}, not a positive number")),
+    }
 }
 
 fn repeated(points: &[(&Point, LnX)]) -> usize {
@@ -102,11 +112,7 @@ fn repeated(points: &[(&Point, LnX)]) -> usize {
     points.len() - points.iter().filter(fresh).count()
 }
 
-fn number_units<'a>(
-    curve: &'a str,
-    points: &[(&'a Point, LnX)],
-    numbers: &mut HashMap<Unit<'a>, usize>,
-) -> Vec<usize> {
+fn number_units<'a>(curve: &'a str, points: &[(&'a Point, LnX)], numbers: &mut HashMap<Unit<'a>, usize>) -> Vec<usize> {
     let mut rows: HashMap<&str, usize> = HashMap::new();
     for (point, _) in points {
         *rows.entry(&point.source).or_default() += 1;

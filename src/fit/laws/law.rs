@@ -20,6 +20,8 @@ pub enum Domain {
     Curve,
     /// Parameters N in `ln_x[0]` and examples D in `ln_x[1]`.
     Surface,
+    /// Parameters N in `ln_x[0]`, unique examples in `ln_x[1]`, examples seen, repeats counted, in `ln_x[2]`.
+    Repeated,
     /// Compute in `ln_x[0]`; only the points that nothing as cheap beats are fitted.
     Frontier,
 }
@@ -40,7 +42,7 @@ pub enum Role {
     Shape { low: f64, high: f64 },
     /// What a law without an exponent is about, from zero (the curve is flat) up, in the units of the loss.
     Slope,
-    /// Of either sign, without a bound, and not what the law is about.
+    /// Of either sign, within a logistic function, where 10 is as good as infinity, and not what the law is about.
     Offset,
     /// An exponent that bends the curve, and is not the one that the law is about.
     ShapeExponent,
@@ -100,7 +102,7 @@ impl Param {
     pub fn range(&self) -> (f64, f64) {
         match self.role {
             Role::Floor | Role::Slope => (0.0, f64::INFINITY),
-            Role::Offset => (f64::NEG_INFINITY, f64::INFINITY),
+            Role::Offset => (-10.0, 10.0),
             Role::Amplitude => (1e-280, 1e280),
             Role::Exponent | Role::ShapeExponent => (0.0, 10.0),
             Role::SignedExponent => (-10.0, 10.0),

@@ -13,7 +13,7 @@ pub struct Sigmoid;
 /// Starts: floors as shares of the smallest error, errors of guessing as multiples of the largest, and exponents.
 const FLOORS: [f64; 4] = [0.0, 0.5, 0.85, 0.97];
 const CEILINGS: [f64; 4] = [1.01, 1.1, 1.5, 4.0];
-const EXPONENTS: [f64; 4] = [0.1, 0.3, 0.6, 1.2];
+const EXPONENTS: [f64; 5] = [0.05, 0.1, 0.3, 0.6, 1.2];
 
 impl Law for Sigmoid {
     fn name(&self) -> &'static str {

@@ -159,7 +159,7 @@ impl Solver {
     /// The observations that the law is fitted to: all of them, or those on the frontier.
     pub fn fitted<'a>(&self, sample: &'a Sample) -> Cow<'a, Sample> {
         match self.law.domain() {
-            Domain::Curve | Domain::Surface => Cow::Borrowed(sample),
+            Domain::Curve | Domain::Surface | Domain::Repeated => Cow::Borrowed(sample),
             Domain::Frontier => Cow::Owned(sample.only(&unbeaten(sample))),
         }
     }
