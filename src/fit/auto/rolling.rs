@@ -116,7 +116,7 @@ fn runs_away(solver: &Solver, sample: &Sample, theta: &Theta) -> bool {
     let change = (ln_loss(&next) - ln_loss(last)).abs();
     let range =
         sample.ln_y.iter().fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), y| (low.min(*y), high.max(*y)));
-    !(change <= range.1 - range.0)
+    change.is_nan() || change > range.1 - range.0
 }
 
 /// The minima below a cut, best first; none where as many parameters as scales are left.
