@@ -21,7 +21,7 @@ const EQUAL: f64 = 1.1;
 const MOST_UNSOUND: f64 = 0.5;
 const WORTH_IT: f64 = 1.5;
 
-/// So many scales a parameter, in half of the curves or more: with fewer a law bends to the noise.
+/// So many scales a parameter, less one, in half of the curves or more: with fewer a law bends to the noise.
 const SCALES_A_PARAM: usize = 2;
 
 /// Tries every law of the domain on all curves, and fits the simplest of those that extrapolate as well as the best. One
@@ -109,7 +109,7 @@ pub fn try_law(curves: &[Curve], law: &'static dyn Law, settings: &Settings) -> 
                 .collect();
             let of_curves: Vec<f64> = beyond.iter().filter_map(|cuts| mean_of_some(cuts.iter().copied())).collect();
             tried.extrapolation_rmse = (!of_curves.is_empty()).then(|| mean(&of_curves).exp());
-            let room = |curve: &&Curve| curve.sample.distinct_scales() >= SCALES_A_PARAM * law.params().len();
+            let room = |curve: &&Curve| curve.sample.distinct_scales() + 1 >= SCALES_A_PARAM * law.params().len();
             let roomy = 2 * curves.iter().filter(room).count() >= curves.len();
             Candidate { tried, beyond, unsound, roomy }
         }
