@@ -54,10 +54,10 @@ impl Method {
     }
 
     /// What it is fitted over where curves are drawn over `axis`.
-    pub fn scale(self, axis: Axis) -> Scale {
+    pub fn scale(&self, axis: Axis) -> Scale {
         match self {
-            Method::Law(law) => scale_of(law, axis),
-            Method::Auto(Domain::Surface) => Scale::Surface,
+            Method::Law(law) => scale_of(*law, axis),
+            Method::Auto(Domain::Surface) | Method::Tuned(_) => Scale::Surface,
             Method::Auto(_) => Scale::Curve(axis),
             Method::IsoFlop(_) => Scale::Profile,
         }

@@ -10,7 +10,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fit::data::origin::Origin;
 use crate::fit::settings::Settings;
 use crate::fit::uncertainty::distribution::t_quantile;
 use crate::fit::verdict::Verdict;
@@ -209,8 +208,8 @@ fn of_curve(
 
 /// Choices at the edge of what was tried: the best value may lie beyond it.
 fn at_edge(points: &[&Point], key: &str, settings: &Settings) -> Option<Verdict> {
-    let sweep = settings.origin.as_ref().and_then(Origin::sweep)?;
-    let edge = |point: &&&Point| sweep.at_edge.get(&point.source).is_some_and(|keys| keys.iter().any(|at| at == key));
+    let origin = settings.origin.as_ref()?;
+    let edge = |point: &&&Point| origin.at_edge(&point.source).is_some_and(|keys| keys.iter().any(|at| at == key));
     let count = points.iter().filter(edge).count();
     (count > 0).then(|| Verdict::TunedAtEdge { keys: vec![key.into()], points: count, of: points.len() })
 }
@@ -376,7 +375,7 @@ mod tests {
         let made = Made {
             size: Default::default(),
             tuned: [(key.to_owned(), value)].into_iter().collect(),
-            steps: 1000,
+            steps: Some(1000),
             best_of: 1,
         };
         let point = planted("a", |_| 1.0, &[data], 1, 0.0, 0).remove(0);
