@@ -18,6 +18,7 @@ pub mod simulate;
 pub mod status;
 mod table;
 pub mod task;
+mod tuned;
 
 use std::io::{self, IsTerminal, Write};
 use std::path::PathBuf;

@@ -16,6 +16,7 @@ mod method;
 pub mod refusal;
 pub mod settings;
 pub mod solve;
+pub mod tuned;
 pub mod uncertainty;
 pub mod verdict;
 

@@ -14,6 +14,7 @@ use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::fit::isoflop::{self, Profile, Profiles};
+use crate::fit::tuned::{self, TunedLaws};
 use crate::fit::{self, Analysis, AtEdge, Dropped, Method, Origin, Scale, Settings, SweepOrigin};
 use crate::plan::Planned;
 use crate::point::{Axis, Point};
@@ -176,6 +177,10 @@ impl Study {
         match method {
             Method::Law(law) => fit::fit_curves(&self.points, axis, &Settings { law, ..settings }),
             Method::Auto(domain) => fit::auto::fit_auto(&self.points, axis, domain, &settings),
+            Method::Tuned(key) => {
+                Err(Error::bad_input(format!("--law tuned:{key}: a tuned value is not a curve of loss over scale"))
+                    .hint("'crossover fit' prints its law"))
+            }
             Method::IsoFlop(profile) => {
                 Err(Error::bad_input(format!("--law {}: a profile is not a curve of loss over scale", profile.name()))
                     .hint("'crossover fit' prints it"))
@@ -189,6 +194,14 @@ impl Study {
     /// No curve has profiles.
     pub fn profiles(&self, profile: Profile, settings: &Settings) -> Result<Profiles> {
         isoflop::profiles(&self.points, profile, &self.settings(settings))
+    }
+
+    /// How the chosen values of a tuned key grow with scale.
+    ///
+    /// # Errors
+    /// The key was not tuned, or no curve has cells enough.
+    pub fn tuned(&self, key: &str, axis: Axis, settings: &Settings) -> Result<TunedLaws> {
+        tuned::fit_tuned(&self.points, key, axis, &self.settings(settings))
     }
 
     /// The positive losses below which no model of local, position-free features gets on the tasks of the curves that

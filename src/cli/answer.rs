@@ -28,7 +28,7 @@ pub fn text(analysis: &Analysis) -> String {
     }
     if !analysis.laws_tried.is_empty() {
         text += &format!(
-            "\nlaws by their error on the largest scales, hidden from them\n{}\n",
+            "\nthe law that was taken, then the others, by their error at larger scales than those they were fitted to\n{}\n",
             tried(&analysis.laws_tried)
         );
     }
@@ -72,6 +72,7 @@ fn heading(fit: &Fit) -> String {
     let scale = match fit.x {
         Scale::Curve(axis) => format!(", x = {axis}"),
         Scale::Surface => ", N = params, D = data".into(),
+        Scale::Repeated => ", N = params, U = data (unique examples), S = examples seen".into(),
         Scale::Profile => String::new(),
     };
     let metric = fit.provenance.origin.as_ref().map_or("", |origin| origin.metric());
@@ -131,14 +132,21 @@ fn notes(fits: &[Fit]) -> String {
 fn tried(tried: &[Tried]) -> String {
     let row = |tried: &Tried| {
         let objective = tried.objective.map_or("-".into(), |objective| format!("{objective:.3e}"));
-        let note = match (&tried.refused, tried.holdout_rmse) {
+        let note = match (&tried.refused, tried.extrapolation_rmse) {
             (Some(reason), _) => reason.clone(),
             (None, None) => "too few scales once the largest are hidden".into(),
             (None, Some(_)) => String::new(),
         };
-        vec![tried.law.name().into(), tried.params.to_string(), percent(tried.holdout_rmse), objective, note]
+        vec![
+            tried.law.name().into(),
+            tried.params.to_string(),
+            percent(tried.extrapolation_rmse),
+            percent(tried.holdout_rmse),
+            objective,
+            note,
+        ]
     };
-    table(&["law", "params", "held-out", "objective", "note"], &["law", "note"], tried.iter().map(row))
+    table(&["law", "params", "extrapolated", "held-out", "objective", "note"], &["law", "note"], tried.iter().map(row))
 }
 
 pub fn percent(share: Option<f64>) -> String {
@@ -154,7 +162,7 @@ pub fn with_interval(value: Option<&f64>, interval: Option<&Interval>) -> String
 }
 
 /// An end of an interval, which nobody reads to more than three digits.
-fn short(end: f64) -> String {
+pub fn short(end: f64) -> String {
     match end.abs() {
         size if size > 0.0 && size < 1e-3 => format!("{end:.1e}"),
         _ => si(end),

@@ -10,10 +10,11 @@ use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
 use super::input::Input;
 use super::table::table;
-use super::{points, print_json};
+use super::{points, print_json, tuned};
 use crate::error::{Context, Error, Result};
 use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
+use crate::fit::tuned::TunedLaws;
 use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings};
 use crate::point::Axis;
 use crate::study::Study;
@@ -28,6 +29,7 @@ use crate::units::si;
   crossover fit --file chinchilla.csv --law chinchilla --exclude-top-loss 5 --bootstrap 4000
   crossover fit --file evals.jsonl.gz --metric accuracy --rising --where 'task=mmlu'
   crossover fit quickstart --x data --law auto
+  crossover fit quickstart --law tuned:lr
   crossover fit --file runs.csv --law isoflop")]
 pub struct Args {
     #[command(flatten)]
@@ -39,9 +41,10 @@ pub struct Args {
 
     /// What to fit
     ///
-    /// Curves over --x: power, power-floor, shifted, m4, broken-1, broken-2; auto takes the one that predicts the
-    /// largest scales best. Surfaces over params and data: chinchilla, kaplan, joint; auto-surface. Over compute:
-    /// frontier (the lower envelope), isoflop and isoflop-akima (the best size at each budget)
+    /// Curves over --x: power, log, power-floor, shifted, m4, sigmoid, broken-1, broken-2; auto takes the one that
+    /// extrapolates best. Surfaces over params and data: chinchilla, kaplan, joint; auto-surface; repeated, where
+    /// examples are seen several times. Over compute: frontier (the lower envelope), isoflop and isoflop-akima (the best
+    /// size at each budget). tuned:KEY, as tuned:lr: the chosen value over params and data (--x compute: over that)
     #[arg(long, default_value = "power-floor", hide_default_value = false)]
     pub law: String,
 
@@ -105,6 +108,14 @@ struct Report<'a> {
     points: Vec<Row>,
 }
 
+/// The same of tuned values.
+#[derive(Serialize)]
+struct TunedReport<'a> {
+    #[serde(flatten)]
+    laws: &'a TunedLaws,
+    points: Vec<Row>,
+}
+
 /// The same of profiles.
 #[derive(Serialize)]
 struct ProfileReport<'a> {
@@ -135,12 +146,15 @@ fn print_answer(command: &Command, study: &Study, method: Method, settings: Sett
     if let Method::IsoFlop(profile) = method {
         return print_profiles(command, study, &study.profiles(profile, &settings)?);
     }
-    let analysis = study.analyse(method, args.x, &settings)?;
-    let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
+    if let Method::Tuned(key) = &method {
+        return print_tuned(command, study, &study.tuned(key, args.x, &settings)?);
+    }
     let law_of_trial = match method {
         Method::Auto(_) => LawOfTrial::ChosenAnew,
-        Method::Law(_) | Method::IsoFlop(_) => LawOfTrial::AsSet,
+        Method::Law(_) | Method::IsoFlop(_) | Method::Tuned(_) => LawOfTrial::AsSet,
     };
+    let analysis = study.analyse(method, args.x, &settings)?;
+    let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
     let comparison = sections.of(study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
     let points = points::used(study, &analysis, args.x);
     if args.json {
@@ -177,12 +191,27 @@ fn print_profiles(command: &Command, study: &Study, profiles: &Profiles) -> Resu
     write!(io::stdout(), "{}", profiles_text(profiles)).context(|| "cannot write to stdout")
 }
 
+fn print_tuned(command: &Command, study: &Study, laws: &TunedLaws) -> Result<()> {
+    let Command { fit: args, sections } = command;
+    if sections.shared || sections.backtest || sections.multiverse {
+        return Err(Error::bad_input(format!(
+            "--law {}: tuned values are not curves that could be compared",
+            args.law
+        ))
+        .hint("leave out --shared, --backtest and --multiverse"));
+    }
+    if args.json {
+        return print_json(&TunedReport { laws, points: study.rows(args.x, []) });
+    }
+    write!(io::stdout(), "{}", tuned::text(laws)).context(|| "cannot write to stdout")
+}
+
 /// The settings that the flags ask for.
 pub fn settings(args: &Args) -> Result<Settings> {
     Ok(Settings {
         law: match Method::by_name(&args.law)? {
             Method::Law(law) => law,
-            Method::Auto(_) | Method::IsoFlop(_) => Settings::default().law,
+            Method::Auto(_) | Method::IsoFlop(_) | Method::Tuned(_) => Settings::default().law,
         },
         objective: args.objective,
         bootstrap: args.bootstrap,

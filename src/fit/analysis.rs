@@ -48,6 +48,9 @@ pub struct Analysis {
 pub struct Tried {
     pub law: &'static dyn Law,
     pub params: usize,
+    /// Root mean squared residual of log loss beyond a cut of the curve, fitted below it; the geometric mean over
+    /// horizons, cuts and curves. The law is chosen by this. Absent where no curve has scales enough to hide any.
+    pub extrapolation_rmse: Option<f64>,
     /// Root mean squared residual of log loss on the hidden scales, over all curves; absent where a curve has too few
     /// scales left to fit.
     pub holdout_rmse: Option<f64>,
@@ -69,6 +72,7 @@ pub fn scale_of(law: &dyn Law, axis: Axis) -> Scale {
     match law.domain() {
         Domain::Curve => Scale::Curve(axis),
         Domain::Surface => Scale::Surface,
+        Domain::Repeated => Scale::Repeated,
         Domain::Frontier => Scale::Curve(Axis::Compute),
     }
 }
@@ -106,7 +110,7 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
             let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
             sentence::told(compare_all(&fits, settings.interval, settings.level), axis, &multipliers, metric)
         }
-        Scale::Surface | Scale::Profile => Vec::new(),
+        Scale::Surface | Scale::Repeated | Scale::Profile => Vec::new(),
     };
     let left_out = match &settings.origin {
         Some(origin) => origin.left_out().to_vec(),

@@ -201,7 +201,7 @@ impl Case<'_> {
     /// section 2.1); it takes the points for independent, so none where one run gives several.
     fn lack_of_fit(&self) -> Option<Verdict> {
         let Curve { sample, units, .. } = self.curve;
-        let mut cells: HashMap<[u64; 2], (f64, f64)> = HashMap::new();
+        let mut cells: HashMap<[u64; 3], (f64, f64)> = HashMap::new();
         for (ln_x, ln_y) in sample.ln_x.iter().zip(&sample.ln_y) {
             let (count, sum) = cells.entry(ln_x.map(f64::to_bits)).or_default();
             *count += 1.0;

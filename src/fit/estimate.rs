@@ -77,7 +77,7 @@ impl Fit {
 
     /// The fitted loss at N parameters and D examples. For surfaces.
     pub fn predict_surface(&self, params: f64, data: f64) -> f64 {
-        self.law.ln_loss(&self.theta, &[params.ln(), data.ln()], &mut Theta::default()).exp()
+        self.law.ln_loss(&self.theta, &[params.ln(), data.ln(), 0.0], &mut Theta::default()).exp()
     }
 
     /// The pointwise interval of the fitted loss at a scale; the estimate itself without resamples.
@@ -99,7 +99,7 @@ impl Fit {
 
     /// The same for other parameters, as those of a resample.
     pub fn ln_loss_of(&self, theta: &Theta, ln_x: f64) -> f64 {
-        self.law.ln_loss(theta, &[ln_x, 0.0], &mut Theta::default())
+        self.law.ln_loss(theta, &[ln_x, 0.0, 0.0], &mut Theta::default())
     }
 
     /// Names of the parameters and derived quantities, in the law's order.

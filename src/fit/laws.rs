@@ -6,26 +6,32 @@ pub mod frontier;
 mod joint;
 mod kaplan;
 pub mod law;
+mod log;
 mod m4;
 mod power;
 pub mod power_floor;
+mod repeated;
 mod shifted;
+mod sigmoid;
 
-pub use self::law::{Domain, Law, MAX_PARAMS, Param, Theta};
+pub use self::law::{Domain, Law, LnX, MAX_PARAMS, Param, Theta};
 
 use crate::error::{Error, Result, nearest};
 
 /// Every law that can be fitted, in the order in which tables list them.
 pub const ALL: &[&dyn Law] = &[
     &power::Power,
+    &log::Log,
     &power_floor::PowerFloor,
     &shifted::Shifted,
     &m4::M4,
+    &sigmoid::Sigmoid,
     &broken::Broken { breaks: 1 },
     &broken::Broken { breaks: 2 },
     &chinchilla::Chinchilla,
     &kaplan::Kaplan,
     &joint::Joint,
+    &repeated::Repeated,
     &frontier::Frontier,
 ];
 
@@ -52,7 +58,8 @@ pub mod tests {
     /// A law's gradient agrees with central differences wherever its starts lie.
     #[test]
     fn gradients_are_exact() {
-        let ln_x: Vec<[f64; 2]> = (0..6).map(|i| [6.0 + f64::from(i), 8.0 + 1.7 * f64::from(i)]).collect();
+        let ln_x: Vec<LnX> =
+            (0..6).map(|i| [6.0 + f64::from(i), 8.0 + 1.7 * f64::from(i), 8.0 + 2.2 * f64::from(i)]).collect();
         let ln_y: Vec<f64> = (0..6).map(|i| (1.1 + 3.0 * (-0.4 * f64::from(i)).exp()).ln()).collect();
         let sample = Sample { weight: vec![1.0; 6], ln_x: ln_x.clone(), ln_y };
         for law in ALL {
@@ -66,7 +73,7 @@ pub mod tests {
         }
     }
 
-    fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &[f64; 2]) {
+    fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &LnX) {
         let mut exact = Theta::default();
         let mut ignored = Theta::default();
         law.ln_loss(theta, ln_x, &mut exact);

@@ -36,6 +36,8 @@ pub enum Refusal {
         need: usize,
         law: String,
     },
+    /// No run sees an example twice, so nothing tells what a repeat is worth.
+    NoRepeats,
     EqualLosses {
         value: f64,
     },
@@ -62,6 +64,9 @@ impl fmt::Display for Refusal {
             Refusal::TooFewOf { scale, have, need, law } => {
                 write!(f, "too few values of {scale}: {law} needs {need} different ones, and has {have}")
             }
+            Refusal::NoRepeats => {
+                write!(f, "no run sees its examples more than once: nothing tells what a repeat is worth")
+            }
             Refusal::EqualLosses { value } => {
                 write!(f, "every loss is {value}: a curve that does not change with scale has no law")
             }
@@ -85,6 +90,7 @@ impl Refusal {
             Refusal::TooFewScales { .. } | Refusal::TooFewPoints { .. } => {
                 error.hint("add scales to the sweep, or fit a law with fewer parameters, as power")
             }
+            Refusal::NoRepeats => error.hint("fit the surface of new data: --law chinchilla"),
             Refusal::EqualLosses { .. } => error.hint("see whether --metric names the column that was meant"),
             Refusal::NoMinimum { .. } => error.hint("try the law power, and look at the points for outliers"),
         }
@@ -111,11 +117,14 @@ pub fn check(curve: &Curve, solver: &Solver) -> Result<(), Refusal> {
     match law.domain() {
         _ if have >= need => (),
         Domain::Curve => return Err(Refusal::TooFewScales { have, need, law: law.name().into() }),
-        Domain::Surface | Domain::Frontier => {
+        Domain::Surface | Domain::Repeated | Domain::Frontier => {
             return Err(Refusal::TooFewPoints { have, need, law: law.name().into() });
         }
     }
-    if law.domain() == Domain::Surface {
+    if law.domain() == Domain::Repeated && fitted.ln_x.iter().all(|ln_x| ln_x[2] <= ln_x[1] + 1e-6) {
+        return Err(Refusal::NoRepeats);
+    }
+    if matches!(law.domain(), Domain::Surface | Domain::Repeated) {
         // Through two values a curve goes with any floor.
         let need = if law.params().iter().any(|param| param.role == Role::Floor) { 3 } else { 2 };
         for (scale, i) in [(Axis::Params, 0), (Axis::Data, 1)] {

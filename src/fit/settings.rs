@@ -69,7 +69,7 @@ pub fn check_bootstrap(settings: &Settings) -> Result<()> {
 pub fn solver_of(settings: &Settings) -> Solver {
     let objective = settings.objective.unwrap_or(match settings.law.domain() {
         Domain::Curve | Domain::Frontier => Objective::SquaredLog,
-        Domain::Surface => Objective::Huber,
+        Domain::Surface | Domain::Repeated => Objective::Huber,
     });
     Solver { law: settings.law, objective, max_steps: STEPS }
 }

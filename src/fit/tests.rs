@@ -15,11 +15,13 @@ use crate::study::file::{self, Asked};
 mod bca;
 mod coverage;
 mod each_law;
+mod extrapolation;
 mod next_buys;
 mod objectives;
+mod published;
 mod verdicts;
 
-use self::each_law::{on_law, truths};
+use self::each_law::{on_law, truth, truths};
 
 /// Points of `curve` at each x with seeds 0.., their log loss scattered by `sigma` as normals of `stream`.
 pub fn planted(curve: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, sigma: f64, stream: u64) -> Vec<Point> {
@@ -136,7 +138,7 @@ fn surfaces_frontiers_and_profiles_do_not_depend_on_threads_either() {
         };
         assert_eq!(run(1), run(3), "{name}");
     }
-    let points = on_law(laws::by_name("chinchilla").unwrap(), &truths()[6].1, 0.01);
+    let points = on_law(laws::by_name("chinchilla").unwrap(), &truth("chinchilla"), 0.01);
     let run = |threads| {
         let settings = Settings { threads: Some(threads), ..settings(60) };
         let at = |point: &Point| point.data.map(|d| (d / 1e8).log10().round());
@@ -221,7 +223,7 @@ fn rows_that_miss_the_curve_alike_are_no_runs() {
 #[test]
 fn a_surface_wants_three_values_of_each_scale() {
     let law = laws::by_name("chinchilla").unwrap();
-    let points = on_law(law, &truths()[6].1, 0.01);
+    let points = on_law(law, &truth("chinchilla"), 0.01);
     let refused = |keep: &dyn Fn(&Point) -> bool, law| {
         let kept: Vec<Point> = points.iter().filter(|point| keep(point)).cloned().collect();
         fit_curves(&kept, Axis::Data, &Settings { law, ..settings(0) }).map(|_| ()).map_err(|error| error.to_string())

@@ -4,7 +4,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 
 use serde::{Serialize, Serializer};
 
-use crate::fit::data::sample::Sample;
+use crate::fit::data::sample::{LnX, Sample};
 use crate::fit::data::scale::{Dropped, Scale};
 use crate::point::{Axis, Point};
 
@@ -25,7 +25,7 @@ pub struct Curve {
 #[derive(PartialEq, Eq, Hash)]
 enum Unit<'a> {
     /// The copy-th point of a seed at a scale.
-    Seed { scale: [u64; 2], seed: i64, copy: usize },
+    Seed { scale: [u64; 3], seed: i64, copy: usize },
     /// The copy-th run of a seed, with all its checkpoints.
     Run { seed: i64, copy: usize },
     /// Of one curve only.
@@ -65,7 +65,7 @@ fn gather<'a>(
         dropped.push(Dropped { point: usable[i].0.source.clone(), reason });
     }
     dropped.sort_by(|a, b| a.point.cmp(&b.point));
-    let kept: Vec<(&Point, [f64; 2])> =
+    let kept: Vec<(&Point, LnX)> =
         usable.into_iter().enumerate().filter(|(i, _)| !outliers.contains(i)).map(|(_, pair)| pair).collect();
     let mut sample = Sample::default();
     for (point, ln_x) in &kept {
@@ -78,16 +78,17 @@ fn gather<'a>(
 }
 
 /// ln of the scales that the fit is over, or why the point cannot be used.
-fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
+fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
     let ln = |axis: Axis| match point.x(axis) {
         None => Err(format!("it has no {axis}")),
         Some(x) if x > 0.0 && x.is_finite() => Ok(x.ln()),
         Some(x) => Err(format!("its {axis} is {x}, not a positive number")),
     };
     let ln_x = match scale {
-        Scale::Curve(axis) => [ln(axis)?, 0.0],
-        Scale::Surface => [ln(Axis::Params)?, ln(Axis::Data)?],
-        Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?],
+        Scale::Curve(axis) => [ln(axis)?, 0.0, 0.0],
+        Scale::Surface => [ln(Axis::Params)?, ln(Axis::Data)?, 0.0],
+        Scale::Repeated => [ln(Axis::Params)?, ln(Axis::Data)?, seen(point)?],
+        Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?, 0.0],
     };
     if !(point.value > 0.0 && point.value.is_finite()) {
         return Err(format!("its value is {}, not a positive number", point.value));
@@ -95,29 +96,34 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<[f64; 2], String> {
     Ok(ln_x)
 }
 
-fn repeated(points: &[(&Point, [f64; 2])]) -> usize {
+/// ln of the examples seen, repeats counted.
+fn seen(point: &Point) -> Result<f64, String> {
+    match point.seen {
+        None => Err("nothing says how many examples were seen, repeats counted".into()),
+        Some(seen) if seen > 0.0 && seen.is_finite() => Ok(seen.ln()),
+        Some(seen) => Err(format!("its examples seen are {seen}, not a positive number")),
+    }
+}
+
+fn repeated(points: &[(&Point, LnX)]) -> usize {
     let mut seen = HashSet::new();
     let fresh =
-        |(point, ln_x): &&(&Point, [f64; 2])| seen.insert((ln_x.map(f64::to_bits), point.value.to_bits(), point.seed));
+        |(point, ln_x): &&(&Point, LnX)| seen.insert((ln_x.map(f64::to_bits), point.value.to_bits(), point.seed));
     points.len() - points.iter().filter(fresh).count()
 }
 
-fn number_units<'a>(
-    curve: &'a str,
-    points: &[(&'a Point, [f64; 2])],
-    numbers: &mut HashMap<Unit<'a>, usize>,
-) -> Vec<usize> {
+fn number_units<'a>(curve: &'a str, points: &[(&'a Point, LnX)], numbers: &mut HashMap<Unit<'a>, usize>) -> Vec<usize> {
     let mut rows: HashMap<&str, usize> = HashMap::new();
     for (point, _) in points {
         *rows.entry(&point.source).or_default() += 1;
     }
-    let mut copies: HashMap<(Option<[u64; 2]>, i64), usize> = HashMap::new();
+    let mut copies: HashMap<(Option<[u64; 3]>, i64), usize> = HashMap::new();
     let mut run_copy: HashMap<&str, usize> = HashMap::new();
     let mut number = |unit: Unit<'a>| {
         let next = numbers.len();
         *numbers.entry(unit).or_insert(next)
     };
-    let mut next_copy = |scale: Option<[u64; 2]>, seed: i64| {
+    let mut next_copy = |scale: Option<[u64; 3]>, seed: i64| {
         let count = copies.entry((scale, seed)).or_default();
         *count += 1;
         *count

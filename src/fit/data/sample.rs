@@ -2,11 +2,15 @@
 
 use std::collections::HashSet;
 
+/// ln of the scales of one observation: of the axis for curves, of N and D for surfaces; where data are repeated of N, of
+/// the unique examples and of those seen. What a law does not use is zero.
+pub type LnX = [f64; 3];
+
 /// One curve's observations. The three columns are equally long.
 #[derive(Clone, Debug, Default)]
 pub struct Sample {
-    /// ln of the scales: of the axis for curves, of N and D for surfaces.
-    pub ln_x: Vec<[f64; 2]>,
+    /// ln of the scales.
+    pub ln_x: Vec<LnX>,
     /// ln of the measured loss.
     pub ln_y: Vec<f64>,
     /// How many times it counts.
@@ -22,7 +26,7 @@ impl Sample {
         self.ln_y.is_empty()
     }
 
-    pub fn push(&mut self, ln_x: [f64; 2], ln_y: f64) {
+    pub fn push(&mut self, ln_x: LnX, ln_y: f64) {
         self.ln_x.push(ln_x);
         self.ln_y.push(ln_y);
         self.weight.push(1.0);
@@ -104,4 +108,33 @@ pub fn line(points: impl Iterator<Item = (f64, f64, f64)> + Clone) -> (f64, f64)
     }
     let slope = if xx > 0.0 { xy / xx } else { 0.0 };
     (y_mean - slope * x_mean, slope)
+}
+
+/// Coefficients of the least-squares fit of y by the columns of `rows`, each row (columns, y, weight); none where the
+/// columns do not tell them apart.
+pub fn linear<const K: usize>(rows: impl Iterator<Item = ([f64; K], f64, f64)>) -> Option<[f64; K]> {
+    let mut normal = [[0.0; K]; K];
+    let mut right = [0.0; K];
+    for (row, y, weight) in rows {
+        for i in 0..K {
+            right[i] += weight * row[i] * y;
+            (0..K).for_each(|j| normal[i][j] += weight * row[i] * row[j]);
+        }
+    }
+    for i in 0..K {
+        let size = normal[i][i];
+        for k in 0..i {
+            let factor = normal[i][k] / normal[k][k];
+            (k..K).for_each(|j| normal[i][j] -= factor * normal[k][j]);
+            right[i] -= factor * right[k];
+        }
+        if normal[i][i].is_nan() || normal[i][i] <= 1e-9 * size {
+            return None;
+        }
+    }
+    for i in (0..K).rev() {
+        let rest: f64 = (i + 1..K).map(|j| normal[i][j] * right[j]).sum();
+        right[i] = (right[i] - rest) / normal[i][i];
+    }
+    Some(right)
 }

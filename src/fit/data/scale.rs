@@ -10,6 +10,8 @@ pub enum Scale {
     Curve(Axis),
     /// Parameters and data together.
     Surface,
+    /// Parameters, unique examples, and examples seen.
+    Repeated,
     /// Compute, with profiles of loss over parameters at each.
     Profile,
 }
@@ -19,6 +21,7 @@ impl Serialize for Scale {
         match self {
             Scale::Curve(axis) => axis.serialize(serializer),
             Scale::Surface => serializer.serialize_str("params,data"),
+            Scale::Repeated => serializer.serialize_str("params,data,seen"),
             Scale::Profile => serializer.serialize_str("compute"),
         }
     }

@@ -9,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::fit::analysis::Analysis;
 use crate::fit::compare::crossover::{Crossover, Root};
 use crate::fit::data::curve::{self, Curve};
-use crate::fit::data::sample::Sample;
+use crate::fit::data::sample::{LnX, Sample};
 use crate::fit::data::scale::Scale;
 use crate::fit::estimate::Fit;
 use crate::fit::laws::law::{Param, Theta};
@@ -243,7 +243,7 @@ impl Designer<'_> {
         for level in &grid.levels {
             let count = if present.contains(level) { grid.seeds - seeds } else { grid.seeds };
             for (_, x) in levels[*level].points.iter().filter(|(name, _)| *name == curve.name && count > 0) {
-                added.push([x.ln(), 0.0], 0.0);
+                added.push([x.ln(), 0.0, 0.0], 0.0);
                 added.weight.pop();
                 added.weight.push(count as f64);
             }
@@ -265,7 +265,7 @@ impl Estimated {
     fn of(fit: &Fit, curve: &Curve, settings: &Settings) -> Self {
         let solver = Solver { law: fit.law, ..solver_of(settings) };
         let (sample, count) = (&curve.sample, fit.law.params().len());
-        let residual = |(x, y): (&[f64; 2], &f64)| (y - fit.ln_loss(x[0])).powi(2);
+        let residual = |(x, y): (&LnX, &f64)| (y - fit.ln_loss(x[0])).powi(2);
         let squares: f64 = sample.ln_x.iter().zip(&sample.ln_y).map(residual).sum();
         let at_bound = |i: usize| {
             let bounds = fit.law.params().get(i).map(Param::bounds);
@@ -319,7 +319,7 @@ fn of_root(pair: &Crossover, root: &Root, fits: &[Fit]) -> Option<Quantity> {
     let slope = (gap(t + SLOPE_STEP) - gap(t - SLOPE_STEP)) / (2.0 * SLOPE_STEP);
     let gradient = |fit: &Fit, by: f64| {
         let mut gradient = Theta::default();
-        fit.law.ln_loss(&fit.theta, &[t, 0.0], &mut gradient);
+        fit.law.ln_loss(&fit.theta, &[t, 0.0, 0.0], &mut gradient);
         (fit.curve.clone(), gradient.map(|entry| entry * by))
     };
     Some(Quantity {

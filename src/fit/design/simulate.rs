@@ -110,7 +110,7 @@ impl Truth {
     }
 
     fn ln_loss(&self, ln_x: f64) -> f64 {
-        self.law.ln_loss(&self.theta, &[ln_x, 0.0], &mut Theta::default())
+        self.law.ln_loss(&self.theta, &[ln_x, 0.0, 0.0], &mut Theta::default())
     }
 }
 

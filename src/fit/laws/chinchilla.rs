@@ -1,7 +1,7 @@
 //! The Chinchilla surface, loss over parameters and data: L = E + A N^-alpha + B D^-beta.
 
 use crate::fit::data::sample::Sample;
-use crate::fit::laws::law::{Domain, Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Domain, Law, LnX, Param, Theta, theta_of};
 
 pub struct Chinchilla;
 
@@ -37,7 +37,7 @@ impl Law for Chinchilla {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let by_params = (theta[1] - theta[3] * ln_x[0]).exp();
         let by_data = (theta[2] - theta[4] * ln_x[1]).exp();
         let loss = theta[0] + by_params + by_data;

@@ -2,7 +2,7 @@
 //! 2022, arXiv:2203.15556).
 
 use crate::fit::data::sample::Sample;
-use crate::fit::laws::law::{Domain, Law, Param, Theta};
+use crate::fit::laws::law::{Domain, Law, LnX, Param, Theta};
 use crate::fit::laws::power_floor::PowerFloor;
 use crate::point::Point;
 
@@ -31,7 +31,7 @@ impl Law for Frontier {
         PowerFloor.params()
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         PowerFloor.ln_loss(theta, ln_x, gradient)
     }
 
@@ -61,7 +61,7 @@ pub fn frontier(points: &[Point]) -> Vec<&Point> {
     let measured: Vec<&Point> =
         points.iter().filter(|point| cost(point) > 0.0 && cost(point).is_finite() && point.value.is_finite()).collect();
     let mut sample = Sample::default();
-    measured.iter().for_each(|point| sample.push([cost(point), 0.0], point.value));
+    measured.iter().for_each(|point| sample.push([cost(point), 0.0, 0.0], point.value));
     unbeaten(&sample).into_iter().map(|i| measured[i]).collect()
 }
 

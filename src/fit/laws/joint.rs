@@ -2,7 +2,7 @@
 
 use crate::fit::data::sample::Sample;
 use crate::fit::laws::kaplan::ln_sum_exp;
-use crate::fit::laws::law::{Domain, Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Domain, Law, LnX, Param, Theta, theta_of};
 
 pub struct Joint;
 
@@ -39,7 +39,7 @@ impl Law for Joint {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let k = theta[5].exp();
         let (sum, share) = ln_sum_exp(-theta[3] * ln_x[0], theta[2] - theta[4] * ln_x[1]);
         let term = (theta[1] + k * sum).exp();

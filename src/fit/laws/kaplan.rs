@@ -1,7 +1,7 @@
 //! Kaplan's joint law over parameters and data: L = ((Nc/N)^(alphaN/alphaD) + Dc/D)^alphaD.
 
 use crate::fit::data::sample::Sample;
-use crate::fit::laws::law::{Domain, Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Domain, Law, LnX, Param, Theta, theta_of};
 
 pub struct Kaplan;
 
@@ -30,7 +30,7 @@ impl Law for Kaplan {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let by_params = theta[2] / theta[3] * (theta[0] - ln_x[0]);
         let by_data = theta[1] - ln_x[1];
         let (sum, share) = ln_sum_exp(by_params, by_data);

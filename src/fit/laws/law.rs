@@ -3,6 +3,7 @@
 
 use serde::{Serialize, Serializer};
 
+pub use crate::fit::data::sample::LnX;
 use crate::fit::data::sample::Sample;
 
 /// The most parameters a law may have.
@@ -19,6 +20,8 @@ pub enum Domain {
     Curve,
     /// Parameters N in `ln_x[0]` and examples D in `ln_x[1]`.
     Surface,
+    /// Parameters N in `ln_x[0]`, unique examples in `ln_x[1]`, examples seen, repeats counted, in `ln_x[2]`.
+    Repeated,
     /// Compute in `ln_x[0]`; only the points that nothing as cheap beats are fitted.
     Frontier,
 }
@@ -37,6 +40,10 @@ pub enum Role {
     SignedExponent,
     /// How a curve bends: positive, searched in its logarithm between two bounds.
     Shape { low: f64, high: f64 },
+    /// What a law without an exponent is about, from zero (the curve is flat) up, in the units of the loss.
+    Slope,
+    /// Of either sign, within a logistic function, where 10 is as good as infinity, and not what the law is about.
+    Offset,
     /// An exponent that bends the curve, and is not the one that the law is about.
     ShapeExponent,
 }
@@ -73,9 +80,17 @@ impl Param {
         Self { name, role: Role::ShapeExponent }
     }
 
+    pub const fn slope(name: &'static str) -> Self {
+        Self { name, role: Role::Slope }
+    }
+
+    pub const fn offset(name: &'static str) -> Self {
+        Self { name, role: Role::Offset }
+    }
+
     /// Whether the law is about it.
     pub fn is_exponent(&self) -> bool {
-        matches!(self.role, Role::Exponent | Role::SignedExponent)
+        matches!(self.role, Role::Exponent | Role::SignedExponent | Role::Slope)
     }
 
     /// Searched in its logarithm.
@@ -86,7 +101,8 @@ impl Param {
     /// Box of the parameter itself. Ending up on it is a verdict.
     pub fn range(&self) -> (f64, f64) {
         match self.role {
-            Role::Floor => (0.0, f64::INFINITY),
+            Role::Floor | Role::Slope => (0.0, f64::INFINITY),
+            Role::Offset => (-10.0, 10.0),
             Role::Amplitude => (1e-280, 1e280),
             Role::Exponent | Role::ShapeExponent => (0.0, 10.0),
             Role::SignedExponent => (-10.0, 10.0),
@@ -127,7 +143,7 @@ pub trait Law: Sync {
     fn params(&self) -> &'static [Param];
 
     /// ln L at `ln_x`, and its gradient by `theta` into `gradient`.
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64;
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64;
 
     /// Solver coordinates to start from, spread over what the data could mean.
     fn starts(&self, sample: &Sample) -> Vec<Theta>;

@@ -2,7 +2,7 @@
 //! (L - E) / (E0 - L)^alpha = beta x^-c.
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct M4;
 
@@ -37,7 +37,7 @@ impl Law for M4 {
 
     /// With L = E + (E0 - E) s(u), s the logistic function, the equation is monotone in u; the gradient follows from
     /// the implicit function theorem.
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let (floor, ceiling, alpha) = (theta[0], theta[1].exp(), theta[2]);
         let width = ceiling - floor;
         if width.is_nan() || width <= 0.0 {
@@ -45,14 +45,14 @@ impl Law for M4 {
         }
         let right = theta[3] - theta[4] * ln_x[0] - (1.0 - alpha) * width.ln();
         let u = solve(alpha, right);
-        let (up, down) = (logistic(u), logistic(-u));
+        let ([up, down], [_, ln_down]) = logistic(u);
         let loss = floor + width * up;
         let by_u = width * up * down;
         let slope = by_u / (down + alpha * up);
         let by_width = (1.0 - alpha) / width;
         gradient[0] = (down + slope * by_width) / loss;
         gradient[1] = ceiling * (up - slope * by_width) / loss;
-        gradient[2] = slope * (width.ln() + ln_logistic(-u)) / loss;
+        gradient[2] = slope * (width.ln() + ln_down) / loss;
         gradient[3] = slope / loss;
         gradient[4] = -slope * ln_x[0] / loss;
         loss.ln()
@@ -79,27 +79,34 @@ impl Law for M4 {
     }
 }
 
-fn logistic(u: f64) -> f64 {
-    1.0 / (1.0 + (-u).exp())
-}
-
-fn ln_logistic(u: f64) -> f64 {
-    u.min(0.0) - (-u.abs()).exp().ln_1p()
+/// s(u) and s(-u), and ln of both, from one exponential.
+fn logistic(u: f64) -> ([f64; 2], [f64; 2]) {
+    let small = (-u.abs()).exp();
+    let (large, ln_large) = (1.0 / (1.0 + small), -small.ln_1p());
+    let (up, ln_up) = ([large, small * large], [ln_large, ln_large - u.abs()]);
+    if u >= 0.0 { (up, ln_up) } else { ([up[1], up[0]], [ln_up[1], ln_up[0]]) }
 }
 
 /// u with ln s(u) - alpha ln s(-u) = right, by Newton inside a bracket. The left side rises, by at least 1 - s(u).
 fn solve(alpha: f64, right: f64) -> f64 {
     // Below: ln s(u) <= u and the other term is at least 0 but at most alpha ln 2 for u <= 0.
     let (mut low, mut high) = (right.min(0.0) - alpha - 1.0, ((right + 1.0) / alpha.max(1e-3)).max(1.0));
-    let mut u = right.clamp(low, high);
+    // The left side is near u far below zero and near alpha u far above.
+    let near = if right > 0.0 { right / alpha.max(1e-3) } else { right };
+    let mut u = near.clamp(low, high);
     for _ in 0..80 {
-        let value = ln_logistic(u) - alpha * ln_logistic(-u) - right;
+        let ([up, down], [ln_up, ln_down]) = logistic(u);
+        let value = ln_up - alpha * ln_down - right;
+        // Less than a few roundings of the left side is nothing that a step could mend.
+        if value.abs() <= 1e-15 * (1.0 + right.abs()) {
+            break;
+        }
         if value > 0.0 {
             high = u
         } else {
             low = u
         }
-        let newton = u - value / (logistic(-u) + alpha * logistic(u));
+        let newton = u - value / (down + alpha * up);
         let next = if low < newton && newton < high { newton } else { 0.5 * (low + high) };
         if (next - u).abs() <= 1e-14 * (1.0 + u.abs()) {
             return next;

@@ -1,7 +1,7 @@
 //! The pure power law, a straight line in log-log: L = A x^-alpha.
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct Power;
 
@@ -23,7 +23,7 @@ impl Law for Power {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         gradient[0] = 1.0;
         gradient[1] = -ln_x[0];
         theta[0] - theta[1] * ln_x[0]

@@ -1,7 +1,7 @@
 //! The power law with a floor, the loss that no amount of scale removes: L = E + A x^-alpha.
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct PowerFloor;
 
@@ -26,7 +26,7 @@ impl Law for PowerFloor {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let term = (theta[1] - theta[2] * ln_x[0]).exp();
         let loss = theta[0] + term;
         gradient[0] = 1.0 / loss;

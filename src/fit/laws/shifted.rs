@@ -1,7 +1,7 @@
 //! The shifted power law, which levels off at beta gamma^c: L = beta (1/x + gamma)^c.
 
 use crate::fit::data::sample::{Sample, line};
-use crate::fit::laws::law::{Law, Param, Theta, theta_of};
+use crate::fit::laws::law::{Law, LnX, Param, Theta, theta_of};
 
 pub struct Shifted;
 
@@ -26,7 +26,7 @@ impl Law for Shifted {
         PARAMS
     }
 
-    fn ln_loss(&self, theta: &Theta, ln_x: &[f64; 2], gradient: &mut Theta) -> f64 {
+    fn ln_loss(&self, theta: &Theta, ln_x: &LnX, gradient: &mut Theta) -> f64 {
         let base = (-ln_x[0]).exp() + theta[1];
         gradient[0] = 1.0;
         gradient[1] = theta[2] / base;

@@ -5,7 +5,7 @@ use std::borrow::Cow;
 
 use rayon::prelude::*;
 
-use crate::fit::data::sample::Sample;
+use crate::fit::data::sample::{LnX, Sample};
 use crate::fit::laws::frontier::unbeaten;
 use crate::fit::laws::law::{Domain, Law, MAX_PARAMS, Theta};
 use crate::fit::solve::objective::Objective;
@@ -159,7 +159,7 @@ impl Solver {
     /// The observations that the law is fitted to: all of them, or those on the frontier.
     pub fn fitted<'a>(&self, sample: &'a Sample) -> Cow<'a, Sample> {
         match self.law.domain() {
-            Domain::Curve | Domain::Surface => Cow::Borrowed(sample),
+            Domain::Curve | Domain::Surface | Domain::Repeated => Cow::Borrowed(sample),
             Domain::Frontier => Cow::Owned(sample.only(&unbeaten(sample))),
         }
     }
@@ -175,7 +175,7 @@ impl Solver {
         (0..count).for_each(|i| once[i][i] *= 1.0 + 1e-12);
         let factor = cholesky(&once, count);
         let mut slope = Theta::default();
-        let of = |((ln_x, ln_y), times): ((&[f64; 2], &f64), &f64)| {
+        let of = |((ln_x, ln_y), times): ((&LnX, &f64), &f64)| {
             let ln_f = self.law.ln_loss(theta, ln_x, &mut slope);
             let (leverage, spread) = factor.as_ref().map_or((0.0, 0.0), |factor| {
                 let solved = solve_factored(factor, &slope, count);

@@ -85,7 +85,7 @@ fn one_curve(name: &'static str, scales: i32, sigma: f64) -> impl Fn(u64) -> Ans
     };
     let mut theta = laws::Theta::default();
     law.params().iter().zip(&truth).enumerate().for_each(|(i, (param, value))| theta[i] = param.theta(*value));
-    let loss = move |x: f64| law.ln_loss(&theta, &[x.ln(), 0.0], &mut laws::Theta::default()).exp();
+    let loss = move |x: f64| law.ln_loss(&theta, &[x.ln(), 0.0, 0.0], &mut laws::Theta::default()).exp();
     move |trial| {
         let points = planted("a", loss, &xs, 3, sigma, trial);
         let analysis = fit_curves(&points, Axis::Data, &Settings { law, ..settings(400) }).unwrap();

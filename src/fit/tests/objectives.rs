@@ -16,7 +16,7 @@ use crate::fit::solve::search::Solver;
 fn leverages_are_those_of_the_objective() {
     let mut sample = Sample::default();
     for (x, y) in [(250f64, 1.95f64), (1000.0, 1.19), (4000.0, 0.82), (16000.0, 0.60), (64000.0, 0.505)] {
-        sample.push([x.ln(), 0.0], y.ln());
+        sample.push([x.ln(), 0.0, 0.0], y.ln());
     }
     let theta = laws::law::theta_of(&[0.39, 21f64.ln(), 0.47]);
     for (objective, leverages, kept) in LEVERAGES {

@@ -371,7 +371,7 @@ mod tests {
         let mut sample = Sample::default();
         for i in 0..count {
             let ln_x = 5.0 + i as f64;
-            sample.push([ln_x, 0.0], 20f64.ln() - 0.4 * ln_x + first * 1.3f64.powi(i as i32));
+            sample.push([ln_x, 0.0, 0.0], 20f64.ln() - 0.4 * ln_x + first * 1.3f64.powi(i as i32));
         }
         sample
     }
@@ -457,7 +457,7 @@ mod tests {
     fn residuals_of_squares_of_loss_equal_numpy() {
         let mut sample = Sample::default();
         for (x, y) in [(250f64, 1.95f64), (1000.0, 1.19), (4000.0, 0.82), (16000.0, 0.60), (64000.0, 0.505)] {
-            sample.push([x.ln(), 0.0], y.ln());
+            sample.push([x.ln(), 0.0, 0.0], y.ln());
         }
         let law = crate::fit::laws::by_name("power-floor").unwrap();
         let solver = Solver { law, objective: Objective::Squared, max_steps: STEPS };

@@ -23,6 +23,11 @@ pub fn t_tails(t: f64, freedom: f64) -> f64 {
     StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |student| 2.0 * student.sf(t))
 }
 
+/// The t that Student's t falls below with probability `share`.
+pub fn t_quantile(share: f64, freedom: f64) -> f64 {
+    StudentsT::new(0.0, 1.0, freedom).map_or(f64::NAN, |student| student.inverse_cdf(share))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

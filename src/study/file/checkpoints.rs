@@ -38,7 +38,7 @@ pub fn choose(
     let Some(runs) = found.filter(|runs| runs.rows.iter().any(|count| *count > 1)) else { return Ok(None) };
     let axis = match over {
         Scale::Curve(axis) => Some(axis),
-        Scale::Surface | Scale::Profile => None,
+        Scale::Surface | Scale::Repeated | Scale::Profile => None,
     };
     // Along which they differ within a run.
     let along = match axis {
