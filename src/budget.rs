@@ -6,7 +6,7 @@ use crate::error::{Error, Result};
 use crate::units::Flops;
 
 /// Share of a budget of FLOPs that whole steps may leave over; twice it is what isoFLOP fits take for one budget.
-const LEFT_OVER: f64 = 0.05;
+pub const LEFT_OVER: f64 = 0.05;
 
 /// How long to train, in the unit that the sweep names.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -4,6 +4,7 @@ mod answer;
 pub mod compare;
 pub mod export;
 pub mod fit;
+pub mod import;
 pub mod ingest;
 mod input;
 pub mod model;
@@ -72,6 +73,8 @@ enum Command {
     Show(show::Args),
     /// Bring the database up to what the event logs say
     Ingest(ingest::Args),
+    /// Keep a file or the logs of another program as a study of the store
+    Import(import::Args),
     /// Fit laws to a sweep or a CSV file, and say where curves cross
     Fit(fit::Command),
     /// Say which further runs would tell most per FLOP, as a sweep file
@@ -143,6 +146,7 @@ pub fn run(cli: Cli) -> Result<ExitCode> {
         Command::Status(args) => status::run(args, store)?,
         Command::Show(args) => show::run(args, store)?,
         Command::Ingest(args) => ingest::run(args, store)?,
+        Command::Import(args) => import::run(args, store)?,
         Command::Fit(command) => fit::run(command, store)?,
         Command::Next(args) => next::run(args, store)?,
         Command::Simulate(args) => simulate::run(args)?,

@@ -4,6 +4,8 @@
 mod counting;
 mod every_size;
 pub mod file;
+pub mod import;
+mod joined;
 pub mod labels;
 mod notes;
 pub mod rows;
@@ -35,8 +37,21 @@ pub struct Study {
 
 #[derive(Debug)]
 enum Source {
-    Sweep { reader: Reader, name: String, shapes: Shapes, sizes: Sizes },
-    File { table: Box<file::Table>, sha256: String, asked: Box<file::Asked>, over: Scale, sizes: Sizes },
+    Sweep {
+        reader: Reader,
+        name: String,
+        shapes: Shapes,
+        sizes: Sizes,
+    },
+    File {
+        table: Box<file::Table>,
+        sha256: String,
+        asked: Box<file::Asked>,
+        over: Scale,
+        sizes: Sizes,
+    },
+    /// Each with its curves named as in the whole.
+    Several(Vec<Study>),
 }
 
 /// A sweep of the store as a person asks for its points.
@@ -94,10 +109,23 @@ impl Study {
             return Err(Error::bad_input("--sizes best: a file has no validation loss to choose a size by")
                 .hint("leave it out, and all rows are fitted; --sizes each makes every size a curve"));
         }
+        let file::Opened { table, sha256, notes, .. } = file::open(&asked.path)?;
+        let mut study = Study::of_table(table, sha256, asked, method, axis, sizes)?;
+        study.notes.splice(0..0, notes);
+        Ok(study)
+    }
+
+    fn of_table(
+        table: file::Table,
+        sha256: String,
+        asked: file::Asked,
+        method: Method,
+        axis: Axis,
+        sizes: Option<Sizes>,
+    ) -> Result<Study> {
         let sizes = sizes.unwrap_or(Sizes::Best);
         sizes::check(sizes, method.is_curve().then_some(axis))?;
         let over = method.scale(axis);
-        let (table, sha256) = file::open(&asked.path)?;
         let file::Found { mut points, origin, notes } = file::found(&table, &sha256, &asked, over)?;
         if sizes == Sizes::Each {
             sizes::each(&mut points, &origin.path)?;
@@ -149,7 +177,7 @@ impl Study {
     pub fn curve_of(&self, run: &Planned) -> String {
         match &self.source {
             Source::Sweep { shapes, sizes, .. } => shapes.curve(&run.label, &run.config.model, *sizes),
-            Source::File { .. } => run.label.clone(),
+            Source::File { .. } | Source::Several(_) => run.label.clone(),
         }
     }
 
@@ -210,16 +238,27 @@ impl Study {
     /// # Errors
     /// The store cannot be read, or a task's floor cannot be computed.
     pub fn floors(&self) -> Result<Vec<f64>> {
-        let Source::Sweep { reader, name, .. } = &self.source else { return Ok(Vec::new()) };
         let drawn: HashSet<&str> = self.points.iter().map(|point| point.source.as_str()).collect();
-        let runs = reader.runs(name)?;
-        let drawn = runs.iter().filter(|run| drawn.contains(run.id.as_str()));
-        let mut floors: Vec<f64> =
-            drawn.filter_map(|run| crate::task::floor(&run.config.task).transpose()).collect::<Result<_>>()?;
+        let mut floors = self.floors_of(&drawn)?;
         floors.retain(|floor| *floor > 0.0);
         floors.sort_by(f64::total_cmp);
         floors.dedup();
         Ok(floors)
+    }
+
+    fn floors_of(&self, drawn: &HashSet<&str>) -> Result<Vec<f64>> {
+        match &self.source {
+            Source::Sweep { reader, name, .. } => {
+                let runs = reader.runs(name)?;
+                let drawn = runs.iter().filter(|run| drawn.contains(run.id.as_str()));
+                drawn.filter_map(|run| crate::task::floor(&run.config.task).transpose()).collect()
+            }
+            Source::File { .. } => Ok(Vec::new()),
+            Source::Several(parts) => {
+                let floors: Vec<Vec<f64>> = parts.iter().map(|part| part.floors_of(drawn)).collect::<Result<_>>()?;
+                Ok(floors.concat())
+            }
+        }
     }
 }
 

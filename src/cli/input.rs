@@ -8,23 +8,42 @@ use super::sweep_name;
 use crate::error::{Error, Result};
 use crate::fit::Method;
 use crate::point::Axis;
-use crate::store::Sizes;
+use crate::store::{Reader, Sizes};
 use crate::study::file::{Asked, Ceiling, Checkpoints, Filter};
 use crate::study::{OfSweep, Study};
 
 #[derive(Clone, Debug, ClapArgs)]
+#[group(skip)]
 pub struct Input {
-    /// Sweep file whose runs are fitted
+    /// Sweeps and imports of the store, by name or by sweep file; several are analysed as one study
     #[arg(value_name = "SWEEP", required_unless_present = "file", conflicts_with = "file")]
-    pub sweep: Option<String>,
+    pub sweeps: Vec<String>,
 
-    /// Fit the rows of a file instead, or of stdin (-): CSV, JSON lines, Parquet, W&B exports, also gzip or zstd
+    /// Fit the rows of a file instead, or of stdin (-): CSV, JSON lines, Parquet, W&B exports, also gzip or zstd; or the
+    /// logs of TensorBoard or W&B in a folder
     ///
     /// Columns arch, params (N), examples (D, tokens), flops (C), seed, run, step, and the metric, by these and other
     /// names (docs/files.md). Several rows of one run are its checkpoints. --csv is the older name of this flag
     #[arg(long, visible_alias = "csv", value_name = "FILE")]
     pub file: Option<PathBuf>,
 
+    #[command(flatten)]
+    pub reading: Reading,
+
+    /// Only curves whose name contains this, as in --only relational=1; repeatable
+    #[arg(long, value_name = "TEXT")]
+    pub only: Vec<String>,
+
+    /// Where a curve has several sizes at a scale: the one with the lowest validation loss stands for it, or each size
+    /// is a curve of its own [default: best; the rows of a file are all fitted]
+    #[arg(long, value_enum)]
+    pub sizes: Option<Sizes>,
+}
+
+/// How a file is read; an import keeps it.
+#[derive(Clone, Debug, ClapArgs)]
+#[group(skip)]
+pub struct Reading {
     /// What names the curves: a column of the file, or several, as in --by arch,optimizer [default: arch]
     #[arg(long, value_name = "COLUMN")]
     pub by: Vec<String>,
@@ -60,34 +79,37 @@ pub struct Input {
     /// FLOPs for each parameter and example, where the file has no column of FLOPs [default: 6]
     #[arg(long, value_name = "FLOPS", value_parser = positive)]
     pub flops_per: Option<f64>,
-
-    /// Only curves whose name contains this, as in --only relational=1; repeatable
-    #[arg(long, value_name = "TEXT")]
-    pub only: Vec<String>,
-
-    /// Where a curve has several sizes at a scale: the one with the lowest validation loss stands for it, or each size
-    /// is a curve of its own [default: best; the rows of a file are all fitted]
-    #[arg(long, value_enum)]
-    pub sizes: Option<Sizes>,
 }
 
 impl Input {
     /// The points that the flags name, for a method over a scale.
     pub fn study(&self, store: &Path, method: Method, axis: Axis) -> Result<Study> {
-        let study = match (&self.file, &self.sweep) {
-            (Some(path), _) => Study::of_file(self.asked(path), method, axis, self.sizes)?,
-            (None, Some(sweep)) => {
-                self.of_files_alone()?;
-                let metric = self.metric.as_deref().unwrap_or("test_loss");
-                let sizes = self.sizes.unwrap_or(Sizes::Best);
-                let over = method.is_curve().then_some(axis);
-                Study::of_sweep(OfSweep { store, name: &sweep_name(sweep)?, metric, over, sizes })?
+        let study = match &self.file {
+            Some(path) => Study::of_file(self.reading.asked(path), method, axis, self.sizes)?,
+            None => {
+                self.reading.of_files_alone()?;
+                let of = |given: &String| {
+                    let name = sweep_name(given)?;
+                    Ok((name.clone(), self.of_store(store, &name, method, axis)?))
+                };
+                Study::joined(self.sweeps.iter().map(of).collect::<Result<_>>()?)?
             }
-            (None, None) => return Err(Error::bad_input("neither a sweep nor --file was given")),
         };
         study.only(&self.only)
     }
 
+    fn of_store(&self, store: &Path, name: &str, method: Method, axis: Axis) -> Result<Study> {
+        let metric = self.reading.metric.as_deref();
+        let each = self.sizes.filter(|sizes| *sizes == Sizes::Each);
+        if let Some(study) = Study::of_import(&Reader::open(store)?, name, metric, method, axis, each)? {
+            return Ok(study);
+        }
+        let (metric, sizes) = (metric.unwrap_or("test_loss"), self.sizes.unwrap_or(Sizes::Best));
+        Study::of_sweep(OfSweep { store, name, metric, over: method.is_curve().then_some(axis), sizes })
+    }
+}
+
+impl Reading {
     /// Refuses what only the rows of a file have.
     fn of_files_alone(&self) -> Result<()> {
         let given = [
@@ -102,7 +124,7 @@ impl Input {
         let hint = |flag: &str| match flag {
             "--rising" => "a sweep's runs log errors, which fall: --metric test_error is 1 - accuracy",
             "--tuned" => "a sweep's own [tuned] keys are minimised over as they are",
-            _ => "--only TEXT picks curves of a sweep",
+            _ => "--only TEXT picks curves of a sweep; an import is read as 'crossover import' was told",
         };
         match given.iter().find(|(_, given)| *given) {
             Some((flag, _)) => {
@@ -113,7 +135,8 @@ impl Input {
         }
     }
 
-    fn asked(&self, path: &Path) -> Asked {
+    /// What is asked of the file at `path`.
+    pub fn asked(&self, path: &Path) -> Asked {
         Asked {
             path: path.into(),
             by: self.by.clone(),

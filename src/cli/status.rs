@@ -34,7 +34,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         if args.json {
             return print_json(&summaries);
         }
-        let text = shown(&summaries, store);
+        let text = shown(&summaries, store) + &imports(args, store)?;
         let mut out = io::stdout();
         let clear = if args.watch && out.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         write!(out, "{clear}{text}").and_then(|()| out.flush()).context(|| "cannot write to stdout")?;
@@ -57,6 +57,15 @@ fn summaries(args: &Args, store: &Path) -> Result<Vec<Summary>> {
         None => reader.sweeps()?.into_iter().map(|sweep| sweep.name).collect(),
     };
     names.iter().map(|name| reader.summary(name)).collect()
+}
+
+/// What other programs measured; nothing where one sweep is asked for.
+fn imports(args: &Args, store: &Path) -> Result<String> {
+    if args.sweep.is_some() || !Reader::exists(store) {
+        return Ok(String::new());
+    }
+    let imports = Reader::open(store)?.imports()?;
+    Ok(imports.iter().map(|import| format!("imported: {} from {}\n", import.name, import.source)).collect())
 }
 
 fn shown(summaries: &[Summary], store: &Path) -> String {

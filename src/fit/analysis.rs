@@ -113,7 +113,7 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
         Scale::Surface | Scale::Repeated | Scale::Profile => Vec::new(),
     };
     let left_out = match &settings.origin {
-        Some(origin) => origin.left_out().to_vec(),
+        Some(origin) => origin.left_out(),
         None => Vec::new(),
     };
     Ok(Analysis { fits, refused, crossovers, multipliers, laws_tried: Vec::new(), left_out })

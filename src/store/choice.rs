@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use super::points::{LeftOut, Why};
 use super::query::Run;
 use super::state::State;
+use crate::budget::LEFT_OVER;
 use crate::point::Axis;
 use crate::run::Settings;
 
@@ -71,9 +72,11 @@ pub(super) fn best_at_each_scale<'r>(
     let mut at: HashMap<(String, u64), usize> = HashMap::new();
     let mut contest = Contest::default();
     let mut contested: Vec<u64> = Vec::new();
+    let budgets = budgets(&cells, axis, &curve);
     for chosen in cells {
-        let scale = scale(chosen.cell[0], axis).to_bits();
-        let place = *at.entry((curve(chosen.cell[0]), scale)).or_insert(lowest.len());
+        let curve = curve(chosen.cell[0]);
+        let scale = budget(budgets.get(&curve), scale(chosen.cell[0], axis)).to_bits();
+        let place = *at.entry((curve, scale)).or_insert(lowest.len());
         let Some(rival) = lowest.get_mut(place) else {
             lowest.push(chosen);
             continue;
@@ -93,7 +96,38 @@ pub(super) fn best_at_each_scale<'r>(
     (lowest, contest)
 }
 
+/// The scales at which cells of a curve meet, in order. Whole steps spend a FLOP budget to within a share
+/// ([`LEFT_OVER`]), and differently for each size, so compute that differs by less is one budget: its smallest.
+fn budgets(cells: &[Chosen], axis: Axis, curve: &impl Fn(&Run) -> String) -> HashMap<String, Vec<f64>> {
+    let mut budgets: HashMap<String, Vec<f64>> = HashMap::new();
+    for chosen in cells {
+        budgets.entry(curve(chosen.cell[0])).or_default().push(scale(chosen.cell[0], axis));
+    }
+    let most = if axis == Axis::Compute { 1.0 / (1.0 - LEFT_OVER) } else { 1.0 };
+    for scales in budgets.values_mut() {
+        scales.sort_by(f64::total_cmp);
+        scales.dedup_by(|next, first| *next <= *first * most);
+    }
+    budgets
+}
+
+fn budget(budgets: Option<&Vec<f64>>, scale: f64) -> f64 {
+    let below = budgets.and_then(|all| all.get(all.partition_point(|budget| *budget <= scale).checked_sub(1)?));
+    below.copied().unwrap_or(scale)
+}
+
 impl Contest {
+    /// Of two studies together.
+    pub fn with(self, other: &Contest) -> Contest {
+        Contest {
+            scales: self.scales + other.scales,
+            most: self.most.max(other.most),
+            sizes: self.sizes || other.sizes,
+            budgets: self.budgets || other.budgets,
+            examples: self.examples || other.examples,
+        }
+    }
+
     fn met(&mut self, a: &Run, b: &Run) {
         self.sizes |= a.config.model != b.config.model;
         self.budgets |= a.config.steps != b.config.steps;

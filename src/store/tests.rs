@@ -305,6 +305,28 @@ fn an_export_calls_nothing_chosen_before_its_cell_has_ended() {
     assert_eq!((&json["runs"][0]["chosen"], &json["runs"][1]["chosen"]), (&json!(false), &json!(true)));
 }
 
+/// Whole steps leave sizes a little apart on one FLOP budget: the best of them stands for the curve there.
+#[test]
+fn sizes_that_nearly_spend_a_budget_meet_at_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut plan = plan(&["convnet"], &[100, 101, 102, 103], &[1e-3], &[0]);
+    for (run, (flops, params)) in plan.runs.iter_mut().zip([(1000, 10), (980, 20), (900, 10), (947, 20)]) {
+        (run.train_flops, run.costs.params) = (crate::units::Flops(flops), params);
+    }
+    store.register(&plan).unwrap();
+    for (run, loss) in plan.runs.iter().zip([0.5, 0.4, 0.6, 0.7]) {
+        finish(dir.path(), &run.id, loss, loss);
+    }
+    store.ingest().unwrap();
+    let found = store.reader().points("small", "test_loss", Some(Axis::Compute), Sizes::Best).unwrap();
+    // From 900 to 947 is one budget, 980 and 1000 the next.
+    let points: Vec<_> = found.points.iter().map(|point| (point.compute, point.value)).collect();
+    assert_eq!(points, [(Some(980.0), 0.4), (Some(900.0), 0.6)]);
+    let data = store.reader().points("small", "test_loss", Some(Axis::Data), Sizes::Best).unwrap();
+    assert_eq!(data.points.len(), 4, "numbers of examples are what they are");
+}
+
 /// A budget that ends before all examples came once has fewer data.
 #[test]
 fn the_data_of_a_run_are_what_it_saw() {

@@ -16,6 +16,10 @@ impl Study {
     /// Columns are named and the points come from a sweep, or the file has no such column.
     pub fn conventions(&self, axis: Axis, columns: &[String]) -> Result<Vec<Convention>> {
         match &self.source {
+            Source::Several(_) => Err(Error::bad_input(
+                "--multiverse counts the scale of one study in other ways, and several were given",
+            )
+            .hint("name one of them")),
             Source::Sweep { .. } if !columns.is_empty() => {
                 Err(Error::bad_input("--count names columns of a CSV file, and a sweep was given")
                     .hint("--multiverse counts a sweep's compute in other ways by itself"))

@@ -21,12 +21,17 @@ impl Study {
     /// # Errors
     /// The store cannot be read.
     pub fn every_size(&self, axis: Axis) -> Result<Vec<SizeLine>> {
+        if let Source::Several(parts) = &self.source {
+            let of_parts: Vec<Vec<SizeLine>> = parts.iter().map(|part| part.every_size(axis)).collect::<Result<_>>()?;
+            let drawn = |line: &SizeLine| self.points.iter().any(|point| point.curve == line.curve);
+            return Ok(of_parts.concat().into_iter().filter(drawn).collect());
+        }
         let (points, curve_of): (Vec<Point>, HashMap<String, String>) = match &self.source {
             Source::Sweep { reader, name, .. } => {
                 let runs = reader.runs(name)?.into_iter().map(|run| (run.id, run.curve)).collect();
                 (reader.points(name, self.metric(), Some(axis), Sizes::Each)?.points, runs)
             }
-            Source::File { .. } => (self.points.clone(), HashMap::new()),
+            Source::File { .. } | Source::Several(_) => (self.points.clone(), HashMap::new()),
         };
         let base = |point: &Point| curve_of.get(&point.source).unwrap_or(&point.curve).clone();
         let lines = self.curves.iter().filter(|curve| self.points.iter().any(|point| point.curve == **curve));

@@ -12,6 +12,7 @@ pub mod format;
 mod json_rows;
 mod json_whole;
 pub mod layout;
+mod logs;
 mod names;
 mod number;
 mod panel;
@@ -45,13 +46,29 @@ pub struct Found {
     pub notes: Vec<String>,
 }
 
-/// The table in a file, with the SHA-256 of the file's bytes.
+/// A file as it was read, before anything is asked of it.
+#[derive(Debug)]
+pub struct Opened {
+    pub table: Table,
+    /// Of the file, or of the table that logs make.
+    pub sha256: String,
+    /// Unpacked: what makes the same table again.
+    pub bytes: Vec<u8>,
+    pub notes: Vec<String>,
+}
+
+/// The table in a file, or in the logs of a folder.
 ///
 /// # Errors
 /// The file cannot be read or unpacked, or is no table.
-pub fn open(path: &Path) -> Result<(Table, String)> {
-    let bytes = bytes::read(path)?;
-    Ok((format::table(&bytes.name, &bytes.bytes)?, bytes.sha256))
+pub fn open(path: &Path) -> Result<Opened> {
+    if logs::is_logs(path) {
+        let logs::Logs { table, notes } = logs::read(path)?;
+        let bytes = table.csv()?;
+        return Ok(Opened { sha256: bytes::sha256(&bytes), table, bytes, notes });
+    }
+    let bytes::Bytes { name, bytes, sha256 } = bytes::read(path)?;
+    Ok(Opened { table: format::table(&name, &bytes)?, sha256, bytes, notes: Vec::new() })
 }
 
 /// The points of a file over a scale.
@@ -59,7 +76,7 @@ pub fn open(path: &Path) -> Result<(Table, String)> {
 /// # Errors
 /// See [`open`] and [`found`].
 pub fn read(asked: &Asked, over: Scale) -> Result<Found> {
-    let (table, sha256) = open(&asked.path)?;
+    let Opened { table, sha256, .. } = open(&asked.path)?;
     found(&table, &sha256, asked, over)
 }
 

@@ -15,22 +15,39 @@ impl Study {
             Axis::Data => ("training set size", "examples"),
             Axis::Compute => ("training compute", "FLOPs"),
         };
-        match &self.origin {
+        let of = |origin: &Origin| match origin {
             Origin::Sweep(_) => (label.into(), Some(unit.into())),
             Origin::File(file) => of_file(file, axis, label),
-        }
+            Origin::Several(_) => (label.into(), None),
+        };
+        agreed(&self.origin, of, label)
     }
 
     /// Of our own sweeps losses are in nats per example and errors are shares (`task`, `train`).
     pub fn y_label(&self) -> Label {
-        let metric = self.origin.metric();
-        let unit = match &self.origin {
-            Origin::File(file) => file.percent.then_some("%"),
-            Origin::Sweep(_) if metric.ends_with("loss") => Some("nats per example"),
-            Origin::Sweep(_) if metric.ends_with("error") => Some("share of examples"),
-            Origin::Sweep(_) => None,
+        let of = |origin: &Origin| {
+            let metric = origin.metric();
+            let unit = match origin {
+                Origin::File(file) => file.percent.then_some("%"),
+                Origin::Sweep(_) if metric.ends_with("loss") => Some("nats per example"),
+                Origin::Sweep(_) if metric.ends_with("error") => Some("share of examples"),
+                Origin::Sweep(_) | Origin::Several(_) => None,
+            };
+            (metric.replace('_', " "), unit.map(str::to_owned))
         };
-        (metric.replace('_', " "), unit.map(str::to_owned))
+        agreed(&self.origin, of, self.origin.falling())
+    }
+}
+
+/// Of several studies what they agree on: else the plain label without a unit.
+fn agreed(origin: &Origin, of: impl Fn(&Origin) -> Label, label: &str) -> Label {
+    match origin {
+        Origin::Several(origins) => {
+            let mut labels = origins.iter().map(of);
+            let first = labels.next();
+            first.filter(|first| labels.all(|other| other == *first)).unwrap_or_else(|| (label.into(), None))
+        }
+        one => of(one),
     }
 }
 

@@ -46,7 +46,7 @@ impl Study {
     /// The points that are used, in the order of the curves and along the scale; `dropped` are those of each curve that
     /// a fit leaves out. Empty for a file of very many rows.
     pub fn rows<'a>(&self, axis: Axis, dropped: impl IntoIterator<Item = (&'a str, &'a [Dropped])>) -> Vec<Row> {
-        if matches!(self.source, Source::File { .. }) && self.points.len() > MOST_OF_A_FILE {
+        if matches!(self.source, Source::File { .. } | Source::Several(_)) && self.points.len() > MOST_OF_A_FILE {
             return Vec::new();
         }
         let mut sources: HashMap<(&str, &str), usize> = HashMap::new();

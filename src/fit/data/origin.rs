@@ -15,6 +15,8 @@ pub type AtEdge = BTreeMap<String, Vec<String>>;
 pub enum Origin {
     File(FileOrigin),
     Sweep(SweepOrigin),
+    /// Studies that are analysed together.
+    Several(Vec<Origin>),
 }
 
 /// A sweep of the store, with what its runs do not tell by themselves.
@@ -72,6 +74,7 @@ impl Origin {
         match self {
             Origin::File(file) => file.fitted.as_deref().unwrap_or(&file.metric),
             Origin::Sweep(sweep) => &sweep.metric,
+            Origin::Several(origins) => origins.first().map_or("loss", Origin::metric),
         }
     }
 
@@ -80,14 +83,16 @@ impl Origin {
         match self {
             Origin::File(FileOrigin { fitted: Some(fitted), .. }) => fitted,
             Origin::File(_) | Origin::Sweep(_) => "loss",
+            Origin::Several(origins) => origins.first().map_or("loss", Origin::falling),
         }
     }
 
     /// Runs, cells and rows that gave no point.
-    pub fn left_out(&self) -> &[Dropped] {
+    pub fn left_out(&self) -> Vec<Dropped> {
         match self {
-            Origin::File(file) => &file.left_out,
-            Origin::Sweep(sweep) => &sweep.left_out,
+            Origin::File(file) => file.left_out.clone(),
+            Origin::Sweep(sweep) => sweep.left_out.clone(),
+            Origin::Several(origins) => origins.iter().flat_map(Origin::left_out).collect(),
         }
     }
 
@@ -96,6 +101,7 @@ impl Origin {
         match self {
             Origin::File(file) => file.at_edge.get(source),
             Origin::Sweep(sweep) => sweep.at_edge.get(source),
+            Origin::Several(origins) => origins.iter().find_map(|origin| origin.at_edge(source)),
         }
     }
 
@@ -104,6 +110,19 @@ impl Origin {
         match self {
             Origin::File(_) => None,
             Origin::Sweep(sweep) => sweep.verdicts.get(curve),
+            Origin::Several(origins) => origins.iter().find_map(|origin| origin.verdict(curve)),
+        }
+    }
+
+    /// Gives curves other names.
+    pub fn rename(&mut self, name: &impl Fn(&str) -> String) {
+        match self {
+            Origin::File(_) => {}
+            Origin::Sweep(sweep) => {
+                let verdicts = std::mem::take(&mut sweep.verdicts);
+                sweep.verdicts = verdicts.into_iter().map(|(curve, verdict)| (name(&curve), verdict)).collect();
+            }
+            Origin::Several(origins) => origins.iter_mut().for_each(|origin| origin.rename(name)),
         }
     }
 }

@@ -2,11 +2,16 @@
 
 use std::path::PathBuf;
 
+use serde::{Deserialize, Serialize};
+
 use super::filter::Filter;
 
-#[derive(Clone, Debug, Default)]
+/// The store keeps it beside an import, so fields come with a default and their names stay.
+#[derive(Clone, Debug, Default, Serialize, Deserialize)]
+#[serde(default)]
 pub struct Asked {
-    /// `-` for stdin.
+    /// `-` for stdin; a folder of logs.
+    #[serde(skip)]
     pub path: PathBuf,
     /// The columns whose values name the curves; `arch` unless given.
     pub by: Vec<String>,
@@ -26,7 +31,8 @@ pub struct Asked {
 }
 
 /// Which rows of one run are points.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize, clap::ValueEnum)]
+#[serde(rename_all = "lowercase")]
 pub enum Checkpoints {
     /// The last one of each run
     Last,
@@ -35,7 +41,8 @@ pub enum Checkpoints {
 }
 
 /// What a rising metric rises to.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
 pub enum Ceiling {
     /// 1 for shares, 100 for percent, by its values.
     Found,

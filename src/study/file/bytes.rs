@@ -32,7 +32,7 @@ pub fn read(path: &Path) -> Result<Bytes> {
         _ => std::fs::read(path),
     };
     let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| Error { kind: Kind::BadInput, ..error })?;
-    let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || hex(&Sha256::digest(&raw)));
+    let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || sha256(&raw));
     Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
 }
 
@@ -72,8 +72,9 @@ pub fn unpacked(name: &str, raw: &[u8]) -> Result<Option<Vec<u8>>> {
     }
 }
 
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
+/// In hexadecimal.
+pub fn sha256(bytes: &[u8]) -> String {
+    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]

@@ -3,12 +3,15 @@
 use std::fmt;
 use std::str::FromStr;
 
+use serde::{Deserialize, Serialize};
+
 use super::number::{self, Unit};
 use super::table::Table;
 use crate::error::{Error, Result};
 
 /// Rows whose cell in a column stands in a relation to a value.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Filter {
     column: String,
     relation: Relation,
@@ -50,6 +53,20 @@ impl FromStr for Filter {
             }),
             _ => Err("write COLUMN=VALUE, or !=, <, <=, >, >= in its place".into()),
         }
+    }
+}
+
+impl TryFrom<String> for Filter {
+    type Error = String;
+
+    fn try_from(text: String) -> Result<Self, String> {
+        text.parse()
+    }
+}
+
+impl From<Filter> for String {
+    fn from(filter: Filter) -> String {
+        filter.to_string()
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::path::Path;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Context, Error, Result, nearest};
 
 /// Cells are bytes: whether they have to be text or a number is for who asks for one.
 #[derive(Clone, Debug, Default)]
@@ -91,6 +91,20 @@ impl Table {
             left.push(self.line(row), (0..self.header.len()).map(|column| self.cell(row, column)));
         }
         *self = left;
+    }
+
+    /// As CSV: what makes the same table again.
+    ///
+    /// # Errors
+    /// None that a table in memory can have.
+    pub fn csv(&self) -> Result<Vec<u8>> {
+        let failed = || format!("cannot write {} as CSV", self.name);
+        let mut writer = csv::Writer::from_writer(Vec::new());
+        writer.write_record(&self.header).context(failed)?;
+        for row in 0..self.rows() {
+            writer.write_record((0..self.header.len()).map(|column| self.cell(row, column))).context(failed)?;
+        }
+        writer.into_inner().map_err(|error| error.into_error()).context(failed)
     }
 
     /// The column of this name, whatever its case and its signs between words.
