@@ -2,6 +2,7 @@
 
 mod broken;
 mod chinchilla;
+pub mod fixed;
 pub mod frontier;
 mod joint;
 mod kaplan;
@@ -66,7 +67,7 @@ pub mod tests {
         }
     }
 
-    fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &[f64; 2]) {
+    pub fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &[f64; 2]) {
         let mut exact = Theta::default();
         let mut ignored = Theta::default();
         law.ln_loss(theta, ln_x, &mut exact);

@@ -17,6 +17,7 @@ mod coverage;
 mod each_law;
 mod next_buys;
 mod objectives;
+mod profiles;
 mod verdicts;
 
 use self::each_law::{on_law, truths};
