@@ -13,6 +13,7 @@ pub mod estimate;
 pub mod isoflop;
 pub mod laws;
 mod method;
+pub mod predict;
 pub mod refusal;
 pub mod settings;
 pub mod solve;

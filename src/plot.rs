@@ -58,6 +58,26 @@ pub struct Series {
     pub band: Vec<(f64, f64, f64)>,
     /// Thin lines behind it, one for each of its sizes.
     pub sizes: Vec<Vec<(f64, f64)>>,
+    /// (x, low, high): upright intervals of points.
+    pub bars: Vec<(f64, f64, f64)>,
+    /// Its lowest point, where that is what it is drawn for.
+    pub best: Option<Best>,
+    /// From 0 to 1: its colour is the one at this share of a scale, since the series are in an order.
+    pub shade: Option<f64>,
+}
+
+/// A point that is marked, with an interval of its x.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Best {
+    pub at: (f64, f64),
+    pub interval: Option<(f64, f64)>,
+}
+
+impl Series {
+    fn look(&self) -> look::Look {
+        let look = look::Look::of(self.look);
+        self.shade.map_or(look, |share| look::Look { ink: look::shade(share), dashes: &[], ..look })
+    }
 }
 
 /// A vertical line, for example where two curves cross, with its interval shaded.
@@ -87,6 +107,21 @@ pub fn write(figure: &Figure, path: &Path) -> Result<()> {
     let bytes = match Format::of(path)? {
         Format::Svg => draw::figure(figure)?.svg().into_bytes(),
         Format::Png => draw::figure(figure)?.png()?,
+    };
+    write_atomically(path, &bytes)
+}
+
+/// Writes several figures as one, two in a row.
+pub fn write_panels(figures: &[Figure], path: &Path) -> Result<()> {
+    if let [figure] = figures {
+        return write(figure, path);
+    }
+    let format = Format::of(path)?;
+    let drawings = figures.iter().map(draw::figure).collect::<Result<Vec<_>>>()?;
+    let panels = canvas::panels(&drawings, 2)?;
+    let bytes = match format {
+        Format::Svg => panels.svg().into_bytes(),
+        Format::Png => panels.png()?,
     };
     write_atomically(path, &bytes)
 }
@@ -146,7 +181,7 @@ mod tests {
             points: points.collect(),
             line: grid.iter().map(|&x| (x, at(x))).collect(),
             band: grid.iter().map(|&x| (x, at(x) * (1.0 - spread(x)), at(x) * (1.0 + spread(x)))).collect(),
-            sizes: Vec::new(),
+            ..Series::default()
         }
     }
 

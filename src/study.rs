@@ -203,6 +203,8 @@ impl Study {
     pub fn analyse(&self, method: Method, axis: Axis, settings: &Settings) -> Result<Analysis> {
         let settings = self.settings(settings);
         match method {
+            // What is fixed of a law makes it another one.
+            Method::Law(_) if !settings.fixed.is_empty() => fit::fit_curves(&self.points, axis, &settings),
             Method::Law(law) => fit::fit_curves(&self.points, axis, &Settings { law, ..settings }),
             Method::Auto(domain) => fit::auto::fit_auto(&self.points, axis, domain, &settings),
             Method::Tuned(key) => {

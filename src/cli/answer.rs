@@ -18,7 +18,7 @@ pub fn text(analysis: &Analysis) -> String {
             text.push('\n');
         }
         text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
-        text += &notes(&analysis.fits);
+        text += &notes(analysis.fits.iter().map(|fit| (fit.curve.as_str(), fit.verdicts.as_slice())));
     }
     for fit in &analysis.fits {
         text += &dropped(&fit.curve, &fit.points_dropped);
@@ -109,20 +109,24 @@ fn fit_table(fits: &[Fit]) -> String {
 }
 
 /// What a reader must know before believing the fits: a line for each subject, with the curves that it is told of.
-fn notes(fits: &[Fit]) -> String {
+pub fn notes<'a>(fits: impl Iterator<Item = (&'a str, &'a [Verdict])>) -> String {
     let mut subjects: Vec<(String, Vec<String>)> = Vec::new();
-    for (fit, verdict) in fits.iter().flat_map(|fit| fit.verdicts.iter().map(move |verdict| (fit, verdict))) {
-        let (subject, detail) = verdict.note();
-        let told = if detail.is_empty() { fit.curve.clone() } else { format!("{} ({detail})", fit.curve) };
-        match subjects.iter_mut().find(|(known, _)| *known == subject) {
-            Some((_, curves)) => curves.push(told),
-            None => subjects.push((subject, vec![told])),
+    let mut names = Vec::new();
+    for (curve, verdicts) in fits {
+        names.push(curve);
+        for verdict in verdicts {
+            let (subject, detail) = verdict.note();
+            let told = if detail.is_empty() { curve.to_owned() } else { format!("{curve} ({detail})") };
+            match subjects.iter_mut().find(|(known, _)| *known == subject) {
+                Some((_, curves)) => curves.push(told),
+                None => subjects.push((subject, vec![told])),
+            }
         }
     }
     let identified = Verdict::Identified.note().0;
     subjects.sort_by_key(|(subject, _)| *subject != identified);
     let line = |(subject, curves): &(String, Vec<String>)| {
-        let all = curves.len() == fits.len() && curves.len() > 2 && curves.iter().zip(fits).all(|(a, b)| *a == b.curve);
+        let all = curves.len() > 2 && *curves == names;
         let told = if all { format!("all {} curves", curves.len()) } else { curves.join(", ") };
         paragraph(&format!("{subject}: {told}"), "", "  ")
     };

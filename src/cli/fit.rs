@@ -8,20 +8,25 @@ use serde::Serialize;
 
 use super::answer::{self, dropped, percent, with_interval};
 use super::compare::{self, Comparison, Sections};
+use super::fixed::Fixed;
 use super::input::Input;
+use super::predict::{self, Predict};
 use super::table::table;
 use super::{points, print_json, tuned};
 use crate::error::{Context, Error, Result};
 use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
+use crate::fit::predict::{Prediction, of_fits, of_profiles};
 use crate::fit::tuned::TunedLaws;
 use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings};
 use crate::point::Axis;
 use crate::study::Study;
+use crate::study::file::FLOPS_PER;
 use crate::study::rows::Row;
 use crate::units::si;
 
 #[derive(Clone, Debug, ClapArgs)]
+#[group(skip)]
 #[command(after_help = "Examples:
   crossover fit sweeps/quickstart.toml --x data
   crossover fit sweeps/quickstart.toml --x data --shared --backtest --multiverse
@@ -47,6 +52,9 @@ pub struct Args {
     /// size at each budget). tuned:KEY, as tuned:lr: the chosen value over params and data (--x compute: over that)
     #[arg(long, default_value = "power-floor", hide_default_value = false)]
     pub law: String,
+
+    #[command(flatten)]
+    pub fixed: Fixed,
 
     /// What to minimise [default: squared-log for curves, huber for surfaces]
     #[arg(long, value_enum)]
@@ -96,6 +104,8 @@ pub struct Command {
     pub fit: Args,
     #[command(flatten)]
     pub sections: Sections,
+    #[command(flatten)]
+    pub predict: Predict,
 }
 
 /// All that is known of curves and of pairs of them.
@@ -105,6 +115,8 @@ struct Report<'a> {
     analysis: &'a Analysis,
     #[serde(flatten)]
     comparison: Comparison,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    predictions: Vec<Prediction>,
     points: Vec<Row>,
 }
 
@@ -121,6 +133,8 @@ struct TunedReport<'a> {
 struct ProfileReport<'a> {
     #[serde(flatten)]
     profiles: &'a Profiles,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    predictions: Vec<Prediction>,
     points: Vec<Row>,
 }
 
@@ -142,9 +156,9 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
 }
 
 fn print_answer(command: &Command, study: &Study, method: Method, settings: Settings) -> Result<()> {
-    let Command { fit: args, sections } = command;
+    let Command { fit: args, sections, predict } = command;
     if let Method::IsoFlop(profile) = method {
-        return print_profiles(command, study, &study.profiles(profile, &settings)?);
+        return print_profiles(command, study, &study.profiles(profile, &settings)?, &settings);
     }
     if let Method::Tuned(key) = &method {
         return print_tuned(command, study, &study.tuned(key, args.x, &settings)?);
@@ -155,13 +169,17 @@ fn print_answer(command: &Command, study: &Study, method: Method, settings: Sett
     };
     let analysis = study.analyse(method, args.x, &settings)?;
     let law = analysis.fits.first().map_or(settings.law, |fit| fit.law);
+    let flops_per = args.input.reading.flops_per.unwrap_or(FLOPS_PER);
+    let predictions = of_fits(&analysis.fits, &predict.predict, flops_per, &settings)?;
+    let level = settings.level;
     let comparison = sections.of(study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
     let points = points::used(study, &analysis, args.x);
     if args.json {
-        return print_json(&Report { analysis: &analysis, comparison, points });
+        return print_json(&Report { analysis: &analysis, comparison, predictions, points });
     }
     let points = points::text(&points, args.x, study.chose_budgets());
     let text = answer::text(&analysis)
+        + &predict::text(&predictions, level)
         + &points
         + &compare::multiplier_table(&analysis.multipliers, args.x)
         + &comparison.text();
@@ -178,21 +196,24 @@ pub fn study(args: &Args, store: &Path) -> Result<Study> {
     args.input.study(store, Method::by_name(&args.law)?, args.x)
 }
 
-fn print_profiles(command: &Command, study: &Study, profiles: &Profiles) -> Result<()> {
-    let Command { fit: args, sections } = command;
+fn print_profiles(command: &Command, study: &Study, profiles: &Profiles, settings: &Settings) -> Result<()> {
+    let Command { fit: args, sections, predict } = command;
     if sections.shared || sections.backtest || sections.multiverse {
         return Err(Error::bad_input(format!("--law {}: profiles are not curves that could be compared", args.law))
             .hint("leave out --shared, --backtest and --multiverse"));
     }
+    let predictions = of_profiles(&profiles.fits, &predict.predict, settings)?;
     if args.json {
         let dropped = profiles.fits.iter().map(|fit| (fit.curve.as_str(), fit.points_dropped.as_slice()));
-        return print_json(&ProfileReport { profiles, points: study.rows(Axis::Compute, dropped) });
+        let points = study.rows(Axis::Compute, dropped);
+        return print_json(&ProfileReport { profiles, predictions, points });
     }
-    write!(io::stdout(), "{}", profiles_text(profiles)).context(|| "cannot write to stdout")
+    let text = profiles_text(profiles) + &predict::text(&predictions, settings.level);
+    write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
 }
 
 fn print_tuned(command: &Command, study: &Study, laws: &TunedLaws) -> Result<()> {
-    let Command { fit: args, sections } = command;
+    let Command { fit: args, sections, .. } = command;
     if sections.shared || sections.backtest || sections.multiverse {
         return Err(Error::bad_input(format!(
             "--law {}: tuned values are not curves that could be compared",
@@ -208,11 +229,10 @@ fn print_tuned(command: &Command, study: &Study, laws: &TunedLaws) -> Result<()>
 
 /// The settings that the flags ask for.
 pub fn settings(args: &Args) -> Result<Settings> {
+    let method = Method::by_name(&args.law)?;
     Ok(Settings {
-        law: match Method::by_name(&args.law)? {
-            Method::Law(law) => law,
-            Method::Auto(_) | Method::IsoFlop(_) | Method::Tuned(_) => Settings::default().law,
-        },
+        law: args.fixed.law(method, &args.law, Settings::default().law)?,
+        fixed: args.fixed.fix.clone(),
         objective: args.objective,
         bootstrap: args.bootstrap,
         resampling: args.resampling,
@@ -230,24 +250,27 @@ fn profiles_text(profiles: &Profiles) -> String {
     let mut text = String::new();
     let row = |fit: &IsoFlop| {
         let of = |name: &str| with_interval(fit.params.get(name), fit.intervals.get(name));
-        let verdicts: Vec<String> = fit.verdicts.iter().map(ToString::to_string).collect();
-        let row = [fit.curve.clone(), fit.points_used.to_string(), of("a"), of("k"), percent(fit.holdout_rmse)];
-        [&row[..], &[verdicts.join("; ")]].concat()
+        vec![fit.curve.clone(), fit.points_used.to_string(), of("a"), of("k"), percent(fit.holdout_rmse)]
     };
     if let Some(first) = profiles.fits.first() {
         text += &format!("{}, {:.0}% intervals\n", first.formula, 100.0 * first.provenance.level);
     }
-    let header = ["curve", "points", "a", "k", "held-out", "verdict"];
-    text += &format!("{}\n\n", table(&header, &["curve", "verdict"], profiles.fits.iter().map(row)));
+    let header = ["curve", "points", "a", "k", "held-out"];
+    text += &format!("{}\n", table(&header, &["curve"], profiles.fits.iter().map(row)));
+    text += &answer::notes(profiles.fits.iter().map(|fit| (fit.curve.as_str(), fit.verdicts.as_slice())));
+    text.push('\n');
     let cells = profiles.fits.iter().flat_map(|fit| fit.cells.iter().map(move |cell| (&fit.curve, cell)));
     let cells = cells.map(|(curve, cell)| {
-        let (params, loss, note) = match &cell.outcome {
-            Outcome::Interior { params, loss } => (si(*params), format!("{loss:.4}"), String::new()),
-            other => ("-".into(), "-".into(), other.to_string()),
+        let of = |name: &str, value: &f64| with_interval(Some(value), cell.intervals.get(name));
+        let (params, data, loss, note) = match (&cell.outcome, &cell.data) {
+            (Outcome::Interior { params, loss }, Some(data)) => {
+                (of("params", params), of("data", data), format!("{loss:.4}"), String::new())
+            }
+            (other, _) => ("-".into(), "-".into(), "-".into(), other.to_string()),
         };
-        vec![curve.clone(), si(cell.compute), cell.points.to_string(), params, loss, note]
+        vec![curve.clone(), si(cell.compute), cell.points.to_string(), params, data, loss, note]
     });
-    let header = ["curve", "compute", "points", "best params", "loss", "note"];
+    let header = ["curve", "compute", "points", "best params", "best data", "loss", "note"];
     text += &format!("{}\n", table(&header, &["curve", "note"], cells));
     for fit in &profiles.fits {
         text += &dropped(&fit.curve, &fit.points_dropped);
@@ -312,7 +335,7 @@ mod tests {
         let error = settings(&parsed(&["a.toml", "--law", "chinchila"])).unwrap_err();
         assert_eq!(error.hint.as_deref(), Some("did you mean --law chinchilla?"));
         let code = |words: &[&str]| {
-            let command = Command { fit: parsed(words), sections: Sections::default() };
+            let command = Command { fit: parsed(words), sections: Sections::default(), predict: Predict::default() };
             run(&command, Path::new("nowhere")).unwrap_err().exit_code()
         };
         assert_eq!(code(&["--csv", "nowhere.csv"]), 2);

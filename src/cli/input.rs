@@ -90,7 +90,7 @@ impl Input {
                 self.reading.of_files_alone()?;
                 let of = |given: &String| {
                     let name = sweep_name(given)?;
-                    Ok((name.clone(), self.of_store(store, &name, method, axis)?))
+                    Ok((name.clone(), self.of_store(store, &name, &method, axis)?))
                 };
                 Study::joined(self.sweeps.iter().map(of).collect::<Result<_>>()?)?
             }
@@ -98,10 +98,10 @@ impl Input {
         study.only(&self.only)
     }
 
-    fn of_store(&self, store: &Path, name: &str, method: Method, axis: Axis) -> Result<Study> {
+    fn of_store(&self, store: &Path, name: &str, method: &Method, axis: Axis) -> Result<Study> {
         let metric = self.reading.metric.as_deref();
         let each = self.sizes.filter(|sizes| *sizes == Sizes::Each);
-        if let Some(study) = Study::of_import(&Reader::open(store)?, name, metric, method, axis, each)? {
+        if let Some(study) = Study::of_import(&Reader::open(store)?, name, metric, method.clone(), axis, each)? {
             return Ok(study);
         }
         let (metric, sizes) = (metric.unwrap_or("test_loss"), self.sizes.unwrap_or(Sizes::Best));

@@ -3,9 +3,10 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{fit, points};
-use crate::error::{Kind, Result};
+use super::{fit, points, profiles};
+use crate::error::{Error, Kind, Result};
 use crate::fit::compare::sentence;
+use crate::fit::isoflop::Profiles;
 use crate::fit::laws::frontier::frontier;
 use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
@@ -21,7 +22,8 @@ use crate::units::si;
   crossover plot quickstart --x compute -o compute.png
   crossover plot quickstart --x data --multiplier -o times.svg
   crossover plot frontier --x compute --every-size -o frontier.svg
-  crossover plot --file runs.csv --by arch --x data -o runs.svg")]
+  crossover plot --file runs.csv --by arch --x data -o runs.svg
+  crossover plot --file runs.csv --law isoflop -o profiles.svg")]
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
@@ -45,6 +47,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let (method, settings) = (Method::by_name(&args.fit.law)?, fit::settings(&args.fit)?);
     let study = fit::study(&args.fit, store)?;
     fit::say_notes(&study);
+    if let Method::IsoFlop(profile) = method {
+        return draw_profiles(args, &study, &study.profiles(profile, &settings)?);
+    }
     let analysis = match study.analyse(method, args.fit.x, &settings) {
         Ok(analysis) => Some(analysis),
         // Points can be drawn without curves; multipliers, or what cannot be asked for, cannot.
@@ -68,6 +73,23 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         }
     };
     plot::write(&figure, &args.output)?;
+    println!("{}", args.output.display());
+    Ok(())
+}
+
+/// Profiles, and the best sizes and examples over compute.
+fn draw_profiles(args: &Args, study: &Study, found: &Profiles) -> Result<()> {
+    if args.multiplier || args.every_size {
+        let flag = if args.multiplier { "--multiplier" } else { "--every-size" };
+        return Err(Error::bad_input(format!("{flag}: --law {} gives no curves of loss", args.fit.law))
+            .hint("fit a law, as --law power-floor"));
+    }
+    for refused in &found.refused {
+        eprintln!("{}: not drawn: {}", refused.curve, refused.summary);
+    }
+    let (loss, scale) = (on_axis(study.y_label()), |axis| on_axis(study.x_label(axis)));
+    let figures = profiles::figures(found, study.curves(), args.title.as_deref(), &loss, scale);
+    plot::write_panels(&figures, &args.output)?;
     println!("{}", args.output.display());
     Ok(())
 }
@@ -129,7 +151,7 @@ fn multiplier_figure(args: &Args, study: &Study, analysis: &Analysis) -> Figure 
             points: Vec::new(),
             line: measured().map(|at| (at.x, at.times)).collect(),
             band: measured().filter_map(|at| at.interval.map(|ends| (at.x, ends.low, ends.high))).collect(),
-            sizes: Vec::new(),
+            ..Series::default()
         })
     };
     Figure {

@@ -188,6 +188,7 @@ fn describe(
         converged: search.best.converged,
         starts_agree: search.agree,
         range: (unlogged(low), unlogged(high)),
+        ln_ranges: [(low, high), fitted.ln_range(1)],
         provenance: provenance(curve, resampling, applied, settings),
         theta,
         draws,

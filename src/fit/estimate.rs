@@ -8,6 +8,7 @@ use crate::fit::compare::measured::Means;
 use crate::fit::data::curve::Curve;
 use crate::fit::data::origin::Origin;
 use crate::fit::data::scale::{Dropped, Scale};
+use crate::fit::laws::fixed::Fix;
 use crate::fit::laws::law::{Law, Theta};
 use crate::fit::settings::Settings;
 use crate::fit::solve::objective::Objective;
@@ -28,6 +29,9 @@ pub struct Provenance {
     pub level: f64,
     /// Largest losses left out of each curve.
     pub exclude_top_loss: usize,
+    /// Parameters that were given a value or held equal to others, as they were written.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub fixed: Vec<Fix>,
     /// The file or the sweep that the points were read from, as `file` or `sweep`.
     #[serde(flatten)]
     pub origin: Option<Origin>,
@@ -60,6 +64,9 @@ pub struct Fit {
     /// Smallest and largest scale of the points used (of the parameters, for a surface).
     pub range: (f64, f64),
     pub provenance: Provenance,
+    /// The same of each of the law's scales, in their logarithms.
+    #[serde(skip)]
+    pub ln_ranges: [(f64, f64); 2],
     #[serde(skip)]
     pub theta: Theta,
     #[serde(skip)]
@@ -115,11 +122,10 @@ impl Fit {
 
 /// The law's parameters and derived quantities at `theta`, by name, in the law's order.
 pub fn named(law: &dyn Law, theta: &Theta) -> Vec<(&'static str, f64)> {
-    let params = law.params().iter().zip(theta).map(|(param, value)| (param.name, param.natural(*value)));
-    params.chain(law.derived(theta)).collect()
+    law.named(theta)
 }
 
-/// Intervals of all that `named` gives.
+/// Intervals of all that `named` gives, but for what `--fix` gave a value.
 pub fn intervals(
     law: &dyn Law,
     best: &Theta,
@@ -131,7 +137,8 @@ pub fn intervals(
         thetas.iter().flatten().map(|theta| named(law, theta)[i].1).collect()
     };
     let mut intervals = BTreeMap::new();
-    for (i, (name, value)) in named(law, best).into_iter().enumerate() {
+    let given = law.given();
+    for (i, (name, value)) in named(law, best).into_iter().enumerate().filter(|(_, (name, _))| !given.contains(name)) {
         let found = interval(kind, level, value, &columns(&draws.resamples, i), &columns(&draws.jackknife, i));
         intervals.extend(found.map(|found| (name, found)));
     }
@@ -161,6 +168,7 @@ pub fn provenance(
         interval,
         level: settings.level,
         exclude_top_loss: settings.exclude_top_loss,
+        fixed: settings.fixed.clone(),
         origin: settings.origin.clone(),
         runs: if matches!(settings.origin, Some(Origin::File(_))) { Vec::new() } else { curve.runs() },
     }

@@ -3,91 +3,62 @@
 //!
 //! A minimum counts only where it is one and lies between the sizes that were measured. Parabolas are biased where the
 //! sizes lie off-centre, even without noise; look at the surface fit beside them.
+//!
+//! In the order in which data flow: `budget`, `stray`, `profile` (with `akima`), `trend`, `noise`, `draws`.
 
-use std::collections::BTreeMap;
-use std::fmt;
+mod akima;
+mod budget;
+mod draws;
+mod noise;
+mod profile;
+mod stray;
+mod trend;
 
-use rand_chacha::rand_core::Rng;
-use rand_distr::{ChiSquared, Distribution, StandardNormal};
-use rayon::prelude::*;
+pub use self::draws::Draw;
+pub use self::profile::{Outcome, Profile};
+pub use self::trend::Trend;
+
+use std::collections::{BTreeMap, HashSet};
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::fit::data::curve::{self, Curve};
-use crate::fit::data::sample::line;
 use crate::fit::data::scale::{Dropped, Scale};
 use crate::fit::diagnosis::{fell_back, told};
-use crate::fit::estimate::Provenance;
+use crate::fit::estimate::{Provenance, applied, provenance};
+use crate::fit::isoflop::budget::{Budget, budgets};
+use crate::fit::isoflop::draws::Drawn;
+use crate::fit::isoflop::noise::Noise;
+use crate::fit::isoflop::stray::{Stray, strays};
+use crate::fit::isoflop::trend::holdout;
 use crate::fit::refusal::{Refused, unusable};
-use crate::fit::settings::Settings;
-use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
+use crate::fit::settings::{Settings, check_bootstrap, in_pool};
+use crate::fit::uncertainty::interval::Interval;
 use crate::fit::verdict::Verdict;
 use crate::point::Point;
-use crate::random;
-use crate::units::si;
 
-/// Budgets that differ by less than this share are one cell.
-const SAME_BUDGET: f64 = 0.1;
+/// FLOPs per parameter and example where no point tells (Kaplan et al. 2020, arXiv:2001.08361, section 2.1).
+const FLOPS_PER: f64 = 6.0;
 
-/// No cell spans more, as a difference of logarithms: half as much again.
-const WIDEST_BUDGET: f64 = 0.405;
-
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "kebab-case")]
-pub enum Profile {
-    /// Least squares of loss by ln N.
-    Parabola,
-    /// Akima 1970, doi:10.1145/321607.321609, through the mean loss of each size.
-    Akima,
-}
-
-impl Profile {
-    /// As `--law` takes it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Profile::Parabola => "isoflop",
-            Profile::Akima => "isoflop-akima",
-        }
-    }
-}
-
-/// What one budget says.
-#[derive(Clone, Debug, PartialEq, Serialize)]
-#[serde(tag = "kind", rename_all = "kebab-case")]
-pub enum Outcome {
-    Interior {
-        params: f64,
-        loss: f64,
-    },
-    TooFewSizes {
-        have: usize,
-        need: usize,
-    },
-    /// The profile has no minimum: it is bent the other way.
-    Concave,
-    /// It falls towards the smallest (or the largest) size; its minimum, if any, is not among those measured.
-    MinimumOutside {
-        towards: &'static str,
-    },
-}
-
-impl fmt::Display for Outcome {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Outcome::Interior { params, loss } => write!(f, "lowest at {} parameters, {loss:.4}", si(*params)),
-            Outcome::TooFewSizes { have, need } => write!(f, "{have} sizes, and {need} are needed"),
-            Outcome::Concave => write!(f, "no minimum: the profile is bent downwards"),
-            Outcome::MinimumOutside { towards } => write!(f, "no minimum inside: it falls towards {towards}"),
-        }
-    }
-}
-
+/// One budget: what it says, and what it was said from.
 #[derive(Clone, Debug, Serialize)]
 pub struct Cell {
     /// Geometric mean of the budgets.
     pub compute: f64,
     pub points: usize,
     pub outcome: Outcome,
+    /// Examples at the best size: compute over `flops_per` times its parameters.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub data: Option<f64>,
+    /// Of `params`, `data` and `loss` at the minimum, by percentile; absent where resamples often have no minimum.
+    pub intervals: BTreeMap<&'static str, Interval>,
+    /// (N, loss) of its runs.
+    #[serde(skip)]
+    pub runs: Vec<(f64, f64)>,
+    /// (N, loss) along the profile, in order of N; empty where it has none.
+    #[serde(skip)]
+    pub profile: Vec<(f64, f64)>,
 }
 
 /// N_opt = k C^a through the interior minima of one curve; named as other fits are.
@@ -109,7 +80,15 @@ pub struct IsoFlop {
     /// Root mean squared error of ln N_opt at the largest budgets, predicted from the others.
     pub holdout_rmse: Option<f64>,
     pub cells: Vec<Cell>,
+    /// FLOPs per parameter and example: the median over the points, or 6 where none has all three.
+    pub flops_per: f64,
+    /// Standard deviation of a run's loss about its profile, relative to the loss.
+    pub noise: Option<f64>,
     pub provenance: Provenance,
+    #[serde(skip)]
+    pub trend: Option<Trend>,
+    #[serde(skip)]
+    pub draws: Vec<Draw>,
 }
 
 /// The profiles of all curves, named as an `Analysis` is.
@@ -121,16 +100,9 @@ pub struct Profiles {
     pub crossovers: [(); 0],
 }
 
-struct Budget {
-    ln_compute: f64,
-    /// (ln N, loss), by N.
-    points: Vec<(f64, f64)>,
-}
-
-/// The profiles of every curve. Intervals come from parabolas with normal noise, of one size relative to loss in all
-/// budgets, and as uncertain in size as the number of points leaves it (see `bootstrap`).
+/// The profiles of every curve. Intervals come from the same budgets with fresh noise, see `noise`.
 pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Result<Profiles> {
-    crate::fit::settings::check_bootstrap(settings)?;
+    check_bootstrap(settings)?;
     let curves = curve::split(points, Scale::Profile, settings.exclude_top_loss);
     if curves.is_empty() {
         return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
@@ -146,252 +118,132 @@ pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Resu
         reason: unusable(curve),
     });
     let refused = refused.collect();
-    let fits = crate::fit::settings::in_pool(settings.threads, || {
-        curves.iter().map(|curve| of_curve(curve, profile, settings)).collect()
-    })?;
+    let fit = |curve: &Curve| of_curve(curve, flops_per(points, &curve.name), profile, settings);
+    let fits = in_pool(settings.threads, || curves.iter().map(fit).collect())?;
     Ok(Profiles { fits, refused, crossovers: [] })
 }
 
-fn of_curve(curve: &Curve, profile: Profile, settings: &Settings) -> IsoFlop {
-    let budgets = budgets(curve);
-    let outcomes: Vec<Outcome> = budgets.iter().map(|budget| minimum(&budget.points, profile)).collect();
-    let minima = minima(&budgets, &outcomes);
-    let estimate = trend(&minima);
-    let mut intervals = BTreeMap::new();
-    let mut verdicts = Vec::new();
-    let noise = Noise::of(&budgets);
-    if noise.is_none() {
-        let runs = curve.sample.len();
-        verdicts.push(Verdict::FewRuns { runs, need: 3 * budgets.len() + 1 });
-    }
-    if let (Some((k, a)), Some(noise), true) = (estimate, noise, settings.bootstrap > 0) {
-        let draws =
-            (0..settings.bootstrap).into_par_iter().filter_map(|i| noise.resample(&budgets, profile, settings.seed, i));
-        let (ks, slopes): (Vec<f64>, Vec<f64>) = draws.collect::<Vec<_>>().into_iter().unzip();
-        let of = |value: f64, draws: &[f64]| interval(IntervalKind::Percentile, settings.level, value, draws, &[]);
-        intervals.extend(of(a, &slopes).map(|found| ("a", found)));
-        intervals.extend(of(k, &ks).map(|found| ("k", found)));
-        verdicts.extend(intervals.get("a").map(|interval| told("a", interval, 0.0, f64::INFINITY)));
-        verdicts.extend(fell_back(settings.interval, intervals.iter().map(|(name, interval)| (*name, interval))));
-        if slopes.len() < settings.bootstrap {
-            verdicts.push(Verdict::FailedResamples { share: 1.0 - slopes.len() as f64 / settings.bootstrap as f64 });
+/// The median of C / (N D).
+fn flops_per(points: &[Point], curve: &str) -> f64 {
+    let own = points.iter().filter(|point| point.curve == curve);
+    let ratio = |point: &Point| Some(point.compute? / (point.params? * point.data?));
+    let mut ratios: Vec<f64> = own.filter_map(ratio).filter(|ratio| ratio.is_finite() && *ratio > 0.0).collect();
+    ratios.sort_by(f64::total_cmp);
+    ratios.get(ratios.len() / 2).copied().unwrap_or(FLOPS_PER)
+}
+
+fn of_curve(curve: &Curve, flops_per: f64, profile: Profile, settings: &Settings) -> IsoFlop {
+    let all = budgets(curve);
+    let strays = strays(&all);
+    let out: HashSet<usize> = strays.iter().map(|stray| stray.observation).collect();
+    let budgets: Vec<Budget> = all.iter().map(|budget| budget.without(&out)).collect();
+    let outcomes: Vec<Outcome> = budgets.iter().map(|budget| profile::minimum(&budget.points, profile)).collect();
+    let minima = draws::minima(&budgets, &outcomes);
+    let trend = Trend::through(&minima);
+    let best: Vec<Option<f64>> = outcomes.iter().map(Outcome::ln_params).collect();
+    let noise = Noise::of(&budgets, profile, &best);
+    let drawn = match (trend, &noise) {
+        (Some(trend), Some(noise)) => Drawn::of(&budgets, profile, trend, noise, settings),
+        _ => Drawn::default(),
+    };
+    let intervals = drawn.intervals(settings);
+    let found = Found { minima: minima.len(), noise, strays: &strays, intervals: &intervals, drawn: &drawn };
+    let verdicts = found.verdicts(curve, &budgets, settings);
+    let cell = |(i, (budget, outcome)): (usize, (&Budget, Outcome))| {
+        let (compute, level) = (budget.ln_compute.exp(), settings.level);
+        let data = match outcome {
+            Outcome::Interior { params, .. } => Some(compute / (flops_per * params)),
+            _ => None,
+        };
+        Cell {
+            compute,
+            points: budget.points.len(),
+            intervals: data.map_or_else(BTreeMap::new, |_| drawn.at_minimum(i, compute / flops_per, level)),
+            data,
+            outcome,
+            runs: budget.points.iter().map(|(ln_n, loss)| (ln_n.exp(), *loss)).collect(),
+            profile: along(budget, profile),
         }
-    }
-    if minima.len() < budgets.len() {
-        verdicts.push(Verdict::NonInterior { budgets: budgets.len() - minima.len(), of: budgets.len() });
-    }
-    let cells = budgets.iter().zip(outcomes).map(|(budget, outcome)| Cell {
-        compute: budget.ln_compute.exp(),
-        points: budget.points.len(),
-        outcome,
-    });
+    };
+    let cells = budgets.iter().zip(outcomes).enumerate().map(cell).collect();
     IsoFlop {
         curve: curve.name.clone(),
-        law: if profile == Profile::Parabola { "isoflop" } else { "isoflop-akima" },
+        law: profile.name(),
         formula: "N_opt = k C^a",
         x: Scale::Profile,
-        params: estimate.map_or_else(BTreeMap::new, |(k, a)| [("a", a), ("k", k)].into()),
-        intervals,
-        objective: estimate.map(|trend| squares(&minima, trend)),
-        points_used: curve.sample.len(),
-        points_dropped: curve.dropped.clone(),
+        params: trend.map_or_else(BTreeMap::new, |trend| [("a", trend.a), ("k", trend.ln_k.exp())].into()),
+        objective: trend.map(|trend| trend.squares(&minima)),
+        points_used: curve.sample.len() - strays.len(),
+        points_dropped: dropped(curve, &strays),
         verdicts,
         holdout_rmse: holdout(&minima, settings.holdout),
-        cells: cells.collect(),
-        // Parabolas are drawn anew, no run is left out: there is no BCa.
-        provenance: crate::fit::estimate::provenance(curve, None, IntervalKind::Percentile, settings),
+        cells,
+        flops_per,
+        noise: noise.map(|noise| noise.sigma),
+        provenance: provenance(curve, None, applied(&intervals, settings.interval), settings),
+        intervals,
+        trend,
+        draws: drawn.draws,
     }
 }
 
-fn budgets(curve: &Curve) -> Vec<Budget> {
-    let sample = &curve.sample;
-    let mut usable: Vec<(f64, f64, f64)> =
-        sample.ln_x.iter().zip(&sample.ln_y).map(|(ln_x, ln_y)| (ln_x[0], ln_x[1], ln_y.exp())).collect();
-    usable.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)).then(a.2.total_cmp(&b.2)));
-    usable
-        .chunk_by(|a, b| b.0 - a.0 < SAME_BUDGET)
-        .flat_map(narrow)
-        .map(|cell| {
-            let ln_compute = cell.iter().map(|point| point.0).sum::<f64>() / cell.len() as f64;
-            let mut points: Vec<(f64, f64)> = cell.iter().map(|point| (point.1, point.2)).collect();
-            points.sort_by(|a, b| a.0.total_cmp(&b.0).then(a.1.total_cmp(&b.1)));
-            Budget { ln_compute, points }
-        })
-        .collect()
+/// What a curve's profiles gave.
+struct Found<'a> {
+    minima: usize,
+    noise: Option<Noise>,
+    strays: &'a [Stray],
+    intervals: &'a BTreeMap<&'static str, Interval>,
+    drawn: &'a Drawn,
 }
 
-/// Budgets in a row that lie near each other and reach far: parted at the widest gap until none spans too much. Not near
-/// an end: each part is narrower by a quarter at least, however many there are.
-fn narrow(cell: &[(f64, f64, f64)]) -> Vec<&[(f64, f64, f64)]> {
-    let (low, high) = (cell[0].0, cell[cell.len() - 1].0);
-    let margin = 0.25 * (high - low);
-    let gap = |i: &usize| cell[*i].0 - cell[i - 1].0;
-    let middle = (1..cell.len()).filter(|i| cell[*i].0 > low + margin && cell[i - 1].0 < high - margin);
-    match middle.max_by(|a, b| gap(a).total_cmp(&gap(b))) {
-        Some(widest) if high - low > WIDEST_BUDGET => {
-            let (smaller, larger) = cell.split_at(widest);
-            [narrow(smaller), narrow(larger)].concat()
+impl Found<'_> {
+    fn verdicts(&self, curve: &Curve, budgets: &[Budget], settings: &Settings) -> Vec<Verdict> {
+        let (runs, of) = (curve.sample.len(), budgets.len());
+        let mut verdicts = Vec::new();
+        if self.noise.is_none() {
+            verdicts.push(Verdict::FewRuns { runs, need: 3 * of + 1 });
         }
-        _ => vec![cell],
+        let misfit = self.noise.and_then(|noise| noise.misfit);
+        // The interval of parabolas that miss holds what their noise may do, and not their misfit.
+        let told = self.intervals.get("a").map(|interval| told("a", interval, 0.0, f64::INFINITY));
+        verdicts.extend(told.filter(|told| misfit.is_none() || *told != Verdict::Identified));
+        verdicts.extend(misfit.map(|p_value| Verdict::ParabolaMisfit { p_value }));
+        verdicts.extend(fell_back(settings.interval, self.intervals.iter().map(|(name, found)| (*name, found))));
+        let missing = self.drawn.asked - self.drawn.draws.len();
+        if missing > 0 {
+            verdicts.push(Verdict::FailedResamples { share: missing as f64 / self.drawn.asked as f64 });
+        }
+        if !self.strays.is_empty() {
+            verdicts.push(Verdict::OffProfile { points: self.strays.len(), of: runs });
+        }
+        if self.minima < of {
+            verdicts.push(Verdict::NonInterior { budgets: of - self.minima, of });
+        }
+        verdicts
     }
 }
 
-/// The lowest point of a profile, if it has one inside.
-fn minimum(points: &[(f64, f64)], profile: Profile) -> Outcome {
-    let sizes: Vec<(f64, f64)> = points
-        .chunk_by(|a, b| a.0 == b.0)
-        .map(|same| (same[0].0, same.iter().map(|point| point.1).sum::<f64>() / same.len() as f64))
-        .collect();
-    let need = if profile == Profile::Parabola { 3 } else { 5 };
-    if sizes.len() < need {
-        return Outcome::TooFewSizes { have: sizes.len(), need };
-    }
-    let (low, high) = (sizes[0].0, sizes[sizes.len() - 1].0);
-    let (at, loss) = match profile {
-        Profile::Akima => akima_minimum(&sizes),
-        Profile::Parabola => {
-            let Some([constant, slope, bend]) = parabola(points) else { return Outcome::Concave };
-            if bend <= 0.0 {
-                return Outcome::Concave;
-            }
-            let vertex = -slope / (2.0 * bend);
-            (vertex + 0.5 * (low + high), constant - slope * slope / (4.0 * bend))
-        }
+fn dropped(curve: &Curve, strays: &[Stray]) -> Vec<Dropped> {
+    let stray = |stray: &Stray| Dropped {
+        point: curve.sources[stray.observation].clone(),
+        reason: format!("its loss is {:.2} times what sizes around it reach at this compute (diverged?)", stray.times),
     };
-    if at <= low {
-        Outcome::MinimumOutside { towards: "smaller sizes" }
-    } else if at >= high {
-        Outcome::MinimumOutside { towards: "larger sizes" }
-    } else {
-        Outcome::Interior { params: at.exp(), loss }
-    }
+    curve.dropped.iter().cloned().chain(strays.iter().map(stray)).collect()
 }
 
-/// Least-squares constant, slope and bend about the middle of the sizes.
-fn parabola(points: &[(f64, f64)]) -> Option<[f64; 3]> {
-    let middle = 0.5 * (points.first()?.0 + points.last()?.0);
-    let mut normal = [[0.0; crate::fit::laws::law::MAX_PARAMS]; crate::fit::laws::law::MAX_PARAMS];
-    let mut right = crate::fit::laws::law::Theta::default();
-    for (ln_n, loss) in points {
-        let t = ln_n - middle;
-        let row = [1.0, t, t * t];
-        for i in 0..3 {
-            right[i] += row[i] * loss;
-            (0..=i).for_each(|j| normal[i][j] += row[i] * row[j]);
-        }
-    }
-    let factor = crate::fit::solve::search::cholesky(&normal, 3)?;
-    let solved = crate::fit::solve::search::solve_factored(&factor, &right, 3);
-    Some([solved[0], solved[1], solved[2]])
-}
-
-/// Lowest point of Akima's spline through at least five points with rising abscissae.
-fn akima_minimum(points: &[(f64, f64)]) -> (f64, f64) {
-    let n = points.len();
-    // Slopes of the pieces, two more extrapolated linearly at either end.
-    let mut m: Vec<f64> = points.windows(2).map(|w| (w[1].1 - w[0].1) / (w[1].0 - w[0].0)).collect();
-    m.insert(0, 2.0 * m[0] - m[1]);
-    m.insert(0, 2.0 * m[0] - m[1]);
-    m.push(2.0 * m[n] - m[n - 1]);
-    m.push(2.0 * m[n + 1] - m[n]);
-    let tangent = |i: usize| {
-        let (left, right) = ((m[i + 3] - m[i + 2]).abs(), (m[i + 1] - m[i]).abs());
-        if left + right > 0.0 {
-            (left * m[i + 1] + right * m[i + 2]) / (left + right)
-        } else {
-            0.5 * (m[i + 1] + m[i + 2])
-        }
-    };
-    let mut lowest = *points.iter().min_by(|a, b| a.1.total_cmp(&b.1)).unwrap_or(&points[0]);
-    for i in 0..n - 1 {
-        let (h, slope) = (points[i + 1].0 - points[i].0, m[i + 2]);
-        let (t0, t1) = (tangent(i), tangent(i + 1));
-        let (c, d) = ((3.0 * slope - 2.0 * t0 - t1) / h, (t0 + t1 - 2.0 * slope) / (h * h));
-        let discriminant = c * c - 3.0 * d * t0;
-        for sign in [-1.0, 1.0] {
-            // Of t0 + 2 c s + 3 d s² = 0, in the form that survives d = 0.
-            let s = -t0 / (c + sign * discriminant.max(0.0).sqrt());
-            if discriminant >= 0.0 && s > 0.0 && s < h {
-                let value = points[i].1 + s * (t0 + s * (c + s * d));
-                if value < lowest.1 {
-                    lowest = (points[i].0 + s, value);
-                }
-            }
-        }
-    }
-    lowest
-}
-
-/// (ln C, ln N_opt) of the budgets with an interior minimum.
-fn minima(budgets: &[Budget], outcomes: &[Outcome]) -> Vec<(f64, f64)> {
-    let both = budgets.iter().zip(outcomes);
-    both.filter_map(|(budget, outcome)| match outcome {
-        Outcome::Interior { params, .. } => Some((budget.ln_compute, params.ln())),
-        _ => None,
-    })
-    .collect()
-}
-
-/// k and a of N_opt = k C^a.
-fn trend(minima: &[(f64, f64)]) -> Option<(f64, f64)> {
-    let (intercept, slope) = line(minima.iter().map(|(ln_c, ln_n)| (*ln_c, *ln_n, 1.0)));
-    (minima.len() >= 2).then(|| (intercept.exp(), slope))
-}
-
-fn squares(minima: &[(f64, f64)], (k, a): (f64, f64)) -> f64 {
-    minima.iter().map(|(ln_c, ln_n)| (ln_n - k.ln() - a * ln_c).powi(2)).sum()
-}
-
-fn holdout(minima: &[(f64, f64)], hidden: usize) -> Option<f64> {
-    let (seen, unseen) = minima.split_at(minima.len().checked_sub(hidden)?);
-    let rmse = (squares(unseen, trend(seen)?) / unseen.len() as f64).sqrt();
-    rmse.is_finite().then_some(rmse)
-}
-
-/// How far losses lie from the parabolas, relative to the loss.
-struct Noise {
-    sigma: f64,
-    freedom: f64,
-}
-
-impl Noise {
-    /// None where parabolas run through all points.
-    fn of(budgets: &[Budget]) -> Option<Self> {
-        let (mut squares, mut freedom) = (0.0, 0.0);
-        for points in budgets.iter().map(|budget| &budget.points) {
-            let (Some([constant, slope, bend]), true) = (parabola(points), points.len() > 3) else { continue };
-            let middle = 0.5 * (points[0].0 + points[points.len() - 1].0);
-            let fitted = |ln_n: f64| constant + (ln_n - middle) * (slope + bend * (ln_n - middle));
-            squares += points.iter().map(|(ln_n, loss)| (1.0 - fitted(*ln_n) / loss).powi(2)).sum::<f64>();
-            freedom += points.len() as f64 - 3.0;
-        }
-        (freedom >= 1.0).then(|| Self { sigma: (squares / freedom).sqrt(), freedom })
-    }
-
-    /// k and a of the same budgets with fresh noise.
-    fn resample(&self, budgets: &[Budget], profile: Profile, seed: u64, index: usize) -> Option<(f64, f64)> {
-        let mut rng = random::stream(seed, "isoflop", index as u64);
-        let chi_squared = ChiSquared::new(self.freedom).ok()?.sample(&mut rng);
-        let sigma = self.sigma * (self.freedom / chi_squared).sqrt();
-        let redrawn: Vec<Budget> = budgets.iter().map(|budget| budget.redrawn(sigma, &mut rng)).collect();
-        let outcomes: Vec<Outcome> = redrawn.iter().map(|budget| minimum(&budget.points, profile)).collect();
-        trend(&minima(&redrawn, &outcomes))
-    }
-}
-
-impl Budget {
-    fn redrawn(&self, sigma: f64, rng: &mut impl Rng) -> Budget {
-        let redrawn = self.points.iter().map(|(ln_n, loss)| {
-            let normal: f64 = StandardNormal.sample(rng);
-            (*ln_n, loss * (1.0 + sigma * normal))
-        });
-        Budget { ln_compute: self.ln_compute, points: redrawn.collect() }
-    }
+/// The profile between its smallest and largest size, to draw it.
+fn along(budget: &Budget, profile: Profile) -> Vec<(f64, f64)> {
+    const STEPS: usize = 80;
+    let ends = budget.points.first().zip(budget.points.last());
+    let (Some((first, last)), Some(curve)) = (ends, profile.curve(&budget.points)) else { return Vec::new() };
+    let at = |step: usize| first.0 + (last.0 - first.0) * step as f64 / STEPS as f64;
+    (0..=STEPS).map(at).map(|ln_n| (ln_n.exp(), curve(ln_n))).collect()
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::fit::uncertainty::interval::IntervalKind;
 
     fn grid(loss: impl Fn(f64, f64) -> f64) -> Vec<Point> {
         let mut points = Vec::new();
@@ -447,12 +299,26 @@ mod tests {
     }
 
     #[test]
-    fn profiles_have_percentile_intervals_and_say_so() {
-        let settings = Settings { bootstrap: 100, interval: IntervalKind::Bca, ..Settings::default() };
-        let fit = profiles(&grid(bowl), Profile::Parabola, &settings).unwrap().fits.remove(0);
-        assert_eq!(fit.provenance.interval, IntervalKind::Percentile);
-        let of = vec!["a".to_owned(), "k".to_owned()];
-        assert!(fit.verdicts.contains(&Verdict::PercentileInstead { of }), "{:?}", fit.verdicts);
+    fn intervals_are_of_the_kind_that_was_asked_for_or_say_that_they_are_not() {
+        let settings = Settings { bootstrap: 200, interval: IntervalKind::Bca, ..Settings::default() };
+        let mut points = grid(bowl);
+        points
+            .iter_mut()
+            .enumerate()
+            .for_each(|(i, point)| point.value *= 1.0 + 2e-3 * ((i * i * 7 % 13) as f64 - 6.0) / 6.0);
+        let of = |profile| profiles(&points, profile, &settings).unwrap().fits.remove(0);
+        let (parabola, akima) = (of(Profile::Parabola), of(Profile::Akima));
+        let told = Verdict::PercentileInstead { of: vec!["a".to_owned(), "k".to_owned()] };
+        assert_eq!(parabola.provenance.interval, IntervalKind::Bca);
+        assert!(
+            parabola.intervals.values().all(|found| found.kind == IntervalKind::Bca)
+                && !parabola.verdicts.contains(&told)
+        );
+        let percentile =
+            profiles(&points, Profile::Parabola, &Settings { interval: IntervalKind::Percentile, ..settings.clone() });
+        assert_ne!(percentile.unwrap().fits[0].intervals["a"].low, parabola.intervals["a"].low);
+        assert_eq!(akima.provenance.interval, IntervalKind::Percentile);
+        assert!(akima.verdicts.contains(&told), "{:?}", akima.verdicts);
     }
 
     #[test]
@@ -471,15 +337,4 @@ mod tests {
         let steady = |i: u32| Point { compute: Some(1e18 + 1e13 * f64::from(i)), ..grid(bowl)[4].clone() };
         assert!(only(&(0..200_000).map(steady).collect::<Vec<_>>(), Profile::Parabola).cells.len() < 10);
     }
-
-    // from scipy.interpolate import Akima1DInterpolator; from scipy.optimize import minimize_scalar
-    // f = Akima1DInterpolator([0, 1, 2.5, 3, 4.2, 5], [3, 1.2, 0.7, 0.9, 1.0, 2.5])
-    // minimize_scalar(f, bounds=(1, 3), method="bounded", options={"xatol": 1e-12})
-    #[test]
-    fn akima_equals_scipy() {
-        let (at, value) = akima_minimum(&[(0.0, 3.0), (1.0, 1.2), (2.5, 0.7), (3.0, 0.9), (4.2, 1.0), (5.0, 2.5)]);
-        assert!((at - AKIMA.0).abs() < 1e-6 && (value - AKIMA.1).abs() < 1e-9, "{at} {value}");
-    }
-
-    const AKIMA: (f64, f64) = (2.203_982_482_567_713, 0.660_728_335_964_934);
 }

@@ -2,6 +2,7 @@
 
 mod broken;
 mod chinchilla;
+pub mod fixed;
 pub mod frontier;
 mod joint;
 mod kaplan;
@@ -73,7 +74,7 @@ pub mod tests {
         }
     }
 
-    fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &LnX) {
+    pub fn check_gradient(law: &dyn Law, theta: &Theta, ln_x: &LnX) {
         let mut exact = Theta::default();
         let mut ignored = Theta::default();
         law.ln_loss(theta, ln_x, &mut exact);

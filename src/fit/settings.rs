@@ -2,6 +2,7 @@
 
 use crate::error::{Context, Error, Result};
 use crate::fit::data::origin::Origin;
+use crate::fit::laws::fixed::Fix;
 use crate::fit::laws::{Domain, Law, power_floor};
 use crate::fit::solve::objective::Objective;
 use crate::fit::solve::search::Solver;
@@ -14,7 +15,10 @@ const STEPS: usize = 300;
 /// How to fit. `Settings::default()` is what the command line defaults to.
 #[derive(Clone, Debug)]
 pub struct Settings {
+    /// With what is `fixed` of it.
     pub law: &'static dyn Law,
+    /// What of the law was given a value or tied, for provenance.
+    pub fixed: Vec<Fix>,
     /// Absent: squared residuals of log loss for curves, Huber for surfaces.
     pub objective: Option<Objective>,
     /// Resamples; 0 for no intervals.
@@ -39,6 +43,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             law: &power_floor::PowerFloor,
+            fixed: Vec::new(),
             objective: None,
             bootstrap: 2000,
             resampling: None,

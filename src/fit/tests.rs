@@ -18,6 +18,7 @@ mod each_law;
 mod extrapolation;
 mod next_buys;
 mod objectives;
+mod profiles;
 mod published;
 mod verdicts;
 

@@ -73,6 +73,16 @@ pub enum Verdict {
         budgets: usize,
         of: usize,
     },
+    /// Parabolas that miss the losses by more than neighbouring sizes scatter (F test): their minima are off, and the
+    /// interval holds their noise alone.
+    ParabolaMisfit {
+        p_value: f64,
+    },
+    /// Runs that lie far above their profile, left out.
+    OffProfile {
+        points: usize,
+        of: usize,
+    },
     /// A crossover where nobody has measured both curves: only the laws say so.
     Extrapolation,
     /// A crossover of which one curve has no identified exponent: its interval may be too narrow.
@@ -146,6 +156,8 @@ impl Verdict {
             Verdict::SizesFlip { .. } => "sizes flip".into(),
             Verdict::ChosenForLowLoss { .. } => "chosen for low loss".into(),
             Verdict::NonInterior { .. } => "minima outside".into(),
+            Verdict::ParabolaMisfit { .. } => "parabolas misfit".into(),
+            Verdict::OffProfile { .. } => "runs off profile".into(),
             Verdict::Extrapolation => "extrapolated".into(),
             Verdict::RestsOn { curve } => format!("rests on {curve}"),
             Verdict::OpenEnded => "open-ended".into(),
@@ -191,6 +203,14 @@ impl Verdict {
             Verdict::ChosenForLowLoss { points, of: all } => ("chosen for their low loss", of(points, all)),
             Verdict::NonInterior { budgets, of } => {
                 ("budgets without a minimum among the sizes measured", format!("{budgets} of {of}"))
+            }
+            Verdict::ParabolaMisfit { p_value } => (
+                "parabolas miss the losses by more than neighbouring sizes scatter, which their interval leaves out \
+                 (--law isoflop-akima, or sizes nearer to the minima)",
+                format!("p = {p_value:.1e}"),
+            ),
+            Verdict::OffProfile { points, of } => {
+                ("runs far above their profile, as diverged ones, left out", format!("{points} of {of}"))
             }
             Verdict::StartsDisagree { share } => ("starts of the search that agree", format!("{:.0}%", 100.0 * share)),
             Verdict::NotConverged => ("the search stopped before it converged: no intervals", String::new()),
@@ -240,6 +260,14 @@ impl fmt::Display for Verdict {
             }
             Verdict::NonInterior { budgets, of } => {
                 write!(f, "{budgets} of {of} budgets have no minimum among the sizes measured")
+            }
+            Verdict::ParabolaMisfit { p_value } => write!(
+                f,
+                "parabolas miss the losses by more than neighbouring sizes scatter (p = {p_value:.1e}), which their \
+                 interval leaves out: --law isoflop-akima, or sizes nearer to the minima"
+            ),
+            Verdict::OffProfile { points, of } => {
+                write!(f, "{points} of {of} runs lie far above their profile, as diverged ones do, and are left out")
             }
             Verdict::Extrapolation => write!(f, "it lies beyond the data"),
             Verdict::RestsOn { curve } => write!(f, "the curve of {curve} is not identified"),

@@ -119,6 +119,32 @@ pub fn draw(size: Xy, title: &str, description: &str, paint: impl FnOnce(&Canvas
     Ok(Drawing { tree, title: title.to_string(), description: description.to_string() })
 }
 
+/// Several sheets as one, in rows of `columns`.
+pub fn panels(drawings: &[Drawing], columns: usize) -> Result<Drawing> {
+    let size = |drawing: &Drawing| (drawing.tree.size().width(), drawing.tree.size().height());
+    let rows: Vec<&[Drawing]> = drawings.chunks(columns.max(1)).collect();
+    let column = |i: usize| rows.iter().filter_map(|row| row.get(i)).map(|drawing| size(drawing).0).fold(0.0, f32::max);
+    let widths: Vec<f32> = (0..columns).map(column).collect();
+    let (mut inside, mut top) = (String::new(), 0.0);
+    for row in &rows {
+        let mut left = 0.0;
+        for (drawing, width) in row.iter().zip(&widths) {
+            let own = drawing.tree.to_string(&usvg::WriteOptions::default());
+            inside += &own.replacen("<svg ", &format!("<svg x=\"{left}\" y=\"{top}\" "), 1);
+            left += width;
+        }
+        top += row.iter().map(|drawing| size(drawing).1).fold(0.0, f32::max);
+    }
+    let width: f32 = widths.iter().sum();
+    let svg = format!(
+        "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"{width}\" height=\"{top}\">\
+         <rect width=\"{width}\" height=\"{top}\" fill=\"#ffffff\"/>{inside}</svg>"
+    );
+    let tree = usvg::Tree::from_str(&svg, &usvg::Options::default()).context(|| "cannot draw the figure")?;
+    let all = |part: fn(&Drawing) -> &String| drawings.iter().map(part).cloned().collect::<Vec<_>>().join("; ");
+    Ok(Drawing { tree, title: all(|drawing| &drawing.title), description: all(|drawing| &drawing.description) })
+}
+
 impl Drawing {
     #[cfg(test)]
     pub fn root(&self) -> &usvg::Group {

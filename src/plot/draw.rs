@@ -4,7 +4,7 @@ use super::canvas::{self, Align, Canvas, Drawing, Ink};
 use super::geometry::{NEVER, Rect, clip, covered, dashed};
 use super::layout::{LABEL, LINE, Layout, MARGIN, SMALL, Strokes, TICK, TICK_LENGTH, TITLE, bands_drawn, named};
 use super::legend::{FAINT, FRONTIER, FRONTIER_WIDTH, TEXT};
-use super::look::{DOTS, LINE_WIDTH, Look, MARKER_RADIUS, marker};
+use super::look::{DOTS, LINE_WIDTH, MARKER_RADIUS, Shape, marker};
 use super::ticks::Ticks;
 use super::{AxisSpec, Figure};
 use crate::error::Result;
@@ -58,6 +58,7 @@ impl Layout<'_> {
                 self.draw_lines(canvas)?;
             }
         }
+        self.draw_intervals(canvas)?;
         self.draw_axes(canvas)?;
         self.draw_words(canvas)?;
         self.draw_mark_texts(canvas)?;
@@ -72,7 +73,7 @@ impl Layout<'_> {
         for series in self.figure.series.iter().filter(|_| bands_drawn(self.figure)) {
             let band = self.band(series);
             if band.len() > 2 {
-                canvas.fill(&band, Look::of(series.look).ink.at(opacity))?;
+                canvas.fill(&band, series.look().ink.at(opacity))?;
             }
         }
         Ok(())
@@ -81,7 +82,7 @@ impl Layout<'_> {
     fn draw_lines(&self, canvas: &Canvas) -> Result<()> {
         let width = if bands_drawn(self.figure) { LINE_WIDTH } else { 0.8 * LINE_WIDTH };
         for series in &self.figure.series {
-            let look = Look::of(series.look);
+            let look = series.look();
             let Strokes { inside, beyond } = self.strokes(series);
             let inside = inside.iter().flat_map(|line| dashed(line, look.dashes));
             for stroke in inside.chain(beyond.iter().flat_map(|line| dashed(line, DOTS))) {
@@ -94,7 +95,7 @@ impl Layout<'_> {
     /// With a dot at each measured mean, so that a size measured once is seen too.
     fn draw_sizes(&self, canvas: &Canvas) -> Result<()> {
         for series in &self.figure.series {
-            let look = Look::of(series.look);
+            let look = series.look();
             for size in &series.sizes {
                 let line = self.pixels(size);
                 for part in clip(&line, &self.plot) {
@@ -110,10 +111,37 @@ impl Layout<'_> {
 
     fn draw_points(&self, canvas: &Canvas, radius: f64, opacity: f64) -> Result<()> {
         for series in &self.figure.series {
-            let look = Look::of(series.look);
+            let look = series.look();
             for at in self.pixels(&series.points) {
                 marker(canvas, at, radius, look.ink.at(opacity), look.shape)?;
             }
+        }
+        Ok(())
+    }
+
+    /// Upright ones of points; of lowest points level ones, with a mark larger than the points'.
+    fn draw_intervals(&self, canvas: &Canvas) -> Result<()> {
+        const CAP: f64 = 3.0;
+        for series in &self.figure.series {
+            let ink = series.look().ink;
+            for &(x, low, high) in &series.bars {
+                let ends = self.pixels(&[(x, low), (x, high)]);
+                for bar in clip(&ends, &self.plot) {
+                    canvas.line(&bar, 1.2, ink)?;
+                }
+            }
+            let Some(best) = series.best else { continue };
+            let Some(&(x, y)) = self.pixels(&[best.at]).first() else { continue };
+            if let Some((low, high)) = best.interval {
+                let ends = self.pixels(&[(low, best.at.1), (high, best.at.1)]);
+                for bar in clip(&ends, &self.plot) {
+                    canvas.line(&bar, 1.6, ink)?;
+                    for &(end, _) in &bar {
+                        canvas.line(&[(end, y - CAP), (end, y + CAP)], 1.6, ink)?;
+                    }
+                }
+            }
+            marker(canvas, (x, y), 1.7 * MARKER_RADIUS, ink, Shape::Diamond)?;
         }
         Ok(())
     }

@@ -4,7 +4,7 @@ use super::canvas::Xy;
 use super::font::{BOX, Type, printable};
 use super::geometry::{NEVER, Obstacle, Rect, clip, free_spot, sampled};
 use super::legend::{Entry, FAINT, FRONTIER, FRONTIER_WIDTH, Legend, Sample, TEXT, column_size};
-use super::look::{DOTS, LINE_WIDTH, Look};
+use super::look::{DOTS, LINE_WIDTH};
 use super::marks::Marks;
 use super::ticks::{Scale, Ticks, drawable};
 use super::{AxisSpec, Figure, Series};
@@ -143,7 +143,7 @@ impl<'f> Layout<'f> {
 
     fn entries(&self) -> Vec<Entry> {
         let entry = |series: &Series| {
-            let look = Look::of(series.look);
+            let look = series.look();
             Entry {
                 label: series.label.clone(),
                 ink: TEXT,
@@ -245,7 +245,8 @@ impl<'f> Layout<'f> {
             along(&self.upright(drawn.mark.x), 0.3);
         }
         let points = self.figure.series.iter().flat_map(|series| self.pixels(&series.points));
-        obstacles.extend(points.map(|at| (at, NEVER)));
+        let best = self.figure.series.iter().filter_map(|series| self.pixel(series.best?.at));
+        obstacles.extend(points.chain(best).map(|at| (at, NEVER)));
         obstacles
     }
 
@@ -302,7 +303,9 @@ fn scales(figure: &Figure) -> Option<(Scale, Scale)> {
     let core: Vec<f64> = measured.into_iter().chain(references).collect();
     let y = Scale::covering(core.iter().copied(), figure.y.log)?;
     let stretched = |value: f64| y.value(y.position(value).clamp(-STRETCH, 1.0 + STRETCH));
-    let drawn = lines().map(|&(_, y)| y).chain(bands().flat_map(|&(_, low, high)| [low, high]));
+    let bars = figure.series.iter().flat_map(|series| &series.bars);
+    let intervals = bands().chain(bars).flat_map(|&(_, low, high)| [low, high]);
+    let drawn = lines().map(|&(_, y)| y).chain(intervals);
     let drawn = drawn.filter(|&value| drawable(value, figure.y.log)).map(stretched);
     let y = Scale::covering(core.iter().copied().chain(drawn), figure.y.log)?;
     Some((x.padded(0.04), y.padded(0.05)))

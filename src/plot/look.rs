@@ -49,6 +49,18 @@ impl Look {
     }
 }
 
+/// Colours in an order, dark to light, all dark enough for white paper.
+const SHADES: [u32; 5] = [0x0d_08_87, 0x6a_00_a8, 0xb1_2a_90, 0xe1_64_62, 0xf2_9a_2e];
+
+/// The colour at a share of the scale.
+pub fn shade(share: f64) -> Ink {
+    let at = share.clamp(0.0, 1.0) * (SHADES.len() - 1) as f64;
+    let below = (at as usize).min(SHADES.len() - 2);
+    let (from, to) = (SHADES[below].to_be_bytes(), SHADES[below + 1].to_be_bytes());
+    let mixed = |i: usize| (f64::from(from[i]) + (at - below as f64) * (f64::from(to[i]) - f64::from(from[i]))).round();
+    Ink(u32::from_be_bytes([0, mixed(1) as u8, mixed(2) as u8, mixed(3) as u8]), 1.0)
+}
+
 impl Shape {
     /// Outline around `at`, of about the same area for every shape.
     pub fn outline(self, (x, y): Xy, radius: f64) -> Vec<Xy> {

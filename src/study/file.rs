@@ -29,7 +29,7 @@ use std::borrow::Cow;
 use std::collections::HashSet;
 use std::path::Path;
 
-pub use self::asked::{Asked, Ceiling, Checkpoints};
+pub use self::asked::{Asked, Ceiling, Checkpoints, FLOPS_PER};
 pub use self::filter::Filter;
 use self::layout::Layout;
 pub use self::table::Table;

@@ -9,6 +9,7 @@ mod interrupted;
 mod ladder;
 mod next;
 mod plan;
+mod predict;
 mod rooms;
 mod run;
 mod simulate;

@@ -148,6 +148,17 @@ pub trait Law: Sync {
     /// Solver coordinates to start from, spread over what the data could mean.
     fn starts(&self, sample: &Sample) -> Vec<Theta>;
 
+    /// All parameters, those of a restricted law that are not free too, and what follows from them, by name.
+    fn named(&self, theta: &Theta) -> Vec<(&'static str, f64)> {
+        let params = self.params().iter().zip(theta).map(|(param, value)| (param.name, param.natural(*value)));
+        params.chain(self.derived(theta)).collect()
+    }
+
+    /// Names of parameters that were given a value and are not fitted.
+    fn given(&self) -> Vec<&'static str> {
+        Vec::new()
+    }
+
     /// Quantities that follow from the parameters, such as the exponent of the compute-optimal size.
     fn derived(&self, _theta: &Theta) -> Vec<(&'static str, f64)> {
         Vec::new()

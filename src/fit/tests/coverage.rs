@@ -5,10 +5,10 @@ use super::*;
 use crate::fit::isoflop::{Profile, profiles};
 
 /// Asked of one experiment: whether the interval holds the truth; none where the verdict is not "identified".
-type Answers = Vec<(&'static str, Option<bool>)>;
+pub type Answers = Vec<(&'static str, Option<bool>)>;
 
 /// One line of the table: of so many experiments so many were identified, and of those so many held the truth.
-struct Line {
+pub struct Line {
     what: String,
     trials: usize,
     identified: usize,
@@ -30,7 +30,7 @@ impl Line {
 const MIDDLE: [(f64, f64); 2] = [(0.6, 8.0), (0.3, 7.77)];
 const EDGE: [(f64, f64); 2] = [(0.5, 30.0), (0.3, 15.0)];
 
-fn study(what: &str, trials: u64, experiment: impl Fn(u64) -> Answers + Sync + Send) -> Vec<Line> {
+pub fn study(what: &str, trials: u64, experiment: impl Fn(u64) -> Answers + Sync + Send) -> Vec<Line> {
     let answers: Vec<Answers> = (0..trials).into_par_iter().map(experiment).collect();
     let line = |i: usize, name: &str| {
         let told: Vec<bool> = answers.iter().filter_map(|answer| answer[i].1).collect();
