@@ -156,7 +156,7 @@ fn of_fit(fit: &Fit, at: At, place: Place, settings: &Settings) -> Prediction {
         Some([ln_loss.exp(), ln_x[0].exp(), ln_x[1].exp()])
     };
     let estimate = found(&fit.theta);
-    let all = |thetas: &[Option<Theta>]| thetas.iter().flatten().map(|theta| found(theta)).collect::<Vec<_>>();
+    let all = |thetas: &[Option<Theta>]| thetas.iter().flatten().map(&found).collect::<Vec<_>>();
     let (draws, jackknife) = (all(&fit.draws.resamples), all(&fit.draws.jackknife));
     let names: &[&'static str] = if matches!(place, Place::Best(_)) { &["loss", "params", "data"] } else { &["loss"] };
     let mut intervals = BTreeMap::new();

@@ -71,7 +71,8 @@ impl Drawn {
     pub fn intervals(&self, settings: &Settings) -> BTreeMap<&'static str, Interval> {
         let mut intervals = BTreeMap::new();
         let Some(estimate) = self.estimate.filter(|_| self.asked > 0) else { return intervals };
-        let parts: [(&str, fn(&Trend) -> f64); 2] = [("a", |trend| trend.a), ("k", |trend| trend.ln_k.exp())];
+        type Part = fn(&Trend) -> f64;
+        let parts: [(&str, Part); 2] = [("a", |trend| trend.a), ("k", |trend| trend.ln_k.exp())];
         for (name, part) in parts {
             let draws: Vec<f64> = self.draws.iter().map(|draw| part(&draw.trend)).collect();
             let jackknife: Vec<f64> = self.jackknife.iter().map(part).collect();

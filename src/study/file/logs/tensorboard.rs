@@ -160,7 +160,7 @@ pub(super) mod tests {
     #[test]
     fn the_last_value_of_a_step_counts_and_a_torn_end_is_no_damage() {
         let bytes = events(&[(2, "loss", 3.0), (1, "loss", 4.0), (2, "loss", 2.5)]);
-        let expected = vec![vec!["r", "1", "4"], vec!["r", "2", "2.5"]];
+        let expected = [["r", "1", "4"], ["r", "2", "2.5"]];
         assert_eq!(
             read(&bytes),
             (expected.iter().map(|row| row.iter().map(|c| c.to_string()).collect()).collect(), Ok(()))
