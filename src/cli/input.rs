@@ -101,8 +101,12 @@ impl Input {
     fn of_store(&self, store: &Path, name: &str, method: &Method, axis: Axis) -> Result<Study> {
         let metric = self.reading.metric.as_deref();
         let each = self.sizes.filter(|sizes| *sizes == Sizes::Each);
-        if let Some(study) = Study::of_import(&Reader::open(store)?, name, metric, method.clone(), axis, each)? {
-            return Ok(study);
+        // A store that is not there is complained of once, after what the flags alone make wrong.
+        if Reader::exists(store) {
+            let import = Study::of_import(&Reader::open(store)?, name, metric, method.clone(), axis, each)?;
+            if let Some(study) = import {
+                return Ok(study);
+            }
         }
         let (metric, sizes) = (metric.unwrap_or("test_loss"), self.sizes.unwrap_or(Sizes::Best));
         Study::of_sweep(OfSweep { store, name, metric, over: method.is_curve().then_some(axis), sizes })

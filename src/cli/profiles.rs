@@ -5,6 +5,7 @@ use crate::fit::isoflop::{Cell, IsoFlop, Outcome, Profiles};
 use crate::fit::uncertainty::interval::quantile;
 use crate::plot::{AxisSpec, Best, Figure, Series};
 use crate::point::Axis;
+use crate::units::{brief, si};
 
 /// Curves beyond which the panels of profiles would be a book.
 const MOST_CURVES: usize = 6;
@@ -52,7 +53,7 @@ fn of_curve(fit: &IsoFlop, several: bool, y: AxisSpec, x: AxisSpec) -> Figure {
     let drawn: Vec<&Cell> = fit.cells.iter().filter(|cell| !cell.runs.is_empty()).collect();
     let last = drawn.len().saturating_sub(1).max(1) as f64;
     let series = drawn.iter().enumerate().map(|(i, cell)| Series {
-        label: format!("{:.3e}", cell.compute).replace(".000e", "e"),
+        label: si(cell.compute),
         look: i,
         shade: Some(i as f64 / last),
         points: cell.runs.clone(),
@@ -117,6 +118,16 @@ fn trend(fit: &IsoFlop, axis: Axis, value: impl Fn(f64, f64, f64) -> f64) -> Ser
     series
 }
 
+/// FLOPs for each parameter and example, of each curve where they differ.
+fn factors(profiles: &Profiles) -> String {
+    let of = |fit: &IsoFlop| brief(fit.flops_per);
+    let told: Vec<String> = profiles.fits.iter().map(of).collect();
+    match told.split_first() {
+        Some((first, rest)) if rest.iter().all(|other| other == first) => first.clone(),
+        _ => profiles.fits.iter().map(|fit| format!("{} ({})", of(fit), fit.curve)).collect::<Vec<_>>().join(", "),
+    }
+}
+
 fn below_optimum(profiles: &Profiles, axis: Axis) -> String {
     let exponent = |fit: &IsoFlop| {
         let (a, interval) = (fit.params.get("a")?, fit.intervals.get("a"));
@@ -127,8 +138,7 @@ fn below_optimum(profiles: &Profiles, axis: Axis) -> String {
         Some(format!("{}C^{:.3}{ends}", if several { format!("{} ", fit.curve) } else { String::new() }, of(*a)))
     };
     let told: Vec<String> = profiles.fits.iter().filter_map(exponent).take(8).collect();
-    let by = profiles.fits.first().map_or(6.0, |fit| fit.flops_per);
-    let how = if axis == Axis::Data { format!("D = C / ({by:.3} N); ") } else { String::new() };
+    let how = if axis == Axis::Data { format!("D = C / (k N), k {}; ", factors(profiles)) } else { String::new() };
     let level = profiles.fits.first().map_or(95.0, |fit| 100.0 * fit.provenance.level);
     format!("{how}{}; bars and bands: {level:.0}% intervals", told.join(", "))
 }

@@ -123,10 +123,10 @@ pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Resu
     Ok(Profiles { fits, refused, crossovers: [] })
 }
 
-/// The median of C / (N D).
+/// The median of C / (N D), D counting repeats where they are known.
 fn flops_per(points: &[Point], curve: &str) -> f64 {
     let own = points.iter().filter(|point| point.curve == curve);
-    let ratio = |point: &Point| Some(point.compute? / (point.params? * point.data?));
+    let ratio = |point: &Point| Some(point.compute? / (point.params? * point.seen.or(point.data)?));
     let mut ratios: Vec<f64> = own.filter_map(ratio).filter(|ratio| ratio.is_finite() && *ratio > 0.0).collect();
     ratios.sort_by(f64::total_cmp);
     ratios.get(ratios.len() / 2).copied().unwrap_or(FLOPS_PER)

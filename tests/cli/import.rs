@@ -44,5 +44,5 @@ fn what_cannot_be_kept_is_refused() {
     assert!(dir.stderr(&["import", "a.csv", "--name", "../up"], 2).contains("cannot name"));
     std::fs::create_dir(dir.path("empty")).expect("a folder");
     assert!(dir.stderr(&["import", "empty"], 2).contains("holds no logs"));
-    assert!(dir.stderr(&["fit", "b"], 2).contains("did you mean 'a'?"));
+    assert!(dir.stderr(&["fit", "b"], 2).contains("there are: a"));
 }
