@@ -96,7 +96,7 @@ fn profiles_say_their_minima_with_intervals_and_are_drawn() {
     let svg = std::fs::read_to_string(dir.path("profiles.svg")).unwrap();
     // Two panels of profiles, the best size and the best data.
     assert_eq!(svg.matches("<svg").count(), 1);
-    for words in ["Best sizes: ", "best model size", "best training set size", "1e18 (9 points)"] {
+    for words in ["Best sizes: ", "best model size", "best training set size", "1.00E (9 points)"] {
         assert!(svg.contains(words), "{words}");
     }
     dir.stdout(&[&["plot"][..], &asked[..], &["-o", "profiles.png"]].concat());
