@@ -36,6 +36,7 @@ pub use self::table::Table;
 use crate::error::{Error, Result};
 use crate::fit::{Dropped, FileOrigin, Scale};
 use crate::point::Point;
+use crate::task::files::hex_sha256;
 
 /// What a file was read as.
 #[derive(Clone, Debug)]
@@ -65,7 +66,7 @@ pub fn open(path: &Path) -> Result<Opened> {
     if logs::is_logs(path) {
         let logs::Logs { table, notes } = logs::read(path)?;
         let bytes = table.csv()?;
-        return Ok(Opened { sha256: bytes::sha256(&bytes), table, bytes, notes });
+        return Ok(Opened { sha256: hex_sha256(&bytes), table, bytes, notes });
     }
     let bytes::Bytes { name, bytes, sha256 } = bytes::read(path)?;
     Ok(Opened { table: format::table(&name, &bytes)?, sha256, bytes, notes: Vec::new() })

@@ -1,8 +1,8 @@
 //! Files of other programs as studies of the store: the bytes are kept as they came, with how they are read, so that
 //! what is analysed is read anew each time and its source stays known.
 
-use super::Study;
 use super::file::{self, Asked, Found, Opened};
+use super::{Study, in_order};
 use crate::error::{Context, Error, Result};
 use crate::fit::{Method, Scale};
 use crate::point::Axis;
@@ -35,12 +35,7 @@ pub fn prepare(asked: Asked, name: Option<&str>) -> Result<Prepared> {
         file: "data".into(),
         asked: serde_json::to_value(&asked).context(|| "cannot write how the file is read")?,
     };
-    let mut curves: Vec<String> = Vec::new();
-    for point in &found.points {
-        if !curves.contains(&point.curve) {
-            curves.push(point.curve.clone());
-        }
-    }
+    let curves = in_order(found.points.iter().map(|point| point.curve.as_str()));
     let notes = opened.notes.into_iter().chain(found.notes).collect();
     Ok(Prepared { record, bytes: opened.bytes, points: found.points.len(), curves, notes })
 }

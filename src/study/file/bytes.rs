@@ -3,9 +3,8 @@
 use std::io::Read;
 use std::path::Path;
 
-use sha2::{Digest, Sha256};
-
 use crate::error::{Context, Error, Kind, Result};
+use crate::task::files::hex_sha256;
 
 /// Unpacked bytes beyond which a file is refused: what is read here is held in memory as a whole.
 const MOST: u64 = 8 << 30;
@@ -32,7 +31,7 @@ pub fn read(path: &Path) -> Result<Bytes> {
         _ => std::fs::read(path),
     };
     let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| Error { kind: Kind::BadInput, ..error })?;
-    let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || sha256(&raw));
+    let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || hex_sha256(&raw));
     Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
 }
 
@@ -70,11 +69,6 @@ pub fn unpacked(name: &str, raw: &[u8]) -> Result<Option<Vec<u8>>> {
         [b'B', b'Z', b'h', b'1'..=b'9', ..] => packed("packed with bzip2", "bzip2 -d FILE"),
         _ => Ok(None),
     }
-}
-
-/// In hexadecimal.
-pub fn sha256(bytes: &[u8]) -> String {
-    Sha256::digest(bytes).iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
