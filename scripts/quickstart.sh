@@ -5,7 +5,8 @@ cd "$(dirname "$0")/.."
 store=${1:-runs}
 crossover=(target/release/crossover --store "$store")
 
-"${crossover[@]}" run sweeps/quickstart.toml
+# A store of an earlier release may have other runs under the name: they are kept as quickstart@1.
+"${crossover[@]}" run sweeps/quickstart.toml --replace
 "${crossover[@]}" fit quickstart --x data
 "${crossover[@]}" fit quickstart --x compute
 "${crossover[@]}" plot quickstart --x data -o "$store/quickstart-data.svg"

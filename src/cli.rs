@@ -5,6 +5,7 @@ pub mod compare;
 pub mod export;
 pub mod fit;
 mod fixed;
+mod given;
 pub mod import;
 pub mod ingest;
 mod input;
@@ -15,6 +16,7 @@ pub mod plot;
 mod points;
 mod predict;
 mod profiles;
+pub mod rename;
 pub mod run;
 mod sheet;
 pub mod show;
@@ -23,16 +25,17 @@ pub mod status;
 mod table;
 pub mod task;
 mod tuned;
+mod typed;
 
 use std::io::{self, IsTerminal, Write};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
 use clap::{CommandFactory, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Error, Result, nearest};
 use crate::plan::Plan;
 use crate::spec;
 
@@ -55,9 +58,9 @@ use crate::spec;
 Exit codes: 0 done, 1 the work failed, 2 the input was bad."
 )]
 pub struct Cli {
-    /// Folder of all runs and their database
-    #[arg(long, global = true, value_name = "DIR", default_value = "runs")]
-    store: PathBuf,
+    /// Folder of all runs and their database [default: $CROSSOVER_STORE, else runs]
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<PathBuf>,
     #[command(subcommand)]
     command: Command,
 }
@@ -74,6 +77,8 @@ enum Command {
     Status(status::Args),
     /// Show one run: config, attempts, metrics
     Show(show::Args),
+    /// Give a sweep of the store another name
+    Rename(rename::Args),
     /// Bring the database up to what the event logs say
     Ingest(ingest::Args),
     /// Keep a file or the logs of another program as a study of the store
@@ -104,17 +109,42 @@ pub struct SweepFile {
     /// Sweep file
     #[arg(value_name = "SWEEP.toml")]
     path: PathBuf,
+    /// Also where it has more than a million runs
+    #[arg(long)]
+    force: bool,
 }
 
 impl SweepFile {
-    pub fn plan(&self) -> Result<Plan> {
-        let name = self.path.display().to_string();
-        let text = std::fs::read_to_string(&self.path).map_err(|error| {
-            Error::bad_input(format!("cannot read the sweep file {name}: {error}"))
-                .hint("'ls sweeps/' lists the ones that come along")
-        })?;
-        load_plan(&text, &name)
+    /// As it can be typed again.
+    fn typed(&self) -> String {
+        typed::quoted(&self.path.display().to_string())
     }
+
+    pub fn plan(&self) -> Result<Plan> {
+        let (text, name) = (read_sweep(&self.path)?, self.path.display().to_string());
+        let most = if self.force { u64::MAX } else { spec::MOST_RUNS };
+        crate::plan::plan(&spec::parse_within(&text, &name, most)?)
+    }
+}
+
+/// The text of a sweep file.
+fn read_sweep(path: &Path) -> Result<String> {
+    std::fs::read_to_string(path).map_err(|error| {
+        let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let others = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
+        let others = others.filter(|other| other.extension().is_some_and(|ending| ending == "toml"));
+        let mut others: Vec<String> =
+            others.map(|other| other.strip_prefix(".").unwrap_or(&other).display().to_string()).collect();
+        others.sort();
+        let asked = path.display().to_string();
+        let near = nearest(&asked, others.iter().map(String::as_str)).filter(|near| *near != asked);
+        let hint = match near {
+            Some(near) => format!("did you mean '{near}'?"),
+            None if others.is_empty() => "sweeps/README.md says what stands in a sweep file".to_owned(),
+            None => format!("there are: {}", others.into_iter().take(10).collect::<Vec<_>>().join(", ")),
+        };
+        Error::bad_input(format!("cannot read the sweep file {asked}: {error}")).hint(hint)
+    })
 }
 
 /// The plan of a sweep file's text; `name` is what errors call the file.
@@ -122,32 +152,21 @@ pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
     crate::plan::plan(&spec::parse(text, name)?)
 }
 
-/// The name of a sweep that is given by name or as its file.
-fn sweep_name(given: &str) -> Result<String> {
-    #[derive(serde::Deserialize)]
-    struct Named {
-        name: String,
-    }
-    if !given.ends_with(".toml") {
-        return Ok(given.to_owned());
-    }
-    let read = std::fs::read_to_string(given).map_err(|error| error.to_string());
-    let named = read.and_then(|text| toml::from_str::<Named>(&text).map_err(|error| error.message().to_owned()));
-    named.map(|named| named.name).map_err(|error| {
-        Error::bad_input(format!("cannot read the sweep's name from {given}: {error}"))
-            .hint("'crossover status' lists the sweeps of the store by name")
-    })
-}
-
 pub fn run(cli: Cli) -> Result<ExitCode> {
     end_with_the_reader();
-    let store = cli.store.as_path();
-    match &cli.command {
-        Command::Plan(args) => plan::run(args)?,
+    let store = cli.store.clone().unwrap_or_else(typed::default_store);
+    command(&cli.command, &store)
+        .map_err(|error| Error { hint: error.hint.as_deref().map(|hint| typed::typed(hint, &store)), ..error })
+}
+
+fn command(command: &Command, store: &Path) -> Result<ExitCode> {
+    match command {
+        Command::Plan(args) => plan::run(args, store)?,
         Command::Run(args) => return run::run(args, store),
         Command::Resume(args) => return run::resume(args, store),
         Command::Status(args) => status::run(args, store)?,
         Command::Show(args) => show::run(args, store)?,
+        Command::Rename(args) => rename::run(args, store)?,
         Command::Ingest(args) => ingest::run(args, store)?,
         Command::Import(args) => import::run(args, store)?,
         Command::Fit(command) => fit::run(command, store)?,

@@ -30,12 +30,13 @@ pub struct Estimate {
     pub disk_bytes: u64,
 }
 
-/// Seconds of each run of the plan on one slot, in the order of its runs; of one that branches off a trunk, without it.
-pub fn seconds_per_run(plan: &Plan) -> Result<Vec<f64>> {
+/// Seconds of each of the runs on one slot, which are some or all of the plan's; of one that branches off a trunk, without
+/// it.
+pub fn seconds_per_run(plan: &Plan, runs: &[Planned]) -> Result<Vec<f64>> {
     let mut timings = Timings::load()?;
     let anchors = anchors(plan);
     timings.measure(anchors.values().flatten().map(|run| measured_shape(run)))?;
-    plan.runs.iter().map(|run| run_seconds(run, &anchors, &timings)).collect()
+    runs.iter().map(|run| run_seconds(run, &anchors, &timings)).collect()
 }
 
 /// Time and disk of what is not done yet. `slots` work side by side; the longest run is a lower bound.
@@ -169,7 +170,7 @@ fn ask_worker(shapes: &[Shape]) -> Result<Vec<f64>> {
         Command::new(&worker).arg("measure").stdin(question).stderr(Stdio::inherit()).output().context(failed)?;
     if !output.status.success() {
         return Err(Error::failed(format!("{}: it ended with {}", failed(), output.status))
-            .hint("'crossover plan --no-time' plans without an estimate"));
+            .hint("--no-time plans without an estimate"));
     }
     serde_json::from_slice(&output.stdout).context(failed)
 }

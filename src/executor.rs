@@ -1,5 +1,5 @@
-//! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then it acts: on this
-//! machine (`local`), later on a cluster.
+//! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then it acts, on this
+//! machine.
 
 pub mod devices;
 pub mod display;
@@ -9,12 +9,15 @@ mod process;
 mod signals;
 mod tail;
 
+use std::collections::BTreeSet;
+
 use serde::Serialize;
 
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::plan::Plan;
 use crate::store::{Reader, Store};
+use crate::task;
 use crate::worker::Progress;
 use devices::{Devices, Machine, Slot};
 use jobs::{Pending, PlannedJob};
@@ -61,6 +64,13 @@ pub struct Decision {
     pub trunks: bool,
     /// What a person should know about the choice of devices.
     pub notes: Vec<String>,
+}
+
+impl Decision {
+    /// Names of the tasks of the runs to do.
+    pub fn tasks(&self) -> BTreeSet<&str> {
+        self.jobs.iter().flat_map(|job| &job.runs).map(|run| run.config.task.name.as_str()).collect()
+    }
 }
 
 /// How it went.
@@ -128,13 +138,15 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
 /// Call it from the program's main thread: workers end when the thread that started them does.
 ///
 /// # Errors
-/// Devices or the worker program are not there, no worker starts, or the store cannot be written. Runs that fail are
-/// no error: they are counted.
+/// Devices, the worker program or the files of a task are not there, no worker starts, or the store cannot be written.
+/// Runs that fail are no error: they are counted.
 pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
     store.register(plan)?;
     report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
     let decision = decide(plan, Some(store.reader()), options)?;
     decision.notes.iter().for_each(|note| observer.say(note));
+    // What every run would fail for, once and before any is started.
+    decision.tasks().into_iter().try_for_each(task::present::check_content)?;
     observer.sweep_started(&decision);
     if decision.jobs.is_empty() {
         return Ok(Tally::default());

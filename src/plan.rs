@@ -1,6 +1,6 @@
 //! From a sweep to its runs: axes expanded, sizes found, budgets resolved, costs added up. Pure: nothing is written.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
 use serde_json::Value;
@@ -61,7 +61,7 @@ impl Planned {
 }
 
 /// A cell of the grid that makes no sense.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Hash, Serialize)]
 pub struct Dropped {
     pub what: String,
     pub reason: String,
@@ -71,6 +71,26 @@ impl Plan {
     /// Of all runs, each trained alone.
     pub fn train_flops(&self) -> Flops {
         self.runs.iter().map(|run| run.train_flops).sum()
+    }
+
+    /// What is not done of it: the runs of which `step` says at which step they stand, without the steps before that;
+    /// it says nothing of a run that has ended.
+    pub fn left(&self, step: impl Fn(&Planned) -> Option<u64>) -> Plan {
+        let standing = self.runs.iter().filter_map(|run| Some((run, step(run)?)));
+        let (mut runs, steps): (Vec<Planned>, Vec<u64>) = standing.map(|(run, step)| (run.clone(), step)).unzip();
+        let shared =
+            trunk::shared_steps(&runs.iter().zip(&steps).map(|(run, step)| (&run.config, *step)).collect::<Vec<_>>());
+        for ((run, shared), step) in runs.iter_mut().zip(shared).zip(steps) {
+            run.shared_steps = shared.max(step).min(run.config.steps);
+        }
+        Plan {
+            sweep: self.sweep.clone(),
+            question: self.question.clone(),
+            source: self.source.clone(),
+            tuned: self.tuned.clone(),
+            runs,
+            dropped: Vec::new(),
+        }
     }
 
     /// Of all runs, what they share done once.
@@ -85,6 +105,17 @@ fn train_flops(costs: &Costs, recipe: &Recipe, steps: u64) -> Flops {
     Flops(costs.forward_flops.into()) * 3 * recipe.batch * steps
 }
 
+/// Reasons that are shown where no cell makes sense.
+const REASONS: usize = 30;
+
+/// What the plan has already.
+#[derive(Default)]
+struct Seen {
+    /// The curve of each run.
+    runs: HashMap<String, String>,
+    dropped: HashSet<Dropped>,
+}
+
 /// Expands every axis. Cells that make no sense are listed in `dropped`; a sweep without any run is refused.
 pub fn plan(sweep: &Sweep) -> Result<Plan> {
     let mut plan = Plan {
@@ -95,7 +126,7 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
         runs: Vec::new(),
         dropped: Vec::new(),
     };
-    let mut seen = HashMap::new();
+    let mut seen = Seen::default();
     for variant in variants(&sweep.axes) {
         let task = match with_task_axes(&sweep.task, &variant) {
             Ok(task) => task,
@@ -130,7 +161,11 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
         }
     }
     if plan.runs.is_empty() {
-        let reasons: Vec<String> = plan.dropped.iter().map(|d| format!("{}: {}", d.what, d.reason)).collect();
+        let mut reasons: Vec<String> =
+            plan.dropped.iter().take(REASONS).map(|d| format!("{}: {}", d.what, d.reason)).collect();
+        if plan.dropped.len() > REASONS {
+            reasons.push(format!("and {} more cells", plan.dropped.len() - REASONS));
+        }
         return Err(Error::bad_input(format!("{} has no run that makes sense\n{}", sweep.name, reasons.join("\n"))));
     }
     let shared = trunk::shared_steps(&plan.runs.iter().map(|run| (&run.config, 0)).collect::<Vec<_>>());
@@ -209,7 +244,7 @@ struct Cell<'a> {
 }
 
 /// The runs of one cell: tuned values x seeds.
-fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) -> Result<()> {
+fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut Seen) -> Result<()> {
     let mut draft = cell.sweep.train.clone();
     for (axis, value) in cell.variant.iter().filter(|(axis, _)| axis.on == AxisOf::Recipe) {
         draft.set(&axis.key, value)?;
@@ -225,7 +260,7 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut HashMap<String, String>) 
             Err(error) => {
                 let what = format!("{}, {} examples, {}", cell.label, cell.examples, cell.budget);
                 let dropped = Dropped { what, reason: error.message };
-                if !plan.dropped.contains(&dropped) {
+                if seen.dropped.insert(dropped.clone()) {
                     plan.dropped.push(dropped);
                 }
                 continue;
@@ -261,9 +296,9 @@ fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
     Ok(steps)
 }
 
-fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut HashMap<String, String>) {
+fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
     let id = config.id();
-    if let Some(first) = seen.insert(id.clone(), cell.label.to_owned()) {
+    if let Some(first) = seen.runs.insert(id.clone(), cell.label.to_owned()) {
         let what = format!("{}, {} examples, seed {}", cell.label, config.examples, config.seed);
         plan.dropped.push(Dropped { what, reason: format!("run {id} is already planned for {first}") });
         return;

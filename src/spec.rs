@@ -3,6 +3,7 @@
 
 mod document;
 pub mod extend;
+mod extent;
 pub mod recipe;
 pub mod variant;
 
@@ -95,9 +96,18 @@ struct RawSweep {
 
 const TOP_KEYS: [&str; 8] = ["name", "question", "task", "axes", "tuned", "budget", "train", "model"];
 
+/// Runs beyond which a sweep has to be asked for twice.
+pub const MOST_RUNS: u64 = 1_000_000;
+
 /// Reads and checks the text of a sweep file. `file` is what errors call it.
 pub fn parse(text: &str, file: &str) -> Result<Sweep, Error> {
+    parse_within(text, file, MOST_RUNS)
+}
+
+/// The same for a sweep of at most `most` runs.
+pub fn parse_within(text: &str, file: &str, most: u64) -> Result<Sweep, Error> {
     let raw = toml::from_str::<RawSweep>(text).map_err(|error| syntax(&error, text).render(file, text))?;
+    extent::check(&raw, most).map_err(|error| error.context(file))?;
     resolve(raw, text).map_err(|complaint| complaint.render(file, text))
 }
 
@@ -187,10 +197,25 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
     })
 }
 
+/// Whether a sweep can be called so.
+pub fn is_name(text: &str) -> bool {
+    !text.is_empty() && !text.starts_with('.') && text.len() <= 100 && text.chars().all(fits_name)
+}
+
+/// The nearest name to a text: a hyphen for every character that no name has.
+pub fn to_name(text: &str) -> String {
+    let name: String = text.chars().map(|c| if fits_name(c) { c } else { '-' }).take(100).collect();
+    let name = name.trim_start_matches(['.', '-']);
+    if name.is_empty() { "sweep".into() } else { name.into() }
+}
+
+fn fits_name(c: char) -> bool {
+    c.is_ascii_alphanumeric() || "-_.".contains(c)
+}
+
 fn checked_name(name: &Spanned<String>) -> Checked<String> {
     let text = name.get_ref();
-    let fits = |c: char| c.is_ascii_alphanumeric() || "-_.".contains(c);
-    if text.is_empty() || text.starts_with('.') || text.len() > 100 || !text.chars().all(fits) {
+    if !is_name(text) {
         return Err(Complaint::at(
             name.span(),
             format!("{text:?} is no name for a sweep: it names files and is typed"),

@@ -10,7 +10,9 @@
 //! ```
 
 mod choice;
+mod difference;
 mod export;
+mod given;
 mod imports;
 mod ingest;
 mod lock;
@@ -18,6 +20,7 @@ mod points;
 mod query;
 mod record;
 mod register;
+mod rename;
 #[cfg(test)]
 pub mod sample;
 mod schema;
@@ -30,6 +33,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::{Connection, TransactionBehavior};
 
 pub use choice::Contest;
+pub use difference::{Difference, Part};
 pub use export::Format;
 pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
@@ -38,6 +42,7 @@ pub use points::{Choice, LeftOut, Points, Why};
 pub use query::{Attempt, Measured, Run, Sweep};
 pub use record::{Member, RunRecord, SweepRecord};
 pub use register::Rebuilt;
+pub use rename::is_replaced;
 pub use sizes::{Shapes, Sizes};
 pub use state::State;
 pub use summary::{Counts, Failure, Summary};
@@ -139,7 +144,7 @@ impl Reader {
         let names: Vec<String> = self.sweeps()?.into_iter().map(|sweep| sweep.name).chain(imports).collect();
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean '{near}'?"),
-            None if names.is_empty() => "'crossover run SWEEP.toml' registers one".to_string(),
+            None if names.is_empty() => "'crossover run SWEEP.toml' trains one".to_string(),
             None => format!("there are: {}", names.join(", ")),
         };
         Err(Error::bad_input(format!("no sweep '{name}' in {}", self.dir.display())).hint(hint))

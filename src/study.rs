@@ -12,7 +12,6 @@ pub mod rows;
 mod sizes;
 
 use std::collections::HashSet;
-use std::path::Path;
 
 use crate::error::{Error, Result};
 use crate::fit::isoflop::{self, Profile, Profiles};
@@ -55,10 +54,12 @@ enum Source {
 }
 
 /// A sweep of the store as a person asks for its points.
-#[derive(Clone, Copy, Debug)]
+#[derive(Debug)]
 pub struct OfSweep<'a> {
-    pub store: &'a Path,
+    pub reader: Reader,
     pub name: &'a str,
+    /// What a person types for it.
+    pub typed: &'a str,
     pub metric: &'a str,
     /// The scale of which each curve has one point for each seed; absent: all cells are points.
     pub over: Option<Axis>,
@@ -69,14 +70,13 @@ impl Study {
     /// The points of a sweep's runs that have ended, tuned values chosen on the validation split.
     ///
     /// # Errors
-    /// No such store or sweep, or no run of it has this metric.
+    /// No such sweep, or no run of it has this metric.
     pub fn of_sweep(asked: OfSweep) -> Result<Study> {
-        let OfSweep { store, name, metric, over, sizes } = asked;
+        let OfSweep { reader, name, typed, metric, over, sizes } = asked;
         sizes::check(sizes, over)?;
         file::falls(metric)?;
-        let reader = Reader::open(store)?;
         let found = reader.points(name, metric, over, sizes)?;
-        let notes = notes::notes(&found, over, sizes);
+        let notes = notes::notes(&found, typed, over, sizes);
         let verdicts = over.map(|axis| sizes::flips(&found.points, axis)).unwrap_or_default();
         let at_edge: AtEdge = (found.choices.into_iter().filter(|choice| !choice.at_edge.is_empty()))
             .flat_map(|choice| choice.runs.into_iter().map(move |run| (run, choice.at_edge.clone())))
@@ -209,11 +209,11 @@ impl Study {
             Method::Auto(domain) => fit::auto::fit_auto(&self.points, axis, domain, &settings),
             Method::Tuned(key) => {
                 Err(Error::bad_input(format!("--law tuned:{key}: a tuned value is not a curve of loss over scale"))
-                    .hint("'crossover fit' prints its law"))
+                    .hint(format!("'crossover fit SWEEP --law tuned:{key}' prints its law")))
             }
             Method::IsoFlop(profile) => {
                 Err(Error::bad_input(format!("--law {}: a profile is not a curve of loss over scale", profile.name()))
-                    .hint("'crossover fit' prints it"))
+                    .hint(format!("'crossover fit SWEEP --law {}' prints it", profile.name())))
             }
         }
     }
@@ -267,9 +267,8 @@ impl Study {
 /// A sweep as it was registered, and the ids of its runs that are done or diverged.
 ///
 /// # Errors
-/// No such store or sweep.
-pub fn stored(store: &Path, name: &str) -> Result<(store::Sweep, HashSet<String>)> {
-    let reader = Reader::open(store)?;
+/// No such sweep.
+pub fn stored(reader: &Reader, name: &str) -> Result<(store::Sweep, HashSet<String>)> {
     let sweep = reader.sweep(name)?;
     let ended = reader.runs(name)?.into_iter().filter(|run| run.state.is_final()).map(|run| run.id).collect();
     Ok((sweep, ended))

@@ -21,6 +21,7 @@ mod linear;
 pub mod mnist;
 pub mod mnist1d;
 pub mod order;
+pub mod present;
 pub mod relations;
 pub mod rhm;
 pub mod transform;

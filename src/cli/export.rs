@@ -3,9 +3,9 @@
 use std::io::{self, BufWriter, Write};
 use std::path::Path;
 
-use super::sweep_name;
+use super::given::Given;
 use crate::error::{Context, Result};
-use crate::store::{Format, Reader};
+use crate::store::Format;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -22,6 +22,7 @@ pub struct Args {
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let mut out = BufWriter::new(io::stdout().lock());
-    Reader::open(store)?.export(&sweep_name(&args.sweep)?, args.format, &mut out)?;
+    let given = Given::new(&args.sweep, store)?;
+    given.reader(store)?.export(&given.name, args.format, &mut out)?;
     out.flush().context(|| "cannot write to stdout")
 }

@@ -12,6 +12,7 @@ use super::fixed::Fixed;
 use super::input::Input;
 use super::predict::{self, Predict};
 use super::table::table;
+use super::typed::typed;
 use super::{points, print_json, tuned};
 use crate::error::{Context, Error, Result};
 use crate::fit::compare::backtest::LawOfTrial;
@@ -151,7 +152,7 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
     let study = study(args, store)?;
     // The answer comes first, and how its points came about also where there is none.
     let answered = print_answer(command, &study, method, settings);
-    say_notes(&study);
+    say_notes(&study, store);
     answered
 }
 
@@ -187,8 +188,8 @@ fn print_answer(command: &Command, study: &Study, method: Method, settings: Sett
 }
 
 /// What is to be said of how the points came about; after the answer, where there is one.
-pub fn say_notes(study: &Study) {
-    study.notes().iter().for_each(|note| eprintln!("{note}"));
+pub fn say_notes(study: &Study, store: &Path) {
+    study.notes().iter().for_each(|note| eprintln!("{}", typed(note, store)));
 }
 
 /// The points that the flags name.

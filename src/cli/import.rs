@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::input::Reading;
+use super::typed::typed;
 use crate::error::Result;
 use crate::store::Store;
 use crate::study::import;
@@ -37,6 +38,6 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         true => println!("imported {} points of {curves} as '{name}'", prepared.points),
         false => println!("'{name}' is there already: {} points of {curves}", prepared.points),
     }
-    println!("crossover fit {name}");
+    println!("{}", typed(&format!("crossover fit {name}"), store));
     Ok(())
 }

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use crate::error::Result;
-use crate::store::{Ingested, Store};
+use crate::store::{Ingested, Reader, Store};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -21,6 +21,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         eprintln!("{} sweeps and {} runs found in {}", rebuilt.sweeps, rebuilt.runs, store.display());
         rebuilt.ingested
     } else {
+        // A store that is not there is not made to find nothing in it.
+        if !Reader::exists(store) {
+            Reader::open(store)?;
+        }
         Store::open(store)?.ingest()?
     };
     say(&ingested);

@@ -4,11 +4,11 @@ use std::path::{Path, PathBuf};
 
 use clap::Args as ClapArgs;
 
-use super::sweep_name;
+use super::given::Given;
 use crate::error::{Error, Result};
 use crate::fit::Method;
 use crate::point::Axis;
-use crate::store::{Reader, Sizes};
+use crate::store::Sizes;
 use crate::study::file::{Asked, Ceiling, Checkpoints, Filter};
 use crate::study::{OfSweep, Study};
 
@@ -89,8 +89,9 @@ impl Input {
             None => {
                 self.reading.of_files_alone()?;
                 let of = |given: &String| {
-                    let name = sweep_name(given)?;
-                    Ok((name.clone(), self.of_store(store, &name, &method, axis)?))
+                    let given = Given::new(given, store)?;
+                    let study = self.of_store(store, &given, &method, axis)?;
+                    Ok((given.name, study))
                 };
                 Study::joined(self.sweeps.iter().map(of).collect::<Result<_>>()?)?
             }
@@ -98,18 +99,19 @@ impl Input {
         study.only(&self.only)
     }
 
-    fn of_store(&self, store: &Path, name: &str, method: &Method, axis: Axis) -> Result<Study> {
+    fn of_store(&self, store: &Path, given: &Given, method: &Method, axis: Axis) -> Result<Study> {
         let metric = self.reading.metric.as_deref();
         let each = self.sizes.filter(|sizes| *sizes == Sizes::Each);
-        // A store that is not there is complained of once, after what the flags alone make wrong.
-        if Reader::exists(store) {
-            let import = Study::of_import(&Reader::open(store)?, name, metric, method.clone(), axis, each)?;
+        let (sizes, over) = (self.sizes.unwrap_or(Sizes::Best), method.is_curve().then_some(axis));
+        let reader = given.reader(store)?;
+        if !given.is_file {
+            let import = Study::of_import(&reader, &given.name, metric, method.clone(), axis, each)?;
             if let Some(study) = import {
                 return Ok(study);
             }
         }
-        let (metric, sizes) = (metric.unwrap_or("test_loss"), self.sizes.unwrap_or(Sizes::Best));
-        Study::of_sweep(OfSweep { store, name, metric, over: method.is_curve().then_some(axis), sizes })
+        let Given { name, typed, .. } = given;
+        Study::of_sweep(OfSweep { reader, name, typed, metric: metric.unwrap_or("test_loss"), over, sizes })
     }
 }
 

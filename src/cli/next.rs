@@ -2,9 +2,11 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{print_json, sweep_name};
+use super::given::Given;
+use super::print_json;
+use super::typed::quoted;
 use crate::error::{Error, Result, nearest};
-use crate::files::write_atomically;
+use crate::files::{refuse_to_replace, write_new};
 use crate::fit::design::extend::{Move, Target};
 use crate::fit::{self, Analysis, Method, Settings};
 use crate::next::{Next, Question, next};
@@ -27,9 +29,13 @@ pub struct Args {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// Sweep file to write [default: stdout]
+    /// Sweep file to write [default: stdout]; one that is there stays as it is
     #[arg(short, long, value_name = "NEXT.toml")]
     output: Option<PathBuf>,
+
+    /// Replace the file to write where it is there
+    #[arg(long)]
+    force: bool,
 
     /// Scale that curves are drawn over
     #[arg(long, value_enum, default_value_t = Axis::Data)]
@@ -80,12 +86,16 @@ fn positive(text: &str) -> Result<f64, String> {
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
-    let name = sweep_name(&args.sweep)?;
-    let (stored, done) = study::stored(store, &name)?;
-    let sweep = spec::parse(&stored.source, &format!("{name} (as stored)"))?;
-    let study =
-        Study::of_sweep(OfSweep { store, name: &name, metric: &args.metric, over: Some(args.x), sizes: args.sizes })?;
-    super::fit::say_notes(&study);
+    // Before anything is computed for it.
+    args.output.as_deref().map_or(Ok(()), |path| refuse_to_replace(path, args.force))?;
+    let given = Given::new(&args.sweep, store)?;
+    let (name, reader) = (given.name.as_str(), given.reader(store)?);
+    let (stored, done) = study::stored(&reader, name)?;
+    let parsed = spec::parse_within(&stored.source, &format!("{name} (as stored)"), u64::MAX)?;
+    let sweep = spec::Sweep { name: name.to_owned(), ..parsed };
+    let (metric, over) = (args.metric.as_str(), Some(args.x));
+    let study = Study::of_sweep(OfSweep { reader, name, typed: &given.typed, metric, over, sizes: args.sizes })?;
+    super::fit::say_notes(&study, store);
     let study = between(study, args.between.as_deref())?;
     let law = fit::laws::by_name(&args.law)?;
     if law.domain() != fit::laws::Domain::Curve {
@@ -99,16 +109,16 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         param => Target::Param(param.to_owned()),
     };
     let stem = args.output.as_deref().and_then(Path::file_stem).map(|stem| stem.to_string_lossy().into_owned());
-    let called = stem.unwrap_or_else(|| format!("{name}-next"));
+    let called = spec::to_name(&stem.unwrap_or_else(|| format!("{name}-next")));
     let curve_of = &|run: &Planned| study.curve_of(run);
     let question = Question { name: &called, axis: args.x, target, flops: args.flops, curve_of };
     let found = next(&sweep, study.points(), &analysis, &settings, &question, &done)?;
     if let Some(path) = &args.output {
-        write_atomically(path, found.toml.as_bytes())?;
+        write_new(path, found.toml.as_bytes(), args.force)?;
     }
     match (&args.output, args.json) {
         (_, true) => print_json(&found)?,
-        (Some(path), false) => print!("{}", explanation(args, &found, &analysis, &path.display().to_string())),
+        (Some(path), false) => print!("{}", explanation(args, &found, &analysis, &quoted(&path.display().to_string()))),
         (None, false) => {
             eprint!("{}", explanation(args, &found, &analysis, "NEXT.toml"));
             print!("{}", found.toml);
@@ -131,7 +141,7 @@ fn between(mut study: Study, pair: Option<&str>) -> Result<Study> {
             let error = Error::bad_input(format!("--between {pair}: the sweep has no points of a curve '{name}'"));
             return Err(match near {
                 Some(near) => error.hint(format!("did you mean '{near}'?")),
-                None => error.hint("'crossover fit' lists the curves"),
+                None => error.hint(format!("the curves are {}", study.curves().join(", "))),
             });
         }
     }

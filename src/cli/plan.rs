@@ -1,22 +1,27 @@
 //! `crossover plan`: what a sweep would train, what it costs, and what was dropped and why.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
+use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::table::{folded, table};
 use crate::cli::{SweepFile, print_json};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimate::{self, Estimate};
 use crate::model;
-use crate::plan::{Dropped, Plan};
+use crate::plan::{Dropped, Plan, Planned};
+use crate::store::{Difference, Reader, State};
+use crate::task::present;
 use crate::units::{Flops, bytes, duration, si};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   crossover plan sweeps/quickstart.toml
   crossover plan sweeps/quickstart.toml --all
-  crossover plan sweeps/quickstart.toml --json | jq '.runs | length'")]
+  crossover plan sweeps/quickstart.toml --json | jq '.runs | length'
+
+What the store has done already is counted, and what is left costs is said beside what all of it costs.")]
 pub struct Args {
     #[command(flatten)]
     sweep: SweepFile,
@@ -50,16 +55,68 @@ struct Report<'a> {
     run_seconds: Option<&'a [f64]>,
     estimate: Option<Estimate>,
     disk_bytes: u64,
+    /// Runs that are done or diverged in the store.
+    ended: usize,
+    left: &'a Left,
+    /// To the sweep of this name in the store, where there is one and it has other runs.
+    difference: Option<&'a Difference>,
+    /// Tasks whose files have to be fetched before the sweep can be run.
+    missing_files: Vec<&'a str>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+/// What is not done yet.
+#[derive(Serialize)]
+struct Left {
+    runs: usize,
+    /// What runs share, and steps that were done before an interruption, counted once.
+    train_flops: Flops,
+    /// None with --no-time.
+    estimate: Option<Estimate>,
+    disk_bytes: u64,
+}
+
+/// What the store says of the plan.
+#[derive(Default)]
+struct Known {
+    standing: HashMap<String, (State, u32)>,
+    difference: Option<Difference>,
+}
+
+impl Known {
+    fn of(plan: &Plan, store: &Path) -> Result<Known> {
+        if !Reader::exists(store) {
+            return Ok(Known::default());
+        }
+        let reader = Reader::open(store)?;
+        Ok(Known {
+            standing: reader.standing(plan.runs.iter().map(|run| run.id.as_str()))?,
+            difference: reader.difference(plan)?.filter(|difference| !difference.is_none()),
+        })
+    }
+
+    fn has_ended(&self, run: &Planned) -> bool {
+        self.standing.get(&run.id).is_some_and(|(state, _)| state.is_final())
+    }
+
+    fn step(&self, run: &Planned) -> Option<u64> {
+        (!self.has_ended(run)).then(|| self.standing.get(&run.id).map_or(0, |(state, _)| state.step()))
+    }
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
     let plan = args.sweep.plan()?;
+    let known = Known::of(&plan, store)?;
     let slots = match args.slots {
         Some(slots) => slots.get(),
         None => std::thread::available_parallelism().map_or(1, usize::from),
     };
-    let seconds = if args.no_time { None } else { Some(estimate::seconds_per_run(&plan)?) };
+    let seconds = if args.no_time { None } else { Some(estimate::seconds_per_run(&plan, &plan.runs)?) };
     let estimate = seconds.as_ref().map(|seconds| estimate::estimate(&plan, seconds, slots));
+    let rest = plan.left(|run| known.step(run));
+    let left_seconds = if args.no_time { None } else { Some(estimate::seconds_per_run(&plan, &rest.runs)?) };
+    let left = Left::of(&rest, left_seconds.as_deref(), slots);
+    let missing: Vec<(&str, Error)> =
+        tasks(&rest).filter_map(|task| Some((task, present::check(task).err()?))).collect();
     if args.json {
         return print_json(&Report {
             train_flops: plan.train_flops(),
@@ -68,10 +125,14 @@ pub fn run(args: &Args) -> Result<()> {
             run_seconds: seconds.as_deref(),
             estimate,
             disk_bytes: estimate::disk_bytes(&plan, slots),
+            ended: plan.runs.len() - left.runs,
+            left: &left,
+            difference: known.difference.as_ref(),
+            missing_files: missing.iter().map(|(task, _)| *task).collect(),
             plan: &plan,
         });
     }
-    print_runs(&plan, seconds.as_deref(), args.all)?;
+    print_runs(&plan, &known, seconds.as_deref(), args.all)?;
     print_dropped(&plan.dropped);
     println!(
         "\n{} runs, {} training FLOPs in all, {} of disk at most",
@@ -86,12 +147,60 @@ pub fn run(args: &Args) -> Result<()> {
     if let Some(estimate) = estimate {
         println!("about {} on {} slots of this machine", duration(estimate.seconds), estimate.slots);
     }
+    print_left(&plan, &left, store);
+    say_obstacles(&plan, &known, &missing, store);
     Ok(())
 }
 
+fn tasks(plan: &Plan) -> impl Iterator<Item = &str> {
+    plan.runs.iter().map(|run| run.config.task.name.as_str()).collect::<BTreeSet<_>>().into_iter()
+}
+
+impl Left {
+    fn of(rest: &Plan, seconds: Option<&[f64]>, slots: usize) -> Left {
+        Left {
+            runs: rest.runs.len(),
+            train_flops: rest.shared_flops(),
+            estimate: seconds.map(|seconds| estimate::estimate(rest, seconds, slots)),
+            disk_bytes: estimate::disk_bytes(rest, slots),
+        }
+    }
+}
+
+/// Nothing where nothing is done.
+fn print_left(plan: &Plan, left: &Left, store: &Path) {
+    let ended = plan.runs.len() - left.runs;
+    let store = store.display();
+    match (ended, left) {
+        (0, left) if left.train_flops >= plan.shared_flops() => {}
+        (_, Left { runs: 0, .. }) => println!("all of them have ended in {store}"),
+        (_, Left { train_flops, estimate, disk_bytes, .. }) => {
+            let time = estimate.map_or(String::new(), |estimate| format!(", about {}", duration(estimate.seconds)));
+            println!(
+                "{ended} of {} have ended in {store}; the rest: {train_flops} training FLOPs, {} of disk{time}",
+                plan.runs.len(),
+                bytes(*disk_bytes)
+            );
+        }
+    }
+}
+
+/// What 'run' would refuse.
+fn say_obstacles(plan: &Plan, known: &Known, missing: &[(&str, Error)], store: &Path) {
+    for (_, error) in missing {
+        eprintln!("{}; {}", error.message, error.hint.as_deref().unwrap_or_default());
+    }
+    let Some(difference) = &known.difference else { return };
+    let asks = if difference.loses() { "; 'run' asks for --replace, which keeps both" } else { "" };
+    eprintln!("'{}' in {} has other runs: {difference}{asks}", plan.sweep, store.display());
+}
+
 /// One line per cell (or run): tuned values and seeds of a cell are counted, not listed.
-fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) -> Result<()> {
-    let mut header = vec![if all { "run" } else { "runs" }, "model", "shape", "params", "FLOPs\n/example"];
+fn print_runs(plan: &Plan, known: &Known, seconds: Option<&[f64]>, all: bool) -> Result<()> {
+    let some_ended = plan.runs.iter().any(|run| known.has_ended(run));
+    let mut header = vec![if all { "run" } else { "runs" }];
+    header.extend(some_ended.then_some("ended"));
+    header.extend(["model", "shape", "params", "FLOPs\n/example"]);
     header.extend(["examples", "steps", "FLOPs\n/run"]);
     header.extend(if all { &["lr", "seed"][..] } else { &[] });
     let trunks = plan.runs.iter().any(|run| run.shared_steps > 0);
@@ -99,14 +208,17 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) -> Result<()> {
     header.extend(seconds.map(|_| "time\n/run"));
     let mut counts = HashMap::new();
     for run in &plan.runs {
-        *counts.entry((&run.cell, run.config.steps)).or_insert(0usize) += 1;
+        let count = counts.entry((&run.cell, run.config.steps)).or_insert((0usize, 0usize));
+        *count = (count.0 + 1, count.1 + usize::from(known.has_ended(run)));
     }
     let mut rows = Vec::new();
     for (index, run) in plan.runs.iter().enumerate() {
-        let count = if all { Some(0) } else { counts.remove(&(&run.cell, run.config.steps)) };
-        let Some(count) = count else { continue };
-        let mut row = vec![
-            if all { run.id.clone() } else { count.to_string() },
+        let own = (1, usize::from(known.has_ended(run)));
+        let count = if all { Some(own) } else { counts.remove(&(&run.cell, run.config.steps)) };
+        let Some((count, ended)) = count else { continue };
+        let mut row = vec![if all { run.id.clone() } else { count.to_string() }];
+        row.extend(some_ended.then(|| ended.to_string()));
+        row.extend([
             run.label.clone(),
             folded(&model::shape_text(&run.config.model)?, SHAPE),
             si(run.costs.params as f64),
@@ -114,7 +226,7 @@ fn print_runs(plan: &Plan, seconds: Option<&[f64]>, all: bool) -> Result<()> {
             run.config.data().to_string(),
             run.config.steps.to_string(),
             run.train_flops.to_string(),
-        ];
+        ]);
         if all {
             row.extend([run.config.train.lr.to_string(), run.config.seed.to_string()]);
         }

@@ -46,7 +46,7 @@ pub struct Args {
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let (method, settings) = (Method::by_name(&args.fit.law)?, fit::settings(&args.fit)?);
     let study = fit::study(&args.fit, store)?;
-    fit::say_notes(&study);
+    fit::say_notes(&study, store);
     if let Method::IsoFlop(profile) = method {
         return draw_profiles(args, &study, &study.profiles(profile, &settings)?);
     }
@@ -243,7 +243,7 @@ mod tests {
 
     use super::*;
     use crate::event::{Event, EventLog, Outcome};
-    use crate::store::{Sizes, Store, sample};
+    use crate::store::{Reader, Sizes, Store, sample};
     use crate::study::OfSweep;
 
     #[derive(Parser)]
@@ -267,7 +267,9 @@ mod tests {
         }
         writer.ingest().unwrap();
         let over = Some(Axis::Data);
-        Study::of_sweep(OfSweep { store, name: "small", metric: "test_loss", over, sizes: Sizes::Best }).unwrap()
+        let reader = Reader::open(store).unwrap();
+        let (name, metric, sizes) = ("small", "test_loss", Sizes::Best);
+        Study::of_sweep(OfSweep { reader, name, typed: name, metric, over, sizes }).unwrap()
     }
 
     #[test]

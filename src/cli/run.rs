@@ -5,12 +5,16 @@ use std::process::ExitCode;
 
 use serde::Serialize;
 
-use super::{SweepFile, load_plan, print_json, sweep_name};
+use super::given::Given;
+use super::typed::{quoted, typed};
+use super::{SweepFile, print_json};
 use crate::error::{Error, Result};
 use crate::executor::display::Display;
 use crate::executor::{self, Decision, Options, Tally};
 use crate::plan::Plan;
-use crate::store::{Reader, Store};
+use crate::spec;
+use crate::store::{Difference, Reader, Store, Sweep, is_replaced};
+use crate::task;
 use crate::units::si;
 
 /// As a shell says of a program that Ctrl-C ended.
@@ -22,6 +26,7 @@ const INTERRUPTED: u8 = 130;
   crossover run sweeps/quickstart.toml --dry-run
   crossover run sweeps/quickstart.toml --devices cuda:0,cuda:1 --pack 16
 
+A file may add runs to the sweep of its name; one that takes runs away is refused without --replace, which keeps both.
 Ctrl-C once writes checkpoints and stops, twice kills. The same command goes on where it stopped.")]
 pub struct Args {
     #[command(flatten)]
@@ -46,8 +51,12 @@ pub struct ResumeArgs {
 struct How {
     #[command(flatten)]
     options: Options,
-    /// Who runs the workers
-    #[arg(long, value_enum, default_value_t = Executor::Local)]
+    /// Let the file have its name where the sweep of that name in the store has runs that the file has not: that sweep
+    /// is kept as NAME@1, NAME@2, …
+    #[arg(long)]
+    replace: bool,
+    /// Who runs the workers: this machine
+    #[arg(long, value_enum, default_value_t = Executor::Local, hide = true)]
     executor: Executor,
     /// Print what would be done, and do nothing
     #[arg(long)]
@@ -57,12 +66,10 @@ struct How {
     json: bool,
 }
 
+/// An older flag that has one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Executor {
-    /// This machine
     Local,
-    /// A cluster
-    Slurm,
 }
 
 #[derive(Serialize)]
@@ -73,42 +80,75 @@ struct Report<'a> {
     tally: Tally,
 }
 
+/// A sweep to be run, and what it was typed as.
+struct Asked {
+    plan: Plan,
+    typed: String,
+}
+
 pub fn run(args: &Args, store: &Path) -> Result<ExitCode> {
-    let plan = args.sweep.plan()?;
+    let (plan, typed) = (args.sweep.plan()?, args.sweep.typed());
     for dropped in &plan.dropped {
         eprintln!("dropped: {}: {}", dropped.what, dropped.reason);
     }
-    execute(&[plan], &args.how, store)
+    execute(&[Asked { plan, typed }], &args.how, store)
 }
 
 pub fn resume(args: &ResumeArgs, store: &Path) -> Result<ExitCode> {
     let reader = Reader::open(store)?;
-    let sweeps = match &args.sweep {
-        Some(sweep) => vec![reader.sweep(&sweep_name(sweep)?)?],
-        None => reader.sweeps()?.into_iter().filter(|sweep| sweep.ended < sweep.runs).collect(),
+    let asked = match &args.sweep {
+        Some(given) => {
+            let given = Given::new(given, store)?;
+            let (name, typed) = (given.name.clone(), given.typed.clone());
+            let plan = match given.into_plan() {
+                Some(plan) => plan,
+                None => stored(&reader.sweep(&name)?)?,
+            };
+            vec![Asked { plan, typed }]
+        }
+        None => unfinished(&reader, store)?,
     };
-    if sweeps.is_empty() {
-        eprintln!("every sweep in {} is finished", store.display());
+    execute(&asked, &args.how, store)
+}
+
+/// Every sweep that is not finished; those that were replaced wait until they are named.
+fn unfinished(reader: &Reader, store: &Path) -> Result<Vec<Asked>> {
+    let sweeps = reader.sweeps()?.into_iter().filter(|sweep| sweep.ended < sweep.runs);
+    let (replaced, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.partition(|sweep| is_replaced(&sweep.name));
+    for Sweep { name, .. } in &replaced {
+        eprintln!("{}", typed(&format!("'{name}' was replaced; 'crossover resume {name}' goes on with it"), store));
     }
-    let plan = |sweep: &crate::store::Sweep| load_plan(&sweep.source, &format!("{} (as stored)", sweep.name));
-    execute(&sweeps.iter().map(plan).collect::<Result<Vec<_>>>()?, &args.how, store)
+    if sweeps.is_empty() {
+        eprintln!("every{} sweep in {} is finished", if replaced.is_empty() { "" } else { " other" }, store.display());
+    }
+    sweeps.iter().map(|sweep| Ok(Asked { plan: stored(sweep)?, typed: quoted(&sweep.name) })).collect()
+}
+
+/// The plan of a sweep as the store has it, under the name that it has there.
+fn stored(sweep: &Sweep) -> Result<Plan> {
+    let parsed = spec::parse_within(&sweep.source, &format!("{} (as stored)", sweep.name), u64::MAX)?;
+    Ok(Plan { sweep: sweep.name.clone(), ..crate::plan::plan(&parsed)? })
 }
 
 /// Sweep after sweep, until one is interrupted.
-fn execute(plans: &[Plan], how: &How, store: &Path) -> Result<ExitCode> {
-    if how.executor == Executor::Slurm {
-        return Err(Error::bad_input("--executor slurm is not there yet; this version trains on one machine")
-            .hint("leave it out, inside an allocation too: 'srun crossover run SWEEP.toml'"));
-    }
+fn execute(asked: &[Asked], how: &How, store: &Path) -> Result<ExitCode> {
+    let Executor::Local = how.executor;
     if how.dry_run {
-        return dry_run(plans, how, store);
+        return dry_run(asked, how, store);
     }
-    if plans.is_empty() {
+    if asked.is_empty() {
         return Ok(ExitCode::SUCCESS);
     }
+    if !Reader::exists(store) {
+        eprintln!("a new store: {}", store.display());
+    }
+    let at = store;
     let mut store = Store::open(store)?;
     let mut failure = None;
-    for plan in plans {
+    for Asked { plan, typed: name } in asked {
+        if admit(store.reader(), plan, name, how.replace)? {
+            eprintln!("the sweep that was '{}' is '{}' now", plan.sweep, store.put_aside(&plan.sweep)?);
+        }
         let mut display = Display::default();
         let tally = executor::run(&mut store, plan, &how.options, &mut display);
         display.finish();
@@ -117,7 +157,7 @@ fn execute(plans: &[Plan], how: &How, store: &Path) -> Result<ExitCode> {
             print_json(&Report { sweep: &plan.sweep, runs: plan.runs.len(), tally })?;
         }
         if tally.interrupted {
-            eprintln!("interrupted; 'crossover resume {}' goes on from here", plan.sweep);
+            eprintln!("{}", typed(&format!("interrupted; 'crossover resume {name}' goes on from here"), at));
             return Ok(ExitCode::from(INTERRUPTED));
         }
         failure = failure.or(tally.into_result(&plan.sweep).err());
@@ -125,10 +165,49 @@ fn execute(plans: &[Plan], how: &How, store: &Path) -> Result<ExitCode> {
     failure.map_or(Ok(ExitCode::SUCCESS), Err)
 }
 
-fn dry_run(plans: &[Plan], how: &How, store: &Path) -> Result<ExitCode> {
+/// Says what is new to the sweep of this name; true where that one has to be put aside.
+///
+/// # Errors
+/// It would lose runs, and `replace` is not set.
+fn admit(store: &Reader, plan: &Plan, typed: &str, replace: bool) -> Result<bool> {
+    let Some(difference) = store.difference(plan)? else { return Ok(false) };
+    let name = &plan.sweep;
+    if difference.loses() && (!replace || is_replaced(name)) {
+        return Err(refusal(store, name, typed, &difference)?);
+    }
+    if !difference.is_none() {
+        eprintln!("{name}: {difference}");
+    }
+    Ok(difference.loses())
+}
+
+fn refusal(store: &Reader, name: &str, typed: &str, difference: &Difference) -> Result<Error> {
+    let keeps = match is_replaced(name) {
+        true => String::new(),
+        false => format!("; --replace keeps the old ones as {}", store.aside(name)?),
+    };
+    Ok(match typed == name {
+        true => Error::bad_input(format!("'{name}' gives other runs now than the store has: {difference}"))
+            .hint(format!("the files of its task, or what this version makes of its text, are others{keeps}")),
+        false => Error::bad_input(format!("'{name}' in the store has other runs than {typed}: {difference}"))
+            .hint(format!("give the file another `name`, or the sweep: 'crossover rename {name} {name}-old'{keeps}")),
+    })
+}
+
+fn dry_run(asked: &[Asked], how: &How, store: &Path) -> Result<ExitCode> {
     let reader = if Reader::exists(store) { Some(Reader::open(store)?) } else { None };
-    for plan in plans {
+    for Asked { plan, typed } in asked {
+        if let Some(reader) = &reader
+            && admit(reader, plan, typed, how.replace)?
+        {
+            eprintln!("the sweep that is '{}' would be '{}'", plan.sweep, reader.aside(&plan.sweep)?);
+        }
         let decision = executor::decide(plan, reader.as_ref(), &how.options)?;
+        for task in decision.tasks() {
+            if let Err(error) = task::present::check(task) {
+                eprintln!("{}; {}", error.message, error.hint.unwrap_or_default());
+            }
+        }
         if how.json {
             print_json(&decision)?;
         } else {

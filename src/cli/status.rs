@@ -5,8 +5,10 @@ use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
+use super::given::Given;
+use super::print_json;
 use super::table::table;
-use super::{print_json, sweep_name};
+use super::typed::DEFAULT;
 use crate::error::{Context, Result};
 use crate::store::{Reader, Summary};
 use crate::units::{duration, si};
@@ -29,8 +31,9 @@ pub struct Args {
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let given = args.sweep.as_deref().map(|sweep| Given::new(sweep, store)).transpose()?;
     loop {
-        let summaries = summaries(args, store)?;
+        let summaries = summaries(given.as_ref(), store)?;
         if args.json {
             return print_json(&summaries);
         }
@@ -46,17 +49,16 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
 }
 
-/// A store that does not exist yet has no sweeps; a sweep that was named has to be there.
-fn summaries(args: &Args, store: &Path) -> Result<Vec<Summary>> {
-    if args.sweep.is_none() && !Reader::exists(store) {
+/// The store that nothing names has no sweeps where it does not exist; one that was named has to be there, as a sweep has.
+fn summaries(given: Option<&Given>, store: &Path) -> Result<Vec<Summary>> {
+    if let Some(given) = given {
+        return Ok(vec![given.reader(store)?.summary(&given.name)?]);
+    }
+    if !Reader::exists(store) && store == Path::new(DEFAULT) {
         return Ok(Vec::new());
     }
     let reader = Reader::open(store)?;
-    let names = match &args.sweep {
-        Some(sweep) => vec![sweep_name(sweep)?],
-        None => reader.sweeps()?.into_iter().map(|sweep| sweep.name).collect(),
-    };
-    names.iter().map(|name| reader.summary(name)).collect()
+    reader.sweeps()?.iter().map(|sweep| reader.summary(&sweep.name)).collect()
 }
 
 /// What other programs measured; nothing where one sweep is asked for.

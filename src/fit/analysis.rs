@@ -79,7 +79,7 @@ pub fn scale_of(law: &dyn Law, axis: Axis) -> Scale {
 
 pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<Analysis> {
     if points.is_empty() {
-        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
+        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --file"));
     }
     check_bootstrap(settings)?;
     let curves = curve::split(points, scale, settings.exclude_top_loss);

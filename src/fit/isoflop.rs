@@ -105,7 +105,7 @@ pub fn profiles(points: &[Point], profile: Profile, settings: &Settings) -> Resu
     check_bootstrap(settings)?;
     let curves = curve::split(points, Scale::Profile, settings.exclude_top_loss);
     if curves.is_empty() {
-        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --csv"));
+        return Err(Error::failed("there are no points to fit").hint("run the sweep, or name a file with --file"));
     }
     let (empty, curves): (Vec<Curve>, Vec<Curve>) = curves.into_iter().partition(|curve| curve.sample.is_empty());
     if let (true, Some(curve)) = (curves.is_empty(), empty.first()) {

@@ -67,7 +67,7 @@ impl<'f> Layout<'f> {
         let (x, y) = scales(figure).ok_or_else(|| {
             let what = figure.title.as_deref().unwrap_or("figure");
             Error::bad_input(format!("{what}: no point or line that can be drawn on its axes"))
-                .hint("a logarithmic axis shows positive, finite values only; 'crossover export' prints them all")
+                .hint("a logarithmic axis shows positive, finite values only; 'fit --json' with the same flags lists the points")
         })?;
         let column = if figure.series.len() < COLUMN_FROM { None } else { column_of(figure) };
         let column = column.filter(|size| size.1 <= MOST_HEIGHT);

@@ -1,7 +1,8 @@
 //! A sweep file as read: tables whose keys and values know where they stand, so that every complaint can point there.
 
 use std::borrow::Borrow;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashSet};
+use std::fmt::Debug;
 use std::ops::Range;
 
 use miette::{GraphicalReportHandler, GraphicalTheme, LabeledSpan, MietteDiagnostic, NamedSource, Report};
@@ -10,6 +11,9 @@ use serde_json::Value;
 use toml::Spanned;
 
 use crate::error::{Error, nearest};
+
+/// Bytes of a line beyond which it is not shown.
+const LONGEST_LINE: usize = 400;
 
 /// One complaint and the bytes it is about.
 #[derive(Debug)]
@@ -46,6 +50,12 @@ impl Complaint {
 
     /// The complaint as a person reads it: file, line and column, the line itself, and the hint.
     pub fn render(self, file: &str, text: &str) -> Error {
+        let before = text.get(..self.span.start).unwrap_or(text);
+        let line = before.rfind('\n').map_or(0, |end| end + 1);
+        if text[line..].lines().next().is_some_and(|line| line.len() > LONGEST_LINE) {
+            let (row, column) = (before.matches('\n').count() + 1, before[line..].chars().count() + 1);
+            return Error { hint: self.hint, ..Error::bad_input(format!("{} [{file}:{row}:{column}]", self.message)) };
+        }
         let mut diagnostic = MietteDiagnostic::new(self.message).with_label(LabeledSpan::underline(
             self.span.start..self.span.end.max(self.span.start + 1).min(text.len()),
         ));
@@ -124,13 +134,15 @@ impl Entry {
     }
 
     /// A list whose values `read` understands, none of them twice. `wanted` says what they are.
-    pub fn list_of<T: PartialEq>(&self, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Checked<Vec<T>> {
+    pub fn list_of<T: Debug>(&self, wanted: &str, read: impl Fn(&Value) -> Option<T>) -> Checked<Vec<T>> {
         let mut values = Vec::new();
+        // Numbers that are equal are written equally; a list may have thousands.
+        let mut seen = HashSet::new();
         for value in self.list()? {
             let parsed = read(value).ok_or_else(|| {
                 Complaint::at(self.span.clone(), format!("`{}` takes {wanted}, not {value}", self.key))
             })?;
-            if values.contains(&parsed) {
+            if !seen.insert(format!("{parsed:?}")) {
                 return Err(Complaint::at(self.span.clone(), format!("`{}` has {value} twice", self.key))
                     .hint("remove one of the two"));
             }

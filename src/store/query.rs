@@ -105,12 +105,15 @@ impl Reader {
         )
     }
 
+    pub fn find_sweep(&self, name: &str) -> Result<Option<Sweep>> {
+        Ok(self.sweeps()?.into_iter().find(|sweep| sweep.name == name))
+    }
+
     /// # Errors
     /// No sweep of this name: the nearest is the hint.
     pub fn sweep(&self, name: &str) -> Result<Sweep> {
         self.sweep_key(name)?;
-        let found = self.sweeps()?.into_iter().find(|sweep| sweep.name == name);
-        found.ok_or_else(|| Error::failed(format!("sweep '{name}' has just been removed")))
+        self.find_sweep(name)?.ok_or_else(|| Error::failed(format!("sweep '{name}' has just been removed")))
     }
 
     pub(super) fn created(&self, sweep: &str) -> Result<Option<f64>> {
@@ -142,7 +145,7 @@ impl Reader {
         match found.len() {
             1 => self.run_from(found.remove(0), None),
             0 => Err(Error::bad_input(format!("no run '{prefix}' in {}", self.dir.display()))
-                .hint("'crossover status SWEEP --json' lists the runs of a sweep with their ids")),
+                .hint("'crossover status --json' lists the runs of every sweep with their ids")),
             _ => {
                 let ids: Vec<_> = found.iter().map(|raw| raw.id.as_str()).collect();
                 Err(Error::bad_input(format!("'{prefix}' is the beginning of several run ids"))

@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use super::rename::REPLACED;
 use crate::error::{Context, Error, Result};
 use crate::model::{Costs, Io};
 use crate::plan::{Plan, Planned};
@@ -91,8 +92,12 @@ impl SweepRecord {
 
     /// Written in one piece and on the disk before it returns.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
-        check_name(&self.name)?;
-        write(&dir.join("sweeps").join(format!("{}.json", self.name)), self, true)
+        check_name(self.name.rsplit_once(REPLACED).map_or(&self.name, |(name, _)| name))?;
+        write(&Self::file(dir, &self.name), self, true)
+    }
+
+    pub(super) fn file(dir: &Path, name: &str) -> PathBuf {
+        dir.join("sweeps").join(format!("{name}.json"))
     }
 
     pub(super) fn read_all(dir: &Path) -> Result<(Vec<SweepRecord>, Vec<Error>)> {

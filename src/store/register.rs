@@ -49,6 +49,10 @@ impl Store {
     /// # Errors
     /// Another process writes to the store; the old database cannot be removed, or the new one not be written.
     pub fn rebuild(dir: &Path) -> Result<(Store, Rebuilt)> {
+        if !dir.is_dir() {
+            return Err(Error::bad_input(format!("there is no folder {}", dir.display()))
+                .hint("--store names the folder that holds the folders of runs"));
+        }
         let (dir, lock) = Store::lock(dir)?;
         remove_database(&dir)?;
         let mut store = Store::locked(dir, lock)?;
@@ -65,7 +69,7 @@ impl Store {
         let explain = |error| schema::explain(&dir, error);
         let transaction = self.transaction()?;
         for run in runs {
-            insert_run(&transaction, run, &explain)?;
+            insert_run(&transaction, "runs", run, &explain)?;
         }
         for sweep in sweeps {
             insert_sweep(&transaction, sweep).map_err(explain)?;
@@ -89,7 +93,13 @@ fn remove_database(dir: &Path) -> Result<()> {
     Ok(())
 }
 
-fn insert_run(to: &Transaction, run: &RunRecord, explain: &dyn Fn(rusqlite::Error) -> Error) -> Result<()> {
+/// Into `runs`, or a table with the same columns.
+pub(super) fn insert_run(
+    to: &Transaction,
+    table: &str,
+    run: &RunRecord,
+    explain: &dyn Fn(rusqlite::Error) -> Error,
+) -> Result<()> {
     let failed = || format!("cannot write run {}", run.id);
     let values = (
         &run.id,
@@ -106,10 +116,10 @@ fn insert_run(to: &Transaction, run: &RunRecord, explain: &dyn Fn(rusqlite::Erro
         integer("seed", run.config.seed)?,
     );
     let mut insert = to
-        .prepare_cached(
-            "INSERT OR IGNORE INTO runs (id, config, io, arch, task, params, active_params, forward_flops, train_flops,
-             examples, steps, seed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
-        )
+        .prepare_cached(&format!(
+            "INSERT OR IGNORE INTO {table} (id, config, io, arch, task, params, active_params, forward_flops,
+             train_flops, examples, steps, seed) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)"
+        ))
         .map_err(explain)?;
     insert.execute(values).map(|_| ()).map_err(explain)
 }

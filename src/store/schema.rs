@@ -1,12 +1,13 @@
 //! Opens `crossover.db`: settings, migrations, and what SQLite's errors mean to a person.
 
+use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, Result, nearest};
 
 pub const FILE: &str = "crossover.db";
 /// One a version, never changed once released.
@@ -48,13 +49,15 @@ pub(super) fn open(dir: &Path) -> Result<Connection> {
 pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
     let path = file(dir);
     if !path.try_exists().map_err(|error| Error::failed(format!("cannot read {}: {error}", dir.display())))? {
-        return Err(Error::bad_input(format!("{} holds no store: {FILE} is not there", dir.display()))
-            .hint("'crossover run SWEEP.toml' makes one, 'crossover ingest --rebuild' makes it again from run folders, --store names another"));
+        return Err(no_store(dir));
     }
-    let connection =
-        Connection::open_with_flags(&path, OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX)
-            .and_then(|connection| connection.busy_timeout(Duration::from_secs(30)).map(|()| connection))
-            .map_err(|error| explain(dir, error))?;
+    let connection = match read(&path, "") {
+        // A log beside the database can be neither made nor read where nothing can be written: without one, the file
+        // holds all there is.
+        Err(error) if cannot_open(&error) && !log(&path).exists() => read(&path, "?immutable=1"),
+        opened => opened,
+    };
+    let connection = connection.map_err(|error| explain(dir, error))?;
     match version(dir, &connection)? {
         VERSION => Ok(connection),
         older if older < VERSION => Err(Error::failed(format!(
@@ -64,6 +67,49 @@ pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
         .hint("'crossover ingest' brings it up to date")),
         _ => Err(newer(dir, &connection)),
     }
+}
+
+/// A connection that has read something.
+fn read(path: &Path, how: &str) -> rusqlite::Result<Connection> {
+    let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
+    let path: String = (path.as_os_str().as_bytes().iter())
+        .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") })
+        .collect();
+    let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
+    let connection = Connection::open_with_flags(format!("file:{path}{how}"), flags)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
+    Ok(connection)
+}
+
+fn cannot_open(error: &rusqlite::Error) -> bool {
+    matches!(error.sqlite_error_code(), Some(ErrorCode::CannotOpen | ErrorCode::ReadOnly))
+}
+
+fn log(path: &Path) -> PathBuf {
+    let mut log = path.as_os_str().to_owned();
+    log.push("-wal");
+    log.into()
+}
+
+/// The nearest of the folders beside it that hold a store is the hint; else what makes one.
+fn no_store(dir: &Path) -> Error {
+    let beside = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    let folders = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
+    let stores = folders.filter(|folder| file(folder).exists());
+    let mut stores: Vec<String> =
+        stores.map(|folder| folder.strip_prefix(".").unwrap_or(&folder).display().to_string()).collect();
+    stores.sort();
+    let asked = dir.display().to_string();
+    let has_runs =
+        std::fs::read_dir(dir).into_iter().flatten().flatten().any(|run| run.path().join("run.json").exists());
+    let hint = match nearest(&asked, stores.iter().map(String::as_str)) {
+        _ if has_runs => "'crossover ingest --rebuild' makes it again from the run folders".to_owned(),
+        Some(near) => format!("did you mean --store {near}?"),
+        None if stores.is_empty() => "'crossover run SWEEP.toml' makes one; --store names another".to_owned(),
+        None => format!("--store names one; there are {}", stores.join(", ")),
+    };
+    Error::bad_input(format!("{asked} holds no store: {FILE} is not there")).hint(hint)
 }
 
 fn version(dir: &Path, connection: &Connection) -> Result<i64> {

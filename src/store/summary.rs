@@ -30,6 +30,17 @@ pub struct Failure {
     pub reason: String,
 }
 
+/// A run of the sweep, and how it stands.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Standing {
+    pub run: String,
+    pub curve: String,
+    pub examples: u64,
+    pub steps: u64,
+    pub seed: u64,
+    pub state: &'static str,
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Summary {
     pub sweep: String,
@@ -41,6 +52,8 @@ pub struct Summary {
     /// Seconds until nothing is left to do, at that rate.
     pub seconds_left: Option<f64>,
     pub failures: Vec<Failure>,
+    /// Every run, in the plan's order.
+    pub members: Vec<Standing>,
     /// Lines of event logs that could not be read.
     pub skipped_lines: u64,
 }
@@ -89,6 +102,7 @@ impl Reader {
                     reason,
                 })
                 .collect(),
+            members: runs.iter().map(standing).collect(),
             skipped_lines: self.skipped_in(sweep)?,
         })
     }
@@ -114,6 +128,17 @@ impl Reader {
             |row| super::query::unsigned(row, 0),
         )?;
         Ok(rows.first().copied().unwrap_or(0))
+    }
+}
+
+fn standing(run: &Run) -> Standing {
+    Standing {
+        run: run.id.clone(),
+        curve: run.curve.clone(),
+        examples: run.config.examples,
+        steps: run.config.steps,
+        seed: run.config.seed,
+        state: run.state.word(),
     }
 }
 

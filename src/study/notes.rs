@@ -9,30 +9,32 @@ struct Subject {
     is: fn(&Why) -> bool,
     /// Of several, after their number.
     several: &'static str,
-    next: &'static str,
+    /// The command to type next, and what it does.
+    next: Option<(&'static str, &'static str)>,
 }
 
 const SUBJECTS: [Subject; 4] = [
     Subject {
         is: |why| matches!(why, Why::Waiting { .. } | Why::NotEnded),
         several: "cells with runs that have not ended",
-        next: "; 'crossover run' goes on with them",
+        next: Some(("resume", "goes on with them")),
     },
-    Subject { is: |why| matches!(why, Why::NotFinite { .. }), several: "runs whose loss was not finite", next: "" },
+    Subject { is: |why| matches!(why, Why::NotFinite { .. }), several: "runs whose loss was not finite", next: None },
     Subject {
         is: |why| matches!(why, Why::Failed { .. }),
         several: "runs that failed",
-        next: "; 'crossover status' says why",
+        next: Some(("status", "says why")),
     },
     Subject {
         is: |why| matches!(why, Why::NoMetric { .. }),
         several: "runs without this metric after their last step",
-        next: "",
+        next: None,
     },
 ];
 
-pub(super) fn notes(found: &Points, axis: Option<Axis>, sizes: Sizes) -> Vec<String> {
-    let mut notes: Vec<String> = SUBJECTS.iter().filter_map(|subject| on(subject, &found.left_out)).collect();
+/// `typed` is what a person types for the sweep.
+pub(super) fn notes(found: &Points, typed: &str, axis: Option<Axis>, sizes: Sizes) -> Vec<String> {
+    let mut notes: Vec<String> = SUBJECTS.iter().filter_map(|subject| on(subject, &found.left_out, typed)).collect();
     notes.extend(axis.and_then(|axis| on_choice(&found.contest, axis, sizes)));
     if let Some(axis) = axis {
         notes.extend(flips(&found.points, axis).iter().map(|(curve, verdict)| format!("{curve}: {verdict}")));
@@ -40,15 +42,16 @@ pub(super) fn notes(found: &Points, axis: Option<Axis>, sizes: Sizes) -> Vec<Str
     notes
 }
 
-fn on(subject: &Subject, left_out: &[LeftOut]) -> Option<String> {
+fn on(subject: &Subject, left_out: &[LeftOut], typed: &str) -> Option<String> {
     let of_it: Vec<&LeftOut> = left_out.iter().filter(|left| (subject.is)(&left.why)).collect();
     let Subject { several, next, .. } = subject;
+    let next = next.map_or(String::new(), |(command, does)| format!("; 'crossover {command} {typed}' {does}"));
     match of_it.as_slice() {
         [] => None,
         [left] => Some(format!("left out: {}: {}{next}", left.what, left.why)),
         [first, rest @ ..] => {
             let (what, why, more) = (&first.what, &first.why, rest.len());
-            let such = format!("{what}: {why}, and {more} more, which 'crossover fit --json' lists");
+            let such = format!("{what}: {why}, and {more} more, which 'crossover fit {typed} --json' lists");
             Some(format!("left out: {} {several}{next} ({such})", of_it.len()))
         }
     }

@@ -41,6 +41,11 @@ pub fn find(data: &Path, task: &str, file: &File) -> Option<PathBuf> {
         .find(|path| path.is_file())
 }
 
+/// The names of a task's files that are not on disk.
+pub fn missing(data: &Path, task: &str, files: &[File]) -> Vec<&'static str> {
+    files.iter().filter(|file| find(data, task, file).is_none()).map(|file| file.name).collect()
+}
+
 /// The content of a task's file, unpacked. Refuses a file that is not there, cannot be unpacked or is not the one that
 /// was published.
 pub fn read(data: &Path, task: &str, file: &File) -> Result<Vec<u8>> {

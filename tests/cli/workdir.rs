@@ -25,7 +25,11 @@ impl Workdir {
     pub fn command(&self, args: &[&str]) -> Command {
         let mut command = Command::new(env!("CARGO_BIN_EXE_crossover"));
         command.args(args).current_dir(self.folder.path()).env("NO_COLOR", "1");
-        command.env("CROSSOVER_CACHE", self.path("cache")).env_remove("CROSSOVER_WORKER").env("COLUMNS", "100");
+        command
+            .env("CROSSOVER_CACHE", self.path("cache"))
+            .env_remove("CROSSOVER_WORKER")
+            .env_remove("CROSSOVER_STORE")
+            .env("COLUMNS", "100");
         command
     }
 

@@ -171,7 +171,7 @@ impl Designer<'_> {
             Error::failed(format!(
                 "the points of {whose} do not determine the law: no design can be compared with them"
             ))
-            .hint("fit a law with fewer parameters: --fit power")
+            .hint("fit a law with fewer parameters: --law power")
         })?;
         let width = |grid: &Grid| {
             let then = self.deviations(grid)?;

@@ -1,0 +1,40 @@
+//! `crossover rename`: another name for a sweep of the store.
+
+use std::path::Path;
+
+use crate::error::{Error, Result};
+use crate::spec;
+use crate::store::{Reader, Store};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  crossover rename quickstart quickstart-old    so that another sweep can have the name
+  crossover rename quickstart@1 quickstart-old  a sweep that 'crossover run --replace' put aside
+
+Runs and results stay as they are. A file whose text the store knows is found under the new name too.")]
+pub struct Args {
+    /// Its name now, as 'crossover status' lists it
+    #[arg(value_name = "OLD")]
+    old: String,
+    /// Its name from here on
+    #[arg(value_name = "NEW")]
+    new: String,
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let Args { old, new } = args;
+    if !spec::is_name(new) {
+        return Err(Error::bad_input(format!("'{new}' is no name for a sweep: it names files and is typed"))
+            .hint("use letters, digits, - and _, for example quickstart-old"));
+    }
+    let reader = Reader::open(store)?;
+    if reader.import(old)?.is_some() {
+        return Err(Error::bad_input(format!("'{old}' is an import: it is named when it is imported"))
+            .hint("import the file again under another name: 'crossover import PATH --name NAME'"));
+    }
+    reader.sweep(old)?;
+    drop(reader);
+    Store::open(store)?.rename(old, new)?;
+    println!("'{old}' is '{new}' now");
+    Ok(())
+}
