@@ -6,12 +6,11 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fit::compare::crossover::{Crossover, compare_all};
+use crate::fit::compare;
+use crate::fit::compare::crossover::Crossover;
 use crate::fit::compare::measured::Means;
-use crate::fit::compare::multiplier::{self, Multiplier};
-use crate::fit::compare::sentence;
+use crate::fit::compare::multiplier::Multiplier;
 use crate::fit::data::curve::{self, Curve};
-use crate::fit::data::origin::Origin;
 use crate::fit::data::scale::{Dropped, Scale};
 use crate::fit::diagnosis::Case;
 use crate::fit::estimate::{Fit, applied, intervals, named, provenance};
@@ -104,14 +103,7 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
         .zip(draws.1)
         .map(|((curve, search), drawn)| describe(curve, search, drawn, draws.0, &solver, scale, settings))
         .collect();
-    let multipliers = multiplier::multipliers(&fits, settings.level);
-    let crossovers = match scale {
-        Scale::Curve(axis) => {
-            let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
-            sentence::told(compare_all(&fits, settings.interval, settings.level), axis, &multipliers, metric)
-        }
-        Scale::Surface | Scale::Repeated | Scale::Profile => Vec::new(),
-    };
+    let (crossovers, multipliers) = compare::pairs(&fits, settings.interval, settings);
     let left_out = match &settings.origin {
         Some(origin) => origin.left_out(),
         None => Vec::new(),
@@ -188,7 +180,7 @@ fn describe(
         converged: search.best.converged,
         starts_agree: search.agree,
         range: (unlogged(low), unlogged(high)),
-        ln_ranges: [(low, high), fitted.ln_range(1)],
+        ln_ranges: [(low, high), fitted.ln_range(1), fitted.ln_range(2)],
         provenance: provenance(curve, resampling, applied, settings),
         theta,
         draws,

@@ -66,7 +66,7 @@ pub struct Fit {
     pub provenance: Provenance,
     /// The same of each of the law's scales, in their logarithms.
     #[serde(skip)]
-    pub ln_ranges: [(f64, f64); 2],
+    pub ln_ranges: [(f64, f64); 3],
     #[serde(skip)]
     pub theta: Theta,
     #[serde(skip)]

@@ -2,4 +2,5 @@
 
 pub mod objective;
 pub mod pooled;
+pub mod scalar;
 pub mod search;

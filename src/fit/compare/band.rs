@@ -8,6 +8,8 @@
 //! `bootstrap`), so c is Student's where runs are few. Max-|t| rather than Scheffé's or Bonferroni's: neighbouring
 //! scales and pairs that share a curve move together, and the resamples know how much.
 
+use rayon::prelude::*;
+
 use crate::fit::estimate::Fit;
 use crate::fit::uncertainty::interval::{needed, quantile};
 
@@ -36,10 +38,10 @@ pub fn bands(fits: &[Fit], pairs: &[(usize, usize)], level: f64) -> Vec<Option<B
         let curve = |theta| grid.iter().map(|t| fit.ln_loss_of(theta, *t)).collect();
         fit.draws.resamples.iter().map(|draw| draw.as_ref().map(curve)).collect()
     };
-    let drawn: Vec<Vec<Option<Vec<f64>>>> = fits.iter().map(on_grid).collect();
+    let drawn: Vec<Vec<Option<Vec<f64>>>> = fits.par_iter().map(on_grid).collect();
     let estimates: Vec<Vec<f64>> = fits.iter().map(|fit| grid.iter().map(|t| fit.ln_loss(*t)).collect()).collect();
     let studied: Vec<Option<Pair>> = pairs
-        .iter()
+        .par_iter()
         .map(|&(a, b)| {
             let converged = fits[a].converged && fits[b].converged;
             let scales = inside(&grid, overlap(&fits[a], &fits[b]));

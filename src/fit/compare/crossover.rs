@@ -8,19 +8,14 @@ use serde::Serialize;
 use crate::fit::compare::band::{Band, bands, overlap};
 use crate::fit::compare::conclusion::{Candidate, Conclusion, Kind, Sides, conclude};
 use crate::fit::compare::measured::{self, crossings};
-
+use crate::fit::compare::tables::{Row, STEPS, Tables, reach};
 use crate::fit::diagnosis::fell_back;
 use crate::fit::estimate::Fit;
 use crate::fit::laws::law::Theta;
+use crate::fit::solve::scalar;
 use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
 use crate::fit::verdict::Verdict;
 use crate::units::si;
-
-/// How far beyond the data roots are looked for, as a factor of scale on either side.
-const REACH: f64 = 1e3;
-
-/// Steps of the scan for sign changes.
-const STEPS: usize = 160;
 
 /// One meeting of two curves.
 #[derive(Clone, Debug, Serialize)]
@@ -110,23 +105,40 @@ impl Crossover {
 }
 
 /// Every pair of fits on one axis, whose resamples are paired. Leads and crossovers hold for all of them at once.
-pub fn compare_all(fits: &[Fit], kind: IntervalKind, level: f64) -> Vec<Crossover> {
+pub fn compare_all(tables: &Tables, kind: IntervalKind, level: f64) -> Vec<Crossover> {
+    let fits = tables.fits;
     let pairs: Vec<(usize, usize)> = (0..fits.len()).flat_map(|a| (a + 1..fits.len()).map(move |b| (a, b))).collect();
     let bands = bands(fits, &pairs, level);
-    let one = |((a, b), band): (&(usize, usize), &Option<Band>)| {
-        compare(&fits[*a], &fits[*b], band.as_ref(), kind, level, pairs.len())
+    let one = |(pair, band): (&(usize, usize), &Option<Band>)| {
+        compare(tables, *pair, band.as_ref(), kind, level, pairs.len())
     };
     pairs.par_iter().zip(&bands).map(one).collect()
 }
 
-fn compare(a: &Fit, b: &Fit, band: Option<&Band>, kind: IntervalKind, level: f64, pairs: usize) -> Crossover {
+fn compare(
+    tables: &Tables,
+    (first, second): (usize, usize),
+    band: Option<&Band>,
+    kind: IntervalKind,
+    level: f64,
+    pairs: usize,
+) -> Crossover {
+    let (a, b) = (&tables.fits[first], &tables.fits[second]);
     let inside = overlap(a, b);
-    let reach = (a.range.0.min(b.range.0).ln() - REACH.ln(), a.range.1.max(b.range.1).ln() + REACH.ln());
     let gap = |t: f64| a.ln_loss(t) - b.ln_loss(t);
-    let found = roots(&gap, reach);
+    let found = roots(&gap, reach(a, b));
     let is_inside = |t: f64| inside.0 <= t && t <= inside.1;
-    let resampled = meetings(a, b, &a.draws.resamples, &b.draws.resamples, reach);
-    let left_out = meetings(a, b, &a.draws.jackknife, &b.draws.jackknife, reach);
+    let of = |fit, rows, draws| Drawn { fit, rows, draws };
+    let resampled = meetings(
+        tables,
+        of(a, tables.resamples(first), &a.draws.resamples),
+        of(b, tables.resamples(second), &b.draws.resamples),
+    );
+    let left_out = meetings(
+        tables,
+        of(a, tables.jackknife(first), &a.draws.jackknife),
+        of(b, tables.jackknife(second), &b.draws.jackknife),
+    );
     let share = |test: &dyn Fn(&[f64]) -> bool| {
         let hits = resampled.iter().filter(|meeting| test(&meeting.roots)).count();
         (!resampled.is_empty()).then(|| hits as f64 / resampled.len() as f64)
@@ -234,13 +246,26 @@ struct Meeting {
     a_leads_first: bool,
 }
 
-fn meetings(a: &Fit, b: &Fit, of_a: &[Option<Theta>], of_b: &[Option<Theta>], reach: (f64, f64)) -> Vec<Meeting> {
-    let both = of_a.iter().zip(of_b).filter_map(|(ta, tb)| Some(((*ta)?, (*tb)?)));
-    both.map(|(ta, tb)| {
-        let gap = |t: f64| a.ln_loss_of(&ta, t) - b.ln_loss_of(&tb, t);
-        Meeting { roots: roots(&gap, reach), a_leads_first: gap(reach.0) < 0.0 }
-    })
-    .collect()
+/// A curve's draws and what they give on the grid.
+struct Drawn<'a> {
+    fit: &'a Fit,
+    rows: &'a [Option<Row>],
+    draws: &'a [Option<Theta>],
+}
+
+fn meetings(tables: &Tables, a: Drawn, b: Drawn) -> Vec<Meeting> {
+    let within = tables.within(reach(a.fit, b.fit));
+    let at = |i: usize| tables.at(within.start() + i);
+    let one =
+        |((row_a, theta_a), (row_b, theta_b)): ((&Option<Row>, &Option<Theta>), (&Option<Row>, &Option<Theta>))| {
+            let (row_a, theta_a, row_b, theta_b) =
+                (row_a.as_ref()?, theta_a.as_ref()?, row_b.as_ref()?, theta_b.as_ref()?);
+            let both = row_a.ln_loss[within.clone()].iter().zip(&row_b.ln_loss[within.clone()]);
+            let values: Vec<f64> = both.map(|(a, b)| a - b).collect();
+            let gap = |t: f64| a.fit.ln_loss_of(theta_a, t) - b.fit.ln_loss_of(theta_b, t);
+            Some(Meeting { roots: changes(&values, &at, &gap), a_leads_first: values[0] < 0.0 })
+        };
+    a.rows.iter().zip(a.draws).zip(b.rows.iter().zip(b.draws)).filter_map(one).collect()
 }
 
 impl Meeting {
@@ -277,46 +302,34 @@ fn outcome(gap: Curve, found: &[f64], inside: (f64, f64)) -> Outcome {
 pub fn roots(gap: Curve, range: (f64, f64)) -> Vec<f64> {
     let at = |i: usize| range.0 + (range.1 - range.0) * i as f64 / STEPS as f64;
     let values: Vec<f64> = (0..=STEPS).map(|i| gap(at(i))).collect();
+    changes(&values, &at, gap)
+}
+
+/// The same from the gap's values at the scales `at`.
+fn changes(values: &[f64], at: &dyn Fn(usize) -> f64, gap: Curve) -> Vec<f64> {
+    let zero = |low: (f64, f64), high: (f64, f64)| scalar::zero(gap, low, high);
     let mut found = Vec::new();
-    for i in 0..STEPS {
+    for i in 0..values.len().saturating_sub(1) {
         let (left, right) = (values[i], values[i + 1]);
         if left == 0.0 && right == 0.0 {
             continue; // the same curve
         }
         if (left > 0.0) != (right > 0.0) {
-            found.push(bisect(gap, at(i), at(i + 1)));
-        } else if i + 2 <= STEPS
+            found.push(zero((at(i), left), (at(i + 1), right)));
+        } else if i + 2 < values.len()
             && right.abs() < left.abs()
             && right.abs() < values[i + 2].abs()
             && left * values[i + 2] > 0.0
         {
-            let dip = lowest(&|t| gap(t) * right.signum(), at(i), at(i + 2));
-            if gap(dip) * right < 0.0 {
-                found.extend([bisect(gap, at(i), dip), bisect(gap, dip, at(i + 2))]);
+            let dip = scalar::lowest(&|t| gap(t) * right.signum(), at(i), at(i + 2));
+            let lowest = (dip, gap(dip));
+            if lowest.1 * right < 0.0 {
+                found.extend([zero((at(i), left), lowest), zero(lowest, (at(i + 2), values[i + 2]))]);
             }
         }
     }
     found.retain(|t| t.is_finite());
     found
-}
-
-fn bisect(gap: Curve, mut low: f64, mut high: f64) -> f64 {
-    let positive = gap(low) > 0.0;
-    for _ in 0..48 {
-        let middle = 0.5 * (low + high);
-        if (gap(middle) > 0.0) == positive { low = middle } else { high = middle }
-    }
-    0.5 * (low + high)
-}
-
-/// Where a function with one dip in the interval is lowest, by golden section.
-fn lowest(function: Curve, mut low: f64, mut high: f64) -> f64 {
-    const GOLDEN: f64 = 0.618_033_988_749_894_8;
-    for _ in 0..50 {
-        let (left, right) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-        if function(left) < function(right) { high = right } else { low = left }
-    }
-    0.5 * (low + high)
 }
 
 impl fmt::Display for Root {

@@ -3,16 +3,14 @@
 use rayon::prelude::*;
 use serde::Serialize;
 
-use crate::fit::data::scale::Scale;
+use crate::fit::compare::tables::{FARTHEST, Row, Tables};
 use crate::fit::estimate::Fit;
 use crate::fit::laws::law::Theta;
+use crate::fit::solve::scalar;
 use crate::fit::uncertainty::interval::quantile;
 
 /// Scales of the curve, evenly spread in log over what `of` was measured at.
 const STEPS: usize = 16;
-
-/// ln of the largest and the smallest scale at which a loss is looked for: as far as numbers go.
-const FARTHEST: f64 = 690.0;
 
 /// What `who` needs to equal `of`.
 #[derive(Clone, Debug, Serialize)]
@@ -49,28 +47,49 @@ pub struct Ends {
     pub high: f64,
 }
 
-/// Each pair of curves, each side against the other. Empty for surfaces.
-pub fn multipliers(fits: &[Fit], level: f64) -> Vec<Multiplier> {
-    let curves: Vec<&Fit> = fits.iter().filter(|fit| matches!(fit.x, Scale::Curve(_))).collect();
-    let count = curves.len();
+/// Each pair of curves, each side against the other. All fits are on one axis, and their resamples are paired.
+pub fn multipliers(tables: &Tables, level: f64) -> Vec<Multiplier> {
+    let count = tables.fits.len();
+    let wanted: Vec<Wanted> = tables.fits.par_iter().map(Wanted::of).collect();
     let pairs = (0..count * count).into_par_iter().map(|i| (i / count, i % count)).filter(|(who, of)| who != of);
-    pairs.map(|(who, of)| multiplier(curves[who], curves[of], level)).collect()
+    pairs.map(|(who, of)| multiplier(tables, who, &wanted[of], level)).collect()
 }
 
-/// What `who` needs to equal `of`. Both fits are on one axis, and their resamples are paired.
-pub fn multiplier(who: &Fit, of: &Fit, level: f64) -> Multiplier {
-    let (low, high) = (of.range.0.ln(), of.range.1.ln());
-    let steps = if high > low { STEPS } else { 0 };
-    let scales = (0..=steps).map(|i| low + (high - low) * i as f64 / steps.max(1) as f64);
-    let curve = scales.map(|ln_x| at(who, of, ln_x, level)).collect();
-    Multiplier { who: who.curve.clone(), of: of.curve.clone(), curve }
+/// What a curve reaches, which others are to equal.
+struct Wanted<'a> {
+    of: &'a Fit,
+    /// ln of the scales.
+    scales: Vec<f64>,
+    /// ln of the loss of each resample at each of them; absent without a fit.
+    drawn: Vec<Option<Vec<f64>>>,
 }
 
-fn at(who: &Fit, of: &Fit, ln_x: f64, level: f64) -> At {
-    let times = ln_times(who, &who.theta, of, &of.theta, ln_x);
-    let both = who.draws.resamples.iter().zip(&of.draws.resamples);
-    let paired = both.filter_map(|(who, of)| Some((who.as_ref()?, of.as_ref()?)));
-    let mut draws: Vec<f64> = paired.map(|(theta, other)| ln_times(who, theta, of, other, ln_x)).collect();
+impl<'a> Wanted<'a> {
+    fn of(of: &'a Fit) -> Self {
+        let (low, high) = (of.range.0.ln(), of.range.1.ln());
+        let steps = if high > low { STEPS } else { 0 };
+        let scales: Vec<f64> = (0..=steps).map(|i| low + (high - low) * i as f64 / steps.max(1) as f64).collect();
+        let losses = |theta: &Theta| scales.iter().map(|ln_x| of.ln_loss_of(theta, *ln_x)).collect();
+        let drawn = of.draws.resamples.iter().map(|theta| theta.as_ref().map(losses)).collect();
+        Self { of, scales, drawn }
+    }
+}
+
+fn multiplier(tables: &Tables, who: usize, wanted: &Wanted, level: f64) -> Multiplier {
+    let curve = (0..wanted.scales.len()).map(|scale| at(tables, who, wanted, scale, level)).collect();
+    Multiplier { who: tables.fits[who].curve.clone(), of: wanted.of.curve.clone(), curve }
+}
+
+fn at(tables: &Tables, who: usize, Wanted { of, scales, drawn }: &Wanted, scale: usize, level: f64) -> At {
+    let (fit, ln_x) = (&tables.fits[who], scales[scale]);
+    let times = ln_times(fit, &fit.theta, of.ln_loss(ln_x), ln_x);
+    let own = tables.resamples(who).iter().zip(&fit.draws.resamples);
+    let paired = own.zip(drawn).filter_map(|((row, theta), of)| Some((row.as_ref()?, theta.as_ref()?, of.as_ref()?)));
+    let of_draw = |(row, theta, wanted): (&Row, &Theta, &Vec<f64>)| match tables.scale_at(row, wanted[scale]) {
+        Some(found) => found - ln_x,
+        None => ln_times(fit, theta, wanted[scale], ln_x),
+    };
+    let mut draws: Vec<f64> = paired.map(of_draw).collect();
     draws.sort_by(f64::total_cmp);
     let tail = (1.0 - level) / 2.0;
     let resampled = !draws.is_empty();
@@ -82,13 +101,12 @@ fn at(who: &Fit, of: &Fit, ln_x: f64, level: f64) -> At {
             .then(|| Ends { low: quantile(&draws, tail).exp(), high: quantile(&draws, 1.0 - tail).exp() }),
         reaches: resampled
             .then(|| draws.iter().filter(|times| **times < f64::INFINITY).count() as f64 / draws.len() as f64),
-        inside_data: (who.range.0.ln()..=who.range.1.ln()).contains(&(ln_x + times)),
+        inside_data: (fit.range.0.ln()..=fit.range.1.ln()).contains(&(ln_x + times)),
     }
 }
 
 /// ln of the multiple: infinite where `who` never gets there, minus infinity where it is better from the start.
-fn ln_times(who: &Fit, theta: &Theta, of: &Fit, of_theta: &Theta, ln_x: f64) -> f64 {
-    let wanted = of.ln_loss_of(of_theta, ln_x);
+fn ln_times(who: &Fit, theta: &Theta, wanted: f64, ln_x: f64) -> f64 {
     scale_at(&|t| who.ln_loss_of(theta, t) - wanted, ln_x) - ln_x
 }
 
@@ -104,30 +122,10 @@ fn scale_at(function: &dyn Fn(f64) -> f64, from: f64) -> f64 {
         }
         let far = (at, function(at));
         if (far.1 > 0.0) != (near.1 > 0.0) {
-            return zero(function, near, far);
+            return scalar::zero(function, near, far);
         }
         (near, step) = (far, 1.5 * step);
     }
-}
-
-/// Where a function is zero between two places of different sign, by false position (Illinois: the value of an end that
-/// stays is halved).
-fn zero(function: &dyn Fn(f64) -> f64, mut stays: (f64, f64), mut moves: (f64, f64)) -> f64 {
-    for _ in 0..200 {
-        let secant = moves.0 - moves.1 * (moves.0 - stays.0) / (moves.1 - stays.1);
-        let at = if secant.is_finite() { secant } else { 0.5 * (moves.0 + stays.0) };
-        let value = function(at);
-        if value == 0.0 || (at - moves.0).abs() < 1e-10 {
-            return at;
-        }
-        if (value > 0.0) == (moves.1 > 0.0) {
-            stays.1 *= 0.5
-        } else {
-            stays = moves
-        }
-        moves = (at, value);
-    }
-    moves.0
 }
 
 #[cfg(test)]
@@ -138,6 +136,13 @@ mod tests {
     use crate::fit::settings::Settings;
     use crate::fit::tests::planted;
     use crate::point::Axis;
+
+    /// What the second needs to equal the first.
+    fn second_to_first(fits: &[Fit], level: f64) -> Multiplier {
+        let all = multipliers(&Tables::of(fits), level);
+        assert_eq!(all.len(), 2);
+        all.into_iter().find(|found| found.who == fits[1].curve).unwrap()
+    }
 
     const XS: [f64; 6] = [250.0, 1000.0, 4000.0, 16000.0, 64000.0, 256_000.0];
 
@@ -150,7 +155,7 @@ mod tests {
     #[test]
     fn curves_of_one_exponent_differ_by_one_factor() {
         let fits = fits("power", |x| 8.0 * x.powf(-0.25), |x| 10.0 * x.powf(-0.25), 0.0);
-        let found = multiplier(&fits[1], &fits[0], 0.95);
+        let found = second_to_first(&fits, 0.95);
         assert_eq!((found.who.as_str(), found.of.as_str(), found.curve.len()), ("b", "a", STEPS + 1));
         for at in &found.curve {
             assert!((at.times / (10f64 / 8.0).powf(4.0) - 1.0).abs() < 1e-6, "{at:?}");
@@ -162,7 +167,7 @@ mod tests {
     fn equals_the_closed_form_and_is_infinite_below_the_floor() {
         let (a, b) = (|x: f64| 0.3 + 15.0 * x.powf(-0.35), |x: f64| 0.5 + 30.0 * x.powf(-0.5));
         let fits = fits("power-floor", a, b, 0.0);
-        let found = multiplier(&fits[1], &fits[0], 0.95);
+        let found = second_to_first(&fits, 0.95);
         for at in &found.curve {
             let needed = ((a(at.x) - 0.5) / 30.0).powf(-2.0) / at.x;
             match a(at.x) > 0.5 {
@@ -178,15 +183,15 @@ mod tests {
     fn the_band_holds_the_truth_and_both_sides_agree() {
         let (a, b) = (|x: f64| 0.3 + 15.0 * x.powf(-0.35), |x: f64| 0.2 + 12.0 * x.powf(-0.35));
         let fits = fits("power-floor", a, b, 0.01);
-        let found = multiplier(&fits[1], &fits[0], 0.99);
+        let found = second_to_first(&fits, 0.99);
         for at in &found.curve {
             let truth = ((a(at.x) - 0.2) / 12.0).powf(-1.0 / 0.35) / at.x;
             let Ends { low, high } = at.interval.unwrap();
             assert!(low < truth && truth < high && at.reaches == Some(1.0), "{at:?}, {truth}");
         }
         let there = &found.curve[4];
-        let back = ln_times(&fits[0], &fits[0].theta, &fits[1], &fits[1].theta, (there.x * there.times).ln());
+        let ln_x = (there.x * there.times).ln();
+        let back = ln_times(&fits[0], &fits[0].theta, fits[1].ln_loss(ln_x), ln_x);
         assert!((back.exp() * there.times - 1.0).abs() < 1e-6);
-        assert_eq!(multipliers(&fits, 0.95).len(), 2);
     }
 }

@@ -45,7 +45,8 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier], metric
             format!("{}; not told apart {}", leading.map(part).collect::<Vec<_>>().join("; "), open.join(" and "))
         }
         Kind::Crosses => {
-            let told: Vec<String> = established.iter().map(|told| overtakes_for_sure(told, axis, &sure)).collect();
+            let told: Vec<String> =
+                established.iter().map(|told| crossing(told, &format!(" of {axis}"), &format!("{sure}: "))).collect();
             let who: Vec<String> = regions
                 .iter()
                 .filter_map(|r| Some(format!("{} leads {}", r.leads.as_ref()?, span(r.from, r.to))))
@@ -97,9 +98,7 @@ pub fn outcome(pair: &Crossover) -> String {
 
 /// One crossover, with its interval and what it rests on, as a figure's label.
 pub fn overtakes(pair: &Crossover, told: &Established) -> String {
-    let Established { at, low, high, leads_below, leads_above } = told;
-    let caveat = caveat(pair);
-    format!("{leads_above} overtakes {leads_below} at {} ({} to {}){caveat}", si(*at), si(*low), si(*high))
+    crossing(told, "", "") + &caveat(pair)
 }
 
 /// The pairs with crossings first, and those that were not told apart last.
@@ -206,9 +205,9 @@ fn times(times: f64) -> String {
     }
 }
 
-fn overtakes_for_sure(told: &Established, axis: Axis, sure: &str) -> String {
+fn crossing(told: &Established, of_axis: &str, sure: &str) -> String {
     let Established { at, low, high, leads_below, leads_above } = told;
-    format!("{leads_above} overtakes {leads_below} at {} of {axis} ({sure}: {} to {})", si(*at), si(*low), si(*high))
+    format!("{leads_above} overtakes {leads_below} at {}{of_axis} ({sure}{} to {})", si(*at), si(*low), si(*high))
 }
 
 /// The nearest root beyond the data whose interval has both ends.

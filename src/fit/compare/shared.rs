@@ -6,12 +6,10 @@ use rayon::prelude::*;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
-use crate::fit::compare::crossover::{Crossover, compare_all};
-use crate::fit::compare::{multiplier, sentence};
+use crate::fit::compare;
+use crate::fit::compare::crossover::Crossover;
 use crate::fit::data::curve::{self, Curve};
-use crate::fit::data::origin::Origin;
 use crate::fit::data::sample::Sample;
-use crate::fit::data::scale::Scale;
 use crate::fit::diagnosis::Case;
 use crate::fit::estimate::Fit;
 use crate::fit::estimate::{intervals, named};
@@ -228,14 +226,7 @@ fn repooled(fit: &Fit, curve: &Curve, most: &Restricted, g: usize, solver: &Solv
 fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, solver: &Solver, settings: &Settings) -> Pooling {
     let members = set.iter().enumerate();
     let fits: Vec<Fit> = members.map(|(g, (fit, curve))| repooled(fit, curve, most, g, solver, settings)).collect();
-    let crossovers = match fits.first().map(|fit| fit.x) {
-        Some(Scale::Curve(axis)) => {
-            let multipliers = multiplier::multipliers(&fits, settings.level);
-            let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
-            sentence::told(compare_all(&fits, IntervalKind::Percentile, settings.level), axis, &multipliers, metric)
-        }
-        _ => Vec::new(),
-    };
+    let (crossovers, _) = compare::pairs(&fits, IntervalKind::Percentile, settings);
     let pooled = |Fit { curve, params, intervals, verdicts, .. }| PooledFit { curve, params, intervals, verdicts };
     Pooling { shared: most.test.shared.clone(), fits: fits.into_iter().map(pooled).collect(), crossovers }
 }
@@ -243,7 +234,7 @@ fn pooling(set: &[(&Fit, &Curve)], most: &Restricted, solver: &Solver, settings:
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::fit::data::origin::SweepOrigin;
+    use crate::fit::data::origin::{Origin, SweepOrigin};
     use crate::fit::fit_curves;
     use crate::fit::tests::planted;
     use crate::point::Axis;

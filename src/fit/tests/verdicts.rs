@@ -128,7 +128,7 @@ fn nothing_is_established_without_resamples_or_where_a_search_stopped() {
     assert_eq!((pair.conclusion.kind, pair.roots.len()), (Kind::NotToldApart, 1));
     assert!(pair.summary.contains("not tested"), "{pair}");
     let mut fits = fit_curves(&points, Axis::Data, &settings(100)).unwrap().fits;
-    let kinds = |fits: &[Fit]| crossover::compare_all(fits, IntervalKind::Percentile, 0.95)[0].conclusion.kind;
+    let kinds = |fits: &[Fit]| compare::pairs(fits, IntervalKind::Percentile, &settings(100)).0[0].conclusion.kind;
     assert_eq!(kinds(&fits), Kind::Crosses);
     fits[1].converged = false;
     assert_eq!(kinds(&fits), Kind::NotToldApart);
