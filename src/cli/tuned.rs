@@ -3,7 +3,7 @@
 use super::answer::short;
 use super::table::{paragraph, table};
 use crate::fit::tuned::{TunedLaw, TunedLaws};
-use crate::units::brief;
+use crate::units::{brief, si};
 
 /// A row a curve, then what the grid allows to be said. Ends with a line break.
 pub fn text(laws: &TunedLaws) -> String {
@@ -44,14 +44,19 @@ pub fn text(laws: &TunedLaws) -> String {
 
 /// What the values were chosen from.
 fn grid(law: &TunedLaw) -> String {
-    let values: Vec<String> = law.values.iter().map(|value| brief(*value)).collect();
+    let values: Vec<String> = law.values.iter().map(|value| rounded(*value)).collect();
     format!(
         "{} was chosen from a grid whose values lie a factor of {} apart or more ({}): each choice is off by up to half \
          of that, which the intervals hold",
         law.key,
-        brief(law.grid_factor),
+        si(law.grid_factor),
         values.join(", ")
     )
+}
+
+/// To four digits: values of a grid may have come from arithmetic.
+fn rounded(value: f64) -> String {
+    format!("{value:.3e}").parse::<f64>().map_or_else(|_| value.to_string(), |value| value.to_string())
 }
 
 fn with_ends(law: &TunedLaw, name: &str) -> String {

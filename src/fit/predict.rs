@@ -15,6 +15,7 @@ use crate::fit::laws::law::{Law, Theta};
 use crate::fit::laws::power_floor::PowerFloor;
 use crate::fit::settings::Settings;
 use crate::fit::solve::objective::Objective;
+use crate::fit::solve::scalar;
 use crate::fit::solve::search::Solver;
 use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval};
 use crate::point::Axis;
@@ -29,6 +30,9 @@ pub struct At {
     pub params: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<f64>,
+    /// Examples seen, repeats counted; `data` are then the unique ones.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute: Option<f64>,
 }
@@ -36,7 +40,7 @@ pub struct At {
 /// How far a scale lies beyond those measured, as a factor.
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Beyond {
-    pub scale: Axis,
+    pub scale: &'static str,
     /// Over the largest scale measured, or of the smallest over it.
     pub times: f64,
 }
@@ -53,7 +57,10 @@ pub struct Prediction {
     pub params: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub data: Option<f64>,
-    /// Of `loss`, `params` and `data`.
+    /// How many examples to see of those that are given, where data are repeated.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seen: Option<f64>,
+    /// Of `loss`, `params`, `data` and `seen`.
     pub intervals: BTreeMap<&'static str, Interval>,
     /// Empty inside the data.
     pub beyond: Vec<Beyond>,
@@ -61,7 +68,7 @@ pub struct Prediction {
 
 impl At {
     /// # Errors
-    /// Not a list of SCALE=NUMBER with the scales params, data and compute, each positive and once.
+    /// Not a list of SCALE=NUMBER with the scales params, data, seen and compute, each positive and once.
     pub fn parse(text: &str, number: impl Fn(&str) -> Option<f64>) -> Result<Self, String> {
         let mut at = Self::default();
         for part in text.split(',') {
@@ -70,11 +77,12 @@ impl At {
             let place = match scale.trim() {
                 "params" => &mut at.params,
                 "data" => &mut at.data,
+                "seen" => &mut at.seen,
                 "compute" => &mut at.compute,
-                other => return Err(format!("'{other}' is no scale: they are params, data and compute")),
+                other => return Err(format!("'{other}' is no scale: they are params, data, seen and compute")),
             };
             let value = number(value.trim()).filter(|value| *value > 0.0 && value.is_finite());
-            let value = value.ok_or_else(|| format!("'{part}': a scale is a positive number, as 1e9 is"))?;
+            let value = value.ok_or_else(|| format!("'{part}': a scale is a positive number, as 1e9 and 1B are"))?;
             if place.replace(value).is_some() {
                 return Err(format!("{} is given twice", scale.trim()));
             }
@@ -82,16 +90,16 @@ impl At {
         Ok(at)
     }
 
-    fn given(&self) -> Vec<(Axis, f64)> {
-        let all = [(Axis::Params, self.params), (Axis::Data, self.data), (Axis::Compute, self.compute)];
-        all.into_iter().filter_map(|(axis, value)| Some((axis, value?))).collect()
+    fn given(&self) -> Vec<(&'static str, f64)> {
+        let all = [("params", self.params), ("data", self.data), ("seen", self.seen), ("compute", self.compute)];
+        all.into_iter().filter_map(|(scale, value)| Some((scale, value?))).collect()
     }
 }
 
 impl fmt::Display for At {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let parts: Vec<String> =
-            self.given().iter().map(|(axis, value)| format!("{axis} {}", crate::units::si(*value))).collect();
+            self.given().iter().map(|(scale, value)| format!("{scale} {}", crate::units::si(*value))).collect();
         f.write_str(&parts.join(", "))
     }
 }
@@ -103,6 +111,19 @@ enum Place {
     Loss(LnX),
     /// The lowest loss with this ln N D.
     Best(f64),
+    /// The lowest loss with this ln N S of this ln U.
+    BestRepeated { ln_product: f64, ln_unique: f64 },
+}
+
+impl Place {
+    /// The scales at ln N along which a best size is looked for.
+    fn along(self, ln_n: f64) -> LnX {
+        match self {
+            Place::Loss(ln_x) => ln_x,
+            Place::Best(ln_product) => [ln_n, ln_product - ln_n, 0.0],
+            Place::BestRepeated { ln_product, ln_unique } => [ln_n, ln_unique, ln_product - ln_n],
+        }
+    }
 }
 
 /// Of every fit at every place; `flops_per` is C / (N D).
@@ -121,86 +142,108 @@ fn place(fit: &Fit, at: &At, flops_per: f64) -> Result<Place> {
     let wrong = |what: String, hint: &str| Err(Error::bad_input(format!("--predict {at}: {what}")).hint(hint));
     match fit.x {
         Scale::Curve(axis) => match at.given()[..] {
-            [(given, value)] if given == axis => Ok(Place::Loss([value.ln(), 0.0, 0.0])),
+            [(given, value)] if given == axis.to_string() => Ok(Place::Loss([value.ln(), 0.0, 0.0])),
             _ => wrong(
                 format!("the curves are over {axis} alone"),
                 &format!("--predict {axis}=NUMBER, another --x, or a surface as --law chinchilla"),
             ),
         },
-        Scale::Surface => match (at.params, at.data, at.compute) {
-            (Some(params), Some(data), None) => Ok(Place::Loss([params.ln(), data.ln(), 0.0])),
-            (Some(params), None, Some(compute)) => {
+        Scale::Surface => match (at.params, at.data, at.seen, at.compute) {
+            (Some(params), Some(data), None, None) => Ok(Place::Loss([params.ln(), data.ln(), 0.0])),
+            (Some(params), None, None, Some(compute)) => {
                 Ok(Place::Loss([params.ln(), (compute / flops_per / params).ln(), 0.0]))
             }
-            (None, Some(data), Some(compute)) => Ok(Place::Loss([(compute / flops_per / data).ln(), data.ln(), 0.0])),
-            (None, None, Some(compute)) => Ok(Place::Best((compute / flops_per).ln())),
+            (None, Some(data), None, Some(compute)) => {
+                Ok(Place::Loss([(compute / flops_per / data).ln(), data.ln(), 0.0]))
+            }
+            (None, None, None, Some(compute)) => Ok(Place::Best((compute / flops_per).ln())),
             _ => wrong(
                 "a surface has a loss for two of params, data and compute, and a best size for compute alone".into(),
                 "--predict params=1e9,data=2e10, or --predict compute=1e22",
             ),
         },
-        Scale::Repeated => wrong(
-            "losses of repeated data are not predicted yet".into(),
-            "--law chinchilla predicts those of data that come once",
-        ),
+        Scale::Repeated => match (at.params, at.data, at.seen, at.compute) {
+            (Some(params), Some(data), Some(seen), None) => Ok(Place::Loss([params.ln(), data.ln(), seen.ln()])),
+            (Some(params), Some(data), None, Some(compute)) => {
+                Ok(Place::Loss([params.ln(), data.ln(), (compute / flops_per / params).ln()]))
+            }
+            (None, Some(data), None, Some(compute)) => {
+                Ok(Place::BestRepeated { ln_product: (compute / flops_per).ln(), ln_unique: data.ln() })
+            }
+            _ => wrong(
+                "repeated data have a loss for params, data (unique) and one of seen and compute, and a best size for \
+                 data and compute"
+                    .into(),
+                "--predict params=1e9,data=2e10,seen=8e10, or --predict data=2e10,compute=1e22",
+            ),
+        },
         Scale::Profile => wrong("profiles predict at a compute".into(), "--predict compute=1e22"),
     }
 }
 
 fn of_fit(fit: &Fit, at: At, place: Place, settings: &Settings) -> Prediction {
-    let found = |theta: &Theta| -> Option<[f64; 3]> {
+    // The loss, and N, D (or U) and S.
+    let found = |theta: &Theta| -> Option<[f64; 4]> {
         let (ln_x, ln_loss) = match place {
             Place::Loss(ln_x) => (ln_x, fit.law.ln_loss(theta, &ln_x, &mut Theta::default())),
-            Place::Best(ln_product) => best(fit.law, theta, ln_product)?,
+            Place::Best(ln_product) | Place::BestRepeated { ln_product, .. } => {
+                best(fit.law, theta, ln_product, |ln_n| place.along(ln_n))?
+            }
         };
-        Some([ln_loss.exp(), ln_x[0].exp(), ln_x[1].exp()])
+        Some([ln_loss.exp(), ln_x[0].exp(), ln_x[1].exp(), ln_x[2].exp()])
     };
     let estimate = found(&fit.theta);
     let all = |thetas: &[Option<Theta>]| thetas.iter().flatten().map(&found).collect::<Vec<_>>();
     let (draws, jackknife) = (all(&fit.draws.resamples), all(&fit.draws.jackknife));
-    let names: &[&'static str] = if matches!(place, Place::Best(_)) { &["loss", "params", "data"] } else { &["loss"] };
+    let optimum = estimate.filter(|_| !matches!(place, Place::Loss(_)));
+    let names: &[(usize, &'static str)] = match place {
+        Place::Loss(_) => &[(0, "loss")],
+        Place::Best(_) => &[(0, "loss"), (1, "params"), (2, "data")],
+        Place::BestRepeated { .. } => &[(0, "loss"), (1, "params"), (3, "seen")],
+    };
     let mut intervals = BTreeMap::new();
-    for (i, name) in names.iter().enumerate() {
+    for &(i, name) in names {
         let Some(estimate) = estimate else { break };
         // A resample without a best size has it beyond all bounds, on a side that nobody knows: no interval.
         let column =
-            |found: &[Option<[f64; 3]>]| found.iter().map(|all| Some((*all)?[i])).collect::<Option<Vec<f64>>>();
+            |found: &[Option<[f64; 4]>]| found.iter().map(|all| Some((*all)?[i])).collect::<Option<Vec<f64>>>();
         let (Some(draws), Some(jackknife)) = (column(&draws), column(&jackknife)) else { break };
         let made = interval(settings.interval, settings.level, estimate[i], &draws, &jackknife);
-        intervals.extend(made.map(|made| (*name, made)));
+        intervals.extend(made.map(|made| (name, made)));
     }
-    let optimum = estimate.filter(|_| matches!(place, Place::Best(_)));
     let reached = match (place, estimate) {
         (Place::Loss(ln_x), _) => Some(ln_x),
-        (Place::Best(_), Some([_, params, data])) => Some([params.ln(), data.ln(), 0.0]),
-        (Place::Best(_), None) => None,
+        (_, found) => found.map(|[_, params, data, seen]| [params.ln(), data.ln(), seen.ln()]),
     };
-    let axes: &[Axis] = match fit.x {
-        Scale::Curve(axis) => &[axis],
-        Scale::Surface | Scale::Repeated | Scale::Profile => &[Axis::Params, Axis::Data],
+    let scales: &[&'static str] = match fit.x {
+        Scale::Curve(Axis::Params) => &["params"],
+        Scale::Curve(Axis::Data) => &["data"],
+        Scale::Curve(Axis::Compute) => &["compute"],
+        Scale::Surface | Scale::Profile => &["params", "data"],
+        Scale::Repeated => &["params", "data", "seen"],
     };
-    let reached = reached.into_iter().flat_map(|ln_x| axes.iter().zip(ln_x).zip(fit.ln_ranges));
+    let reached = reached.into_iter().flat_map(|ln_x| scales.iter().zip(ln_x).zip(fit.ln_ranges));
     Prediction {
         curve: fit.curve.clone(),
         at,
         loss: estimate.map(|found| found[0]),
         params: optimum.map(|found| found[1]),
-        data: optimum.map(|found| found[2]),
+        data: optimum.filter(|_| matches!(place, Place::Best(_))).map(|found| found[2]),
+        seen: optimum.filter(|_| matches!(place, Place::BestRepeated { .. })).map(|found| found[3]),
         intervals,
-        beyond: reached.filter_map(|((axis, ln_x), range)| beyond(*axis, ln_x, range)).collect(),
+        beyond: reached.filter_map(|((scale, ln_x), range)| beyond(scale, ln_x, range)).collect(),
     }
 }
 
-fn beyond(scale: Axis, ln_x: f64, (low, high): (f64, f64)) -> Option<Beyond> {
+fn beyond(scale: &'static str, ln_x: f64, (low, high): (f64, f64)) -> Option<Beyond> {
     let ln_times = (ln_x - high).max(low - ln_x);
     (ln_times > ROUNDING).then(|| Beyond { scale, times: ln_times.exp() })
 }
 
-/// ln N, ln D and ln L where the surface is lowest at a given ln N D; none where it falls towards one of the ends.
-fn best(law: &dyn Law, theta: &Theta, ln_product: f64) -> Option<(LnX, f64)> {
+/// The scales and ln L where the loss is lowest along `at`, which takes ln N from 0 to `ln_product`; none where it falls
+/// towards one of the ends.
+fn best(law: &dyn Law, theta: &Theta, ln_product: f64, at: impl Fn(f64) -> LnX) -> Option<(LnX, f64)> {
     const STEPS: usize = 64;
-    const GOLDEN: f64 = 0.618_033_988_749_894_9;
-    let at = |ln_n: f64| [ln_n, ln_product - ln_n, 0.0];
     let loss = |ln_n: f64| law.ln_loss(theta, &at(ln_n), &mut Theta::default());
     let step = ln_product / STEPS as f64;
     let lowest = (0..=STEPS).map(|i| (i, loss(step * i as f64))).filter(|(_, loss)| loss.is_finite());
@@ -208,12 +251,7 @@ fn best(law: &dyn Law, theta: &Theta, ln_product: f64) -> Option<(LnX, f64)> {
     if lowest == 0 || lowest == STEPS {
         return None;
     }
-    let (mut low, mut high) = (step * (lowest as f64 - 1.0), step * (lowest as f64 + 1.0));
-    while high - low > 1e-9 {
-        let (a, b) = (high - GOLDEN * (high - low), low + GOLDEN * (high - low));
-        if loss(a) < loss(b) { high = b } else { low = a }
-    }
-    let ln_n = 0.5 * (low + high);
+    let ln_n = scalar::lowest(&loss, step * (lowest as f64 - 1.0), step * (lowest as f64 + 1.0));
     Some((at(ln_n), loss(ln_n)))
 }
 
@@ -226,7 +264,7 @@ fn best(law: &dyn Law, theta: &Theta, ln_product: f64) -> Option<(LnX, f64)> {
 pub fn of_profiles(fits: &[IsoFlop], places: &[At], settings: &Settings) -> Result<Vec<Prediction>> {
     let mut found = Vec::new();
     for (fit, at) in fits.iter().flat_map(|fit| places.iter().map(move |at| (fit, at))) {
-        let (Some(compute), None, None) = (at.compute, at.params, at.data) else {
+        let [("compute", compute)] = at.given()[..] else {
             return Err(Error::bad_input(format!("--predict {at}: profiles predict at a compute alone"))
                 .hint("--predict compute=1e22, or --law chinchilla for params and data"));
         };
@@ -269,8 +307,9 @@ fn of_profile(fit: &IsoFlop, at: At, compute: f64, settings: &Settings) -> Predi
         loss: law.map(|law| law.at(ln_c)),
         params,
         data: params.map(|params| product / params),
+        seen: None,
         intervals,
-        beyond: beyond(Axis::Compute, ln_c, (low, high)).into_iter().collect(),
+        beyond: beyond("compute", ln_c, (low, high)).into_iter().collect(),
     }
 }
 

@@ -80,7 +80,7 @@ fn gather<'a>(
 /// ln of the scales that the fit is over, or why the point cannot be used.
 fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
     let ln = |axis: Axis| match point.x(axis) {
-        None => Err(format!("it has no {axis}")),
+        None => Err(format!("it has no {axis}{}", instead(point, scale))),
         Some(x) if x > 0.0 && x.is_finite() => Ok(x.ln()),
         Some(x) => Err(format!("its {axis} is {x}, not a positive number")),
     };
@@ -94,6 +94,14 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
         return Err(format!("its value is {}, not a positive number", point.value));
     }
     Ok(ln_x)
+}
+
+/// The scales that a point of a curve does have, as what to type.
+fn instead(point: &Point, scale: Scale) -> String {
+    let Scale::Curve(_) = scale else { return String::new() };
+    let has = [Axis::Params, Axis::Data, Axis::Compute].into_iter().filter(|axis| point.x(*axis).is_some());
+    let has: Vec<String> = has.map(|axis| format!("--x {axis}")).collect();
+    if has.is_empty() { String::new() } else { format!(" (but there is {})", has.join(" and ")) }
 }
 
 /// ln of the examples seen, repeats counted.

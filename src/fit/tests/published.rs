@@ -150,3 +150,27 @@ fn repeated_data_needs_repeats() {
     let error = fit_curves(&unknown, Axis::Data, &Settings { law, ..settings(0) }).unwrap_err();
     assert!(error.to_string().contains("nothing says how many examples were seen"), "{error}");
 }
+
+// import numpy as np; from scipy.optimize import least_squares
+// N = np.array([1e6] * 3 + [8e6] * 3 + [64e6] * 3); D = np.array([1e8, 1e9, 1e10] * 3); L = np.array(GRID)
+// f = lambda p: np.log(1.6 + np.exp(p[0]) * N**-p[2] + np.exp(p[1]) * D**-p[2]) - np.log(L)
+// r = least_squares(f, [6., 7., .35], xtol=1e-15, ftol=1e-15, gtol=1e-15)
+// np.exp(r.x[:2]), r.x[2], 2 * r.cost
+#[test]
+fn what_is_fixed_and_tied_equals_scipy() {
+    const GRID: [f64; 9] = [7.92, 5.63, 4.82, 6.91, 4.31, 3.55, 6.42, 3.80, 3.02];
+    let at = |(i, value): (usize, &f64)| {
+        let point = planted("a", |_| *value, &[1e8 * 10f64.powi(i as i32 % 3)], 1, 0.0, 0).remove(0);
+        Point { params: Some(1e6 * 8f64.powi(i as i32 / 3)), source: i.to_string(), ..point }
+    };
+    let points: Vec<Point> = GRID.iter().enumerate().map(at).collect();
+    let fixes = ["E=1.6", "alpha=beta"].map(|fix| laws::fixed::Fix::parse(fix).unwrap());
+    let law = laws::fixed::restricted(laws::by_name("chinchilla").unwrap(), &fixes).unwrap();
+    let settings = Settings { law, objective: Some(Objective::SquaredLog), ..settings(0) };
+    let fit = fit_curves(&points, Axis::Data, &settings).unwrap().fits.remove(0);
+    let scipy = [("E", 1.6), ("A", 327.7736181), ("B", 2999.544754), ("alpha", 0.3580043607), ("beta", 0.3580043607)];
+    for (name, value) in scipy {
+        assert!((fit.params[name] / value - 1.0).abs() < 1e-6, "{name} {}", fit.params[name]);
+    }
+    assert!((fit.objective / 0.006604034994 - 1.0).abs() < 1e-9 && fit.converged, "{:e}", fit.objective);
+}

@@ -98,7 +98,7 @@ impl Filter {
 }
 
 /// 70M is 7e7 here too, whatever it counts.
-fn number(cell: &str) -> Option<f64> {
+pub fn number(cell: &str) -> Option<f64> {
     if cell.is_empty() {
         return None;
     }
