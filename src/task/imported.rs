@@ -2,25 +2,22 @@
 //! names a set, and so is part of a run's id, is the hash of what is in it (classes, labels, pixels), wherever the files
 //! lie: moving them changes nothing, changing them makes other runs.
 
+mod own;
+pub mod picture;
 mod set;
 
-use std::fs::{self, File};
+use std::fs;
 use std::path::{Path, PathBuf};
 
-use memmap2::Mmap;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
-use crate::error::{Context, Error, Result};
-use crate::model::Io;
-use crate::random::stream;
+use crate::error::{Error, Result};
 use crate::run::Settings;
-use crate::task::Splits;
 use crate::task::config::{self, Source};
-use crate::task::examples::{Examples, Images, Split, gather};
 use crate::task::files;
-use crate::task::order::permutation;
-use set::{LABEL_BYTES, Set};
+use own::{HeldOut, Own};
+use set::Set;
 
 /// Labels are kept in two bytes.
 pub const MOST_CLASSES: usize = 1 << 16;
@@ -59,16 +56,6 @@ pub struct About {
     pub classes: Vec<String>,
     /// Images of the training, validation and test part; none where a part has to be held out of the first.
     pub parts: [u64; 3],
-}
-
-/// How much is held out of the training part where the files have no part of their own for it.
-#[derive(Clone, Debug, Default, Serialize, Deserialize)]
-struct HeldOut {
-    /// A count, or a share below 1; none is a tenth.
-    validation: Option<f64>,
-    test: Option<f64>,
-    /// Of the permutation that draws them, and of the training order.
-    seed: u64,
 }
 
 #[derive(Default, Serialize, Deserialize)]
@@ -135,125 +122,12 @@ fn absolute(path: &str) -> Result<String> {
     found.into_os_string().into_string().map_err(|path| Error::bad_input(format!("{path:?} is not UTF-8")))
 }
 
-/// The task: a set, and what is held out of it.
-struct Own {
-    set: Set,
-    held_out: HeldOut,
-}
-
-impl Own {
-    fn about(&self) -> &About {
-        &self.set.kept.about
-    }
-
-    /// Images held out of the training part: validation, test.
-    fn held(&self) -> [u64; 2] {
-        let [pool, ..] = self.about().parts;
-        [(self.held_out.validation, 1), (self.held_out.test, 2)].map(|(wanted, part)| {
-            match (self.about().parts[part], wanted) {
-                (0, Some(count)) if count >= 1.0 => count as u64,
-                (0, share) => ((share.unwrap_or(0.1) * pool as f64).round() as u64).max(1),
-                _ => 0,
-            }
-        })
-    }
-}
-
-impl Source for Own {
-    fn check(&self) -> Result<()> {
-        let parts = self.about().parts;
-        for (key, wanted, own) in
-            [("validation", self.held_out.validation, parts[1]), ("test", self.held_out.test, parts[2])]
-        {
-            let Some(wanted) = wanted else { continue };
-            if own > 0 {
-                return Err(Error::bad_input(format!(
-                    "{key} is {wanted}, and the files have {own} {key} images of their own"
-                ))
-                .hint(format!("leave {key} out")));
-            }
-            if wanted <= 0.0 || (wanted >= 1.0 && wanted.fract() != 0.0) {
-                return Err(Error::bad_input(format!(
-                    "{key} must be a whole number or a share below 1, and is {wanted}"
-                )));
-            }
-        }
-        let held: u64 = self.held().iter().fold(0, |sum, count| sum.saturating_add(*count));
-        match held < parts[0] {
-            true => Ok(()),
-            false => Err(Error::bad_input(format!(
-                "validation and test must leave some of the {} training images, and take {held}",
-                parts[0]
-            ))),
-        }
-    }
-
-    fn io(&self) -> Io {
-        let About { channels, height, width, ref classes, .. } = *self.about();
-        Io { channels, height, width, classes: classes.len() as u64 }
-    }
-
-    fn splits(&self) -> Splits {
-        let ([pool, validation, test], [held_validation, held_test]) = (self.about().parts, self.held());
-        Splits {
-            train: Some(pool - held_validation - held_test),
-            validation: validation + held_validation,
-            test: test + held_test,
-        }
-    }
-
-    fn classes(&self) -> Vec<String> {
-        self.about().classes.clone()
-    }
-
-    fn origin(&self) -> Option<String> {
-        self.set.kept.origin.values().find_map(|value| value.as_str().map(String::from))
-    }
-
-    /// The head of the permuted training part is held out, test first; its tail, in that order, is trained on.
-    fn load(&self, _data: &Path, train: u64) -> Result<Examples> {
-        let failed = || format!("cannot read {}", self.set.examples.display());
-        let file = File::open(&self.set.examples).context(failed)?;
-        // SAFETY: a set is never written to once it has its name.
-        let map = unsafe { Mmap::map(&file) }.context(failed)?;
-        let (parts, io) = (self.about().parts, self.io());
-        let (count, size) = (parts.iter().sum::<u64>() as usize, (io.channels * io.height * io.width) as usize);
-        if map.len() != count * (LABEL_BYTES + size) {
-            return Err(Error::failed(format!(
-                "{} is not whole: it has {} bytes",
-                self.set.examples.display(),
-                map.len()
-            ))
-            .hint("remove it, and the files are imported again"));
-        }
-        let (labels, pixels) = map.split_at(count * LABEL_BYTES);
-        let label = |&index: &u32| {
-            let at = index as usize * LABEL_BYTES;
-            u16::from_le_bytes([labels[at], labels[at + 1]]).into()
-        };
-        let select = |indices: &[u32]| Split {
-            images: Images::U8(gather(pixels, indices, size)),
-            labels: indices.iter().map(label).collect(),
-        };
-        let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));
-        let [pool, after_validation, end] = [parts[0], parts[0] + parts[1], parts[0] + parts[1] + parts[2]].map(number);
-        let (pool, after_validation, end) = (pool?, after_validation?, end?);
-        let order = permutation(&mut stream(self.held_out.seed, "holdout", 0), pool);
-        let [held_validation, held_test] = self.held();
-        let (test, rest) = order.split_at(held_test as usize);
-        let (validation, rest) = rest.split_at(held_validation as usize);
-        let own = |from: u32, to: u32| (from..to).collect::<Vec<_>>();
-        Ok(Examples {
-            train: select(&rest[..rest.len().min(train as usize)]),
-            validation: select(&[validation, &own(pool, after_validation)].concat()),
-            test: select(&[test, &own(after_validation, end)].concat()),
-        })
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use std::fs::File;
+
     use super::*;
+    use crate::task::examples::Images;
 
     /// A file of bytes: as many images of one pixel, its class each pixel's lowest bit.
     #[derive(Default, Serialize, Deserialize)]
