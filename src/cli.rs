@@ -1,6 +1,7 @@
 //! The command line: one module per command, thin over the library.
 
 mod answer;
+mod audits;
 pub mod compare;
 pub mod export;
 pub mod fit;

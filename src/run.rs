@@ -20,6 +20,11 @@ pub struct Named {
     pub settings: Settings,
 }
 
+/// Keys of tasks on a user's own files that came after runs had been made without them. `content`, which is in the id, stands
+/// for what they say.
+const STOOD_FOR: [(&str, &[&str]); 1] =
+    [("images", &["background", "duplicates", "fit", "interpolation", "labels", "max_pixels", "skip", "train"])];
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -112,7 +117,12 @@ impl RunConfig {
 
     /// 16 hexadecimal digits of SHA-256 over the canonical JSON of the config.
     pub fn id(&self) -> String {
-        let text = serde_json::to_string(self).expect("a config has string keys and finite numbers only");
+        let mut config = self.clone();
+        let stood_for = STOOD_FOR.iter().find(|(task, _)| *task == config.task.name).map_or(&[][..], |(_, keys)| keys);
+        // Runs of before held out what they held out whatever its class.
+        let before = |key: &str, value: &Value| key == "stratified" && *value != Value::Bool(true);
+        config.task.settings.retain(|key, value| !stood_for.contains(&key.as_str()) && !before(key, value));
+        let text = serde_json::to_string(&config).expect("a config has string keys and finite numbers only");
         let digest = Sha256::digest(format!("{FORMAT}\n{text}"));
         digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
     }

@@ -33,6 +33,7 @@ use crate::model::Io;
 use crate::run::{Named, Settings};
 use config::Entry;
 use examples::Examples;
+use imported::audit::Audit;
 use transform::{Augment, Transforms};
 
 /// Sizes of the three splits; they never overlap.
@@ -123,6 +124,11 @@ pub fn floor(task: &Named) -> Result<Option<f64>> {
 /// Where a user's own files were when they were imported.
 pub fn origin(task: &Named) -> Result<Option<String>> {
     Ok(parts(task)?.0.origin())
+}
+
+/// What was found in a user's own files when they were imported.
+pub fn audit(task: &Named) -> Result<Option<Audit>> {
+    Ok(parts(task)?.0.audit().cloned())
 }
 
 /// The three splits as plain arrays, transforms applied; `train` examples of the training order at least, if there are

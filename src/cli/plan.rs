@@ -1,17 +1,18 @@
 //! `crossover plan`: what a sweep would train, what it costs, and what was dropped and why.
 
-use std::collections::{BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
 use serde::Serialize;
 
 use crate::cli::table::{folded, table};
-use crate::cli::{SweepFile, print_json};
+use crate::cli::{SweepFile, audits, print_json};
 use crate::error::{Error, Result};
 use crate::estimate::{self, Estimate};
 use crate::model;
 use crate::plan::{Dropped, Plan, Planned};
 use crate::store::{Difference, Reader, State};
+use crate::task::imported::audit::Audit;
 use crate::task::present;
 use crate::units::{Flops, bytes, duration, si};
 
@@ -62,6 +63,8 @@ struct Report<'a> {
     difference: Option<&'a Difference>,
     /// Tasks whose files have to be fetched before the sweep can be run.
     missing_files: Vec<&'a str>,
+    /// What was found in a user's own files, by the set's content.
+    audits: &'a BTreeMap<String, Audit>,
 }
 
 /// What is not done yet.
@@ -117,8 +120,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let left = Left::of(&rest, left_seconds.as_deref(), slots);
     let missing: Vec<(&str, Error)> =
         tasks(&rest).filter_map(|task| Some((task, present::check(task).err()?))).collect();
+    let (audits, found) = audits::of(&plan)?;
     if args.json {
         return print_json(&Report {
+            audits: &audits,
             train_flops: plan.train_flops(),
             shared_flops: plan.shared_flops(),
             saved_flops: Flops(plan.train_flops().0 - plan.shared_flops().0),
@@ -134,6 +139,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     print_runs(&plan, &known, seconds.as_deref(), args.all)?;
     print_dropped(&plan.dropped);
+    for (at, (what, text)) in found.iter().enumerate() {
+        println!("{}  {what:<10} {text}", if at == 0 { "\ndata:\n" } else { "" });
+    }
     println!(
         "\n{} runs, {} training FLOPs in all, {} of disk at most",
         plan.runs.len(),

@@ -98,7 +98,11 @@ fn show(named: &Named, json: bool) -> Result<()> {
     for key in ["name", "about", "input", "classes", "train", "validation", "test", "files", "folder"] {
         println!("{key:<11} {}", shown(&described[key]));
     }
-    println!("{:<11} {}", "labels", task::classes(named)?.join(", "));
+    let classes = task::classes(named)?;
+    println!("{:<11} {}", "labels", few(&classes));
+    if let Some(audit) = task::audit(named)? {
+        audit.lines(&classes).iter().for_each(|(what, text)| println!("{what:<11} {text}"));
+    }
     if let Some(floor) = task::floor(named)? {
         println!("{:<11} {floor:.4} nats, for models of local features without positions", "floor");
     }
@@ -138,9 +142,19 @@ fn describe(task: &Named) -> Result<Value> {
         "files": files,
         "folder": origin.or(folder),
         "labels": task::classes(task)?,
+        "audit": task::audit(task)?,
         "settings": task.settings,
         "meanings": meanings,
     }))
+}
+
+/// All names, or the first of many.
+fn few(names: &[String]) -> String {
+    const MOST: usize = 30;
+    match names.len() {
+        0..=MOST => names.join(", "),
+        count => format!("{}, … {} more (--json has all)", names[..MOST].join(", "), count - MOST),
+    }
 }
 
 /// `KEY=VALUE` as in TOML; a value that is no TOML is a string.

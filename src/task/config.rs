@@ -13,6 +13,7 @@ use crate::task::Splits;
 use crate::task::examples::Examples;
 use crate::task::files::File;
 use crate::task::holdout::Holdout;
+use crate::task::imported::audit::Audit;
 use crate::task::imported::{self, Import};
 use crate::task::transform::Transforms;
 
@@ -32,6 +33,10 @@ pub trait Source {
     }
     /// Where a user's own files were when they were imported.
     fn origin(&self) -> Option<String> {
+        None
+    }
+    /// What was found in a user's own files.
+    fn audit(&self) -> Option<&Audit> {
         None
     }
 }

@@ -10,6 +10,8 @@ use crate::error::{Error, Result};
 use crate::task::config::Entry;
 use crate::task::files::read_unpacked;
 use crate::task::idx::{self, Array};
+use crate::task::imported::audit::Audit;
+use crate::task::imported::picture::Seen;
 use crate::task::imported::{About, Import, Opened};
 
 pub const ENTRY: Entry = Entry::imported::<IdxFiles>(
@@ -77,6 +79,7 @@ impl Import for IdxFiles {
         let size = shape.iter().product::<usize>();
         // A row, a plane, or channels of planes.
         let side = |from_the_end: usize| shape.iter().rev().nth(from_the_end).map_or(1, |&side| side as u64);
+        let sides = (side(0) as u32, side(1) as u32);
         Ok(Opened {
             what: format!("{} images of {}", labels.len(), self.images.as_deref().unwrap_or_default()),
             about: About {
@@ -87,9 +90,12 @@ impl Import for IdxFiles {
                 parts: [train as u64, 0, (labels.len() - train) as u64],
             },
             labels,
+            files: Vec::new(),
+            look: String::new(),
+            audit: Audit::default(),
             read: Box::new(move |index, image| {
                 image.copy_from_slice(&pixels[index * size..][..size]);
-                Ok(())
+                Ok(Seen::of(image, sides))
             }),
         })
     }

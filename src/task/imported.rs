@@ -2,6 +2,12 @@
 //! names a set, and so is part of a run's id, is the hash of what is in it (classes, labels, pixels), wherever the files
 //! lie: moving them changes nothing, changing them makes other runs.
 
+pub mod audit;
+pub mod copies;
+mod held_out;
+mod jpeg;
+mod leftover;
+mod make;
 mod own;
 pub mod picture;
 mod set;
@@ -16,7 +22,10 @@ use crate::error::{Error, Result};
 use crate::run::Settings;
 use crate::task::config::{self, Source};
 use crate::task::files;
-use own::{HeldOut, Own};
+use audit::Audit;
+use copies::Rule;
+use own::{HeldOut, Own, Wanted};
+use picture::Seen;
 use set::Set;
 
 /// Labels are kept in two bytes.
@@ -26,12 +35,29 @@ pub const MOST_CLASSES: usize = 1 << 16;
 pub trait Import: Default + Serialize + DeserializeOwned + 'static {
     /// Those that are paths.
     const PATHS: &'static [&'static str];
+    /// Those that name something within what the paths name: a run's content stands for them, too.
+    const NAMES: &'static [&'static str] = &[];
+    /// Values of those keys that are no paths.
+    const WORDS: &'static [&'static str] = &[];
     /// Refuses values outside their rule, and a path that is needed and not given.
     fn check(&self) -> Result<()>;
     /// All files that are read, in the same order each time.
     fn files(&self) -> Result<Vec<PathBuf>>;
     /// What they hold; pixels are read one image at a time.
     fn open(&self) -> Result<Opened>;
+    /// What becomes of images that stand in several splits or classes.
+    fn duplicates(&self) -> Rule {
+        Rule::Keep
+    }
+    /// Takes names in place of numbers for `validation` and `test`: parts that the files have.
+    fn name_parts(&mut self, parts: [Option<&str>; 2]) -> Result<()> {
+        match parts.into_iter().flatten().next() {
+            None => Ok(()),
+            Some(name) => Err(Error::bad_input(format!(
+                "validation and test must be a whole number or a share below 1, and one is '{name}'"
+            ))),
+        }
+    }
 }
 
 /// Files that are understood, their pixels not yet read.
@@ -41,11 +67,23 @@ pub struct Opened {
     pub labels: Vec<u16>,
     /// Said when the import starts: `1,234 images of DIR`.
     pub what: String,
+    /// The file of each image, where each has one of its own; else none.
+    pub files: Vec<PathBuf>,
+    /// Equal where equal files become equal pixels.
+    pub look: String,
+    /// What was found before an image was read.
+    pub audit: Audit,
     pub read: Box<Read>,
 }
 
 /// Fills in image `[C, H, W]` of an index; an error names the file.
-type Read = dyn Fn(usize, &mut [u8]) -> Result<()> + Sync;
+type Read = dyn Fn(usize, &mut [u8]) -> Result<Seen> + Sync;
+
+impl Opened {
+    fn name(&self, index: usize) -> String {
+        self.files.get(index).map_or_else(|| format!("image {index}"), |path| path.display().to_string())
+    }
+}
 
 /// What is known of a set without its examples.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -68,11 +106,12 @@ struct Keys<T> {
 }
 
 /// What `task show` says of the keys that all imported tasks have.
-pub const KEYS: [(&str, &str); 4] = [
+pub const KEYS: [(&str, &str); 5] = [
     ("content", "hash of the imported examples; it stands for the files"),
     ("validation", "held out of the training part: a count, or a share below 1; a tenth, or what the files have"),
     ("test", "the same for the test split"),
     ("seed", "of what is held out and of the training order"),
+    ("stratified", "hold out the same share of each class"),
 ];
 
 /// All keys with their defaults.
@@ -86,18 +125,33 @@ pub fn parse<T: Import>(task: &str, given: &Settings) -> Result<(Box<dyn Source>
 }
 
 pub(super) fn parse_in<T: Import>(data: &Path, task: &str, given: &Settings) -> Result<(Box<dyn Source>, Settings)> {
-    let (keys, mut settings) = config::parse::<Keys<T>>(task, given)?;
-    let find = || -> Result<Own> {
+    let (mut keys, mut settings) = config::parse::<Keys<T>>(task, given)?;
+    // Settings that a run of before was resolved to: what is not in them was not yet thought of.
+    let of_before = T::PATHS.iter().any(|path| given.get(*path).is_some_and(serde_json::Value::is_null));
+    if of_before && !given.contains_key("stratified") {
+        keys.held_out.stratified = Some(false);
+    }
+    let find = |keys: &mut Keys<T>| -> Result<Own> {
         let folder = data.join(task);
+        let parts = [&mut keys.held_out.validation, &mut keys.held_out.test].map(|wanted| match wanted.take() {
+            Some(Wanted::Name(name)) => Some(name),
+            other => {
+                *wanted = other;
+                None
+            }
+        });
+        keys.import.name_parts([parts[0].as_deref(), parts[1].as_deref()])?;
         let kept = keys.content.as_deref().map(|content| Set::open(&folder, content)).transpose()?;
         let mut origin = config::to_settings(&keys.import);
-        for (key, value) in origin.iter_mut().filter(|(key, _)| T::PATHS.contains(&key.as_str())) {
-            match (value.as_str(), &kept) {
-                (Some(path), _) => *value = absolute(path)?.into(),
+        for key in T::PATHS.iter().chain(T::NAMES) {
+            let value = origin.get(*key).filter(|value| !value.is_null()).cloned();
+            let value = match (value.as_ref().and_then(|value| value.as_str()), &kept) {
+                (Some(path), _) if T::PATHS.contains(key) && !T::WORDS.contains(&path) => Some(absolute(path)?.into()),
                 // What is not given again is as it was imported.
-                (None, Some(set)) => *value = set.kept.origin.get(key).cloned().unwrap_or_default(),
-                (None, None) => (),
-            }
+                (None, Some(set)) if value.is_none() => set.kept.origin.get(*key).cloned(),
+                _ => value,
+            };
+            value.and_then(|value| origin.insert((*key).into(), value));
         }
         let set = match kept {
             Some(set) if set.kept.origin == origin => set,
@@ -105,11 +159,16 @@ pub(super) fn parse_in<T: Import>(data: &Path, task: &str, given: &Settings) -> 
         };
         Ok(Own { set, held_out: keys.held_out.clone() })
     };
-    let own =
-        find().and_then(|own| own.check().map(|()| own)).map_err(|error| error.context(format!("task '{task}'")))?;
+    let own = find(&mut keys)
+        .and_then(|own| own.check().map(|()| own))
+        .map_err(|error| error.context(format!("task '{task}'")))?;
+    let own = own.resolved();
     settings.insert("content".into(), own.set.content.clone().into());
-    for path in T::PATHS {
-        settings.insert((*path).into(), serde_json::Value::Null);
+    settings.extend(config::to_settings(&own.held_out));
+    for key in T::PATHS.iter().chain(T::NAMES) {
+        if settings.contains_key(*key) {
+            settings.insert((*key).into(), serde_json::Value::Null);
+        }
     }
     Ok((Box::new(own), settings))
 }
@@ -152,13 +211,16 @@ mod tests {
             let classes = vec!["even".into(), "odd".into()];
             Ok(Opened {
                 what: "bytes".into(),
+                files: Vec::new(),
+                look: String::new(),
+                audit: Audit::default(),
                 about: About { channels: 1, height: 1, width: 1, classes, parts: [bytes.len() as u64, 0, 0] },
                 labels: bytes.iter().map(|byte| u16::from(byte % 2)).collect(),
                 read: Box::new(move |index, pixel| match bytes[index] {
                     b'!' => Err(Error::failed(format!("byte {index} is a '!'"))),
                     byte => {
                         pixel[0] = byte ^ flip;
-                        Ok(())
+                        Ok(Seen::of(pixel, (1, 1)))
                     }
                 }),
             })

@@ -1,12 +1,15 @@
-//! What is in a folder, by names alone: which file is an image of which class, in which part.
+//! Which file is an image of which class, in which part, by names alone; and what is none, and why.
 
+use std::collections::{BTreeMap, HashSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
+use super::folders::{extension, files, hidden, name, walk};
+use super::{ImageFolder, NAMES, layout, list};
 use crate::error::{Context, Error, Result};
 use crate::task::imported::MOST_CLASSES;
-
-const EXTENSIONS: [&str; 3] = ["jpg", "jpeg", "png"];
+use crate::task::imported::audit::{Audit, Folder, Ignored, PARTS};
+use crate::task::imported::picture;
 
 pub struct Listed {
     pub path: PathBuf,
@@ -15,122 +18,174 @@ pub struct Listed {
     pub part: usize,
 }
 
-/// What is in a folder, by names alone.
 #[derive(Default)]
 pub struct Listing {
     pub classes: Vec<String>,
     /// By part, class and path.
     pub images: Vec<Listed>,
-    /// Files within the classes that are no images by their names.
-    pub others: Vec<PathBuf>,
+    pub audit: Audit,
+}
+
+/// Files by where they were found, before classes have numbers.
+#[derive(Default)]
+pub struct Found {
+    /// Path, class, part.
+    pub images: Vec<(PathBuf, String, usize)>,
+    /// Path, and why it is not read.
+    ignored: Vec<(PathBuf, String)>,
+    pub notes: Vec<String>,
 }
 
 impl Listing {
-    pub fn of(root: &Path) -> Result<Self> {
-        let folders = subfolders(root)?;
-        let mut parts: [Vec<&str>; 3] = Default::default();
-        for (folder, _) in &folders {
-            match folder.to_lowercase().as_str() {
-                "train" | "training" => parts[0].push(folder),
-                "val" | "valid" | "validation" => parts[1].push(folder),
-                "test" | "testing" => parts[2].push(folder),
-                _ => (),
+    pub fn of(given: &ImageFolder) -> Result<Self> {
+        let root = given.folder();
+        let (parts, mut found) = match given.labels.as_deref() {
+            Some(file) if file != NAMES => (vec![(0, root.to_owned())], list::read(root, Path::new(file))?),
+            _ => {
+                let parts = layout::parts(given)?;
+                let mut found = Found::default();
+                for (part, folder) in &parts {
+                    found.part(folder, *part, given.labels.is_some())?;
+                }
+                if let [(_, folder)] = parts.as_slice()
+                    && folder != root
+                {
+                    found.notes.push(format!("of {} only {} is read, as 'train' says", root.display(), name(folder)));
+                }
+                (parts, found)
             }
-        }
-        let mut listing = Self::default();
-        if parts[0].is_empty() {
-            listing.add(root, 0)?;
-            return Ok(listing);
-        }
-        if parts.iter().any(|part| part.len() > 1) || parts.iter().flatten().count() < folders.len() {
-            let names: Vec<&str> = folders.iter().map(|(name, _)| name.as_str()).collect();
-            return Err(Error::bad_input(format!(
-                "{} has a folder train, so beside it only val and test are read, and it has {}",
-                root.display(),
-                names.join(", ")
-            ))
-            .hint("move the others away; or, if train is a class, call that class something else"));
-        }
-        for (part, folders) in parts.iter().enumerate() {
-            folders.iter().try_for_each(|folder| listing.add(&root.join(folder), part))?;
-        }
-        Ok(listing)
-    }
-
-    /// The classes of one part; the training part comes first and says which there are.
-    fn add(&mut self, folder: &Path, part: usize) -> Result<()> {
-        let classes = subfolders(folder)?;
-        if part == 0 {
-            if !(2..=MOST_CLASSES).contains(&classes.len()) {
-                let (count, folder) = (classes.len(), folder.display());
+        };
+        let skipped = found.skip(root, given.skip.as_deref())?;
+        let classes = classes(&found, root)?;
+        let mut images = Vec::with_capacity(found.images.len());
+        let mut audit = found.audit(&parts, &skipped, given.labels.as_deref().is_some_and(|labels| labels != NAMES));
+        audit.notes = found.notes;
+        for (path, class, part) in found.images {
+            let Ok(class) = classes.binary_search(&class) else {
                 return Err(Error::bad_input(format!(
-                    "{folder} has {count} folders, and needs one for each of 2 to {MOST_CLASSES} classes"
-                )));
-            }
-            self.classes = classes.iter().map(|(name, _)| name.clone()).collect();
-        }
-        for (name, path) in classes {
-            let Ok(class) = self.classes.binary_search(&name) else {
-                return Err(Error::bad_input(format!("{} is a class that train does not have", path.display()))
-                    .hint(format!("its classes are {}", self.classes.join(", "))));
+                    "{} is of class {class}, which train does not have",
+                    path.display()
+                ))
+                .hint(format!("its classes are {}", few(&classes))));
             };
+            images.push(Listed { path, class: class as u16, part });
+        }
+        images.sort_by(|a, b| (a.part, a.class, &a.path).cmp(&(b.part, b.class, &b.path)));
+        Ok(Self { classes, images, audit })
+    }
+}
+
+/// Of the training part, in the order of their names.
+fn classes(found: &Found, root: &Path) -> Result<Vec<String>> {
+    let names: HashSet<&String> = found.images.iter().filter(|image| image.2 == 0).map(|image| &image.1).collect();
+    let mut classes: Vec<String> = names.into_iter().cloned().collect();
+    classes.sort();
+    if !(2..=MOST_CLASSES).contains(&classes.len()) {
+        let (count, root) = (classes.len(), root.display());
+        return Err(Error::bad_input(format!("{root} has {count} classes with images, and needs 2 to {MOST_CLASSES}")));
+    }
+    Ok(classes)
+}
+
+pub fn few(names: &[String]) -> String {
+    match names.len() {
+        0..=20 => names.join(", "),
+        count => format!("{}, … ({count})", names[..10].join(", ")),
+    }
+}
+
+impl Found {
+    /// The classes of a part: its folders, or what the names of its files begin with.
+    fn part(&mut self, folder: &Path, part: usize, by_name: bool) -> Result<()> {
+        if by_name {
+            for path in walk(folder)? {
+                match (reason(&path), list::label_in(&path)) {
+                    (Some(reason), _) => self.ignored.push((path, reason)),
+                    (None, Some(class)) => self.images.push((path, class, part)),
+                    (None, None) => self.ignored.push((path, "no label before a number in its name".into())),
+                }
+            }
+            return Ok(());
+        }
+        for path in files(folder)? {
+            let why = reason(&path).unwrap_or_else(|| "an image beside the classes' folders".into());
+            self.ignored.push((path, why));
+        }
+        let classes = layout::classes(folder, part)?;
+        for (class, path) in classes {
             let before = self.images.len();
-            let mut found = Vec::new();
-            walk(&path, &mut found)?;
-            found.sort();
-            for path in found {
-                let extension = path.extension().and_then(|end| end.to_str()).map(str::to_ascii_lowercase);
-                match extension.is_some_and(|end| EXTENSIONS.contains(&end.as_str())) {
-                    true => self.images.push(Listed { path, class: class as u16, part }),
-                    false => self.others.push(path),
+            for path in walk(&path)? {
+                match reason(&path) {
+                    None => self.images.push((path, class.clone(), part)),
+                    Some(reason) => self.ignored.push((path, reason)),
                 }
             }
             if part == 0 && self.images.len() == before {
-                return Err(Error::bad_input(format!("{} has no .jpg, .jpeg or .png file", path.display()))
-                    .hint("remove the folder, or put the images of its class there"));
+                return Err(Error::bad_input(format!("{} has no image", path.display())).hint(format!(
+                    "remove the folder, or put the images of its class there: files that end in {}",
+                    picture::READ.map(|end| format!(".{end}")).join(", ")
+                )));
             }
         }
         Ok(())
     }
-}
 
-/// Entries that are not hidden: name and path, in the order of the names.
-fn entries(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    let failed = || format!("cannot list {}", folder.display());
-    let mut entries = Vec::new();
-    for entry in fs::read_dir(folder).context(failed)? {
-        let entry = entry.context(failed)?;
-        let name = entry.file_name().into_string();
-        let name = name.map_err(|name| Error::bad_input(format!("{}: {name:?} is not UTF-8", folder.display())))?;
-        if !name.starts_with('.') {
-            entries.push((name, entry.path()));
-        }
+    pub fn ignore(&mut self, path: PathBuf, reason: String) {
+        self.ignored.push((path, reason));
     }
-    entries.sort();
-    Ok(entries)
-}
 
-fn subfolders(folder: &Path) -> Result<Vec<(String, PathBuf)>> {
-    Ok(entries(folder)?.into_iter().filter(|(_, path)| path.is_dir()).collect())
-}
-
-/// Whether a link leads to this folder or one above it.
-fn is_above(path: &Path, folder: &Path) -> Result<bool> {
-    let real = |path: &Path| fs::canonicalize(path).context(|| format!("cannot open {}", path.display()));
-    Ok(path.is_symlink() && real(folder)?.starts_with(real(path)?))
-}
-
-/// All files below a folder.
-fn walk(folder: &Path, found: &mut Vec<PathBuf>) -> Result<()> {
-    for (_, path) in entries(folder)? {
-        match path.is_dir() {
-            true if is_above(&path, folder)? => {
-                let message = format!("{} is a link to a folder that it stands in", path.display());
-                return Err(Error::bad_input(message).hint("remove the link: its images would be read many times"));
-            }
-            true => walk(&path, found)?,
-            false => found.push(path),
+    /// Leaves out what a list names; gives what it left out.
+    fn skip(&mut self, root: &Path, list: Option<&str>) -> Result<Vec<PathBuf>> {
+        let Some(list) = list else { return Ok(Vec::new()) };
+        let text = fs::read_to_string(list).context(|| format!("cannot read {list}"))?;
+        let lines = text.lines().map(|line| line.split('\t').next().unwrap_or_default().trim_end());
+        let named: HashSet<PathBuf> =
+            lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| root.join(line)).collect();
+        let (skipped, kept): (Vec<_>, Vec<_>) =
+            std::mem::take(&mut self.images).into_iter().partition(|(path, ..)| named.contains(path));
+        self.images = kept;
+        let unknown = named.len() - skipped.len();
+        if skipped.is_empty() && unknown > 0 {
+            let first = named.iter().min().map(|path| path.display().to_string()).unwrap_or_default();
+            return Err(Error::bad_input(format!("skip = \"{list}\" names no image of {}: {first}", root.display()))
+                .hint("a path a line, from the folder on or absolute"));
         }
+        if unknown > 0 {
+            self.notes.push(format!("{unknown} files that {list} names are not there"));
+        }
+        Ok(skipped.into_iter().map(|(path, ..)| path).collect())
     }
-    Ok(())
+
+    fn audit(&self, parts: &[(usize, PathBuf)], skipped: &[PathBuf], listed: bool) -> Audit {
+        let below = |folder: &Path, path: &Path| path.starts_with(folder);
+        let folder = |(part, folder): &(usize, PathBuf)| Folder {
+            path: folder.display().to_string(),
+            part: if listed { "the list says".into() } else { PARTS[*part].into() },
+            read: self.images.iter().filter(|(path, _, of)| (listed || of == part) && below(folder, path)).count()
+                as u64,
+            ignored: self.ignored.iter().filter(|(path, _)| below(folder, path)).count() as u64,
+            skipped: skipped.iter().filter(|path| below(folder, path)).count() as u64,
+        };
+        let mut kinds: BTreeMap<(String, &str), (u64, &Path)> = BTreeMap::new();
+        for (path, reason) in &self.ignored {
+            let kind = match extension(path) {
+                _ if hidden(name(path)) => "hidden files".into(),
+                end if end.is_empty() => "files without an extension".into(),
+                end => format!(".{end}"),
+            };
+            kinds.entry((kind, reason)).or_insert((0, path)).0 += 1;
+        }
+        let ignored = kinds.into_iter().map(|((kind, reason), (count, example))| Ignored {
+            kind,
+            count,
+            reason: reason.into(),
+            example: example.display().to_string(),
+        });
+        Audit { folders: parts.iter().map(folder).collect(), ignored: ignored.collect(), ..Audit::default() }
+    }
+}
+
+/// Why a file is not read, by its name.
+pub fn reason(path: &Path) -> Option<String> {
+    if hidden(name(path)) { Some("hidden".into()) } else { picture::reason(&extension(path)) }
 }

@@ -7,6 +7,8 @@ use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::About;
+use super::audit::Audit;
+use super::held_out;
 use super::set::{LABEL_BYTES, Set};
 use crate::error::{Context, Error, Result};
 use crate::model::Io;
@@ -19,11 +21,29 @@ use crate::task::order::permutation;
 /// How much is held out of the training part where the files have no part of their own for it.
 #[derive(Clone, Debug, Default, Serialize, Deserialize)]
 pub struct HeldOut {
-    /// A count, or a share below 1; none is a tenth.
-    pub validation: Option<f64>,
-    pub test: Option<f64>,
+    /// None is a tenth.
+    pub validation: Option<Wanted>,
+    pub test: Option<Wanted>,
     /// Of the permutation that draws them, and of the training order.
     pub seed: u64,
+    /// Of each class the same share; none where nothing is held out.
+    pub stratified: Option<bool>,
+}
+
+#[derive(Clone, Debug, Serialize, Deserialize)]
+#[serde(untagged)]
+pub enum Wanted {
+    /// A count, or a share below 1.
+    Number(f64),
+    /// A part that the files have.
+    Name(String),
+}
+
+fn number(wanted: &Option<Wanted>) -> Option<f64> {
+    match wanted {
+        Some(Wanted::Number(number)) => Some(*number),
+        _ => None,
+    }
 }
 
 /// The task: a set, and what is held out of it.
@@ -37,11 +57,18 @@ impl Own {
         &self.set.kept.about
     }
 
+    /// With what follows from the set.
+    pub fn resolved(mut self) -> Self {
+        let default = (self.held() != [0, 0]).then_some(true);
+        self.held_out.stratified = self.held_out.stratified.filter(|_| default.is_some()).or(default);
+        self
+    }
+
     /// Images held out of the training part: validation, test.
     fn held(&self) -> [u64; 2] {
         let [pool, ..] = self.about().parts;
-        [(self.held_out.validation, 1), (self.held_out.test, 2)].map(|(wanted, part)| {
-            match (self.about().parts[part], wanted) {
+        [(&self.held_out.validation, 1), (&self.held_out.test, 2)].map(|(wanted, part)| {
+            match (self.about().parts[part], number(wanted)) {
                 (0, Some(count)) if count >= 1.0 => count as u64,
                 (0, share) => ((share.unwrap_or(0.1) * pool as f64).round() as u64).max(1),
                 _ => 0,
@@ -54,9 +81,9 @@ impl Source for Own {
     fn check(&self) -> Result<()> {
         let parts = self.about().parts;
         for (key, wanted, own) in
-            [("validation", self.held_out.validation, parts[1]), ("test", self.held_out.test, parts[2])]
+            [("validation", &self.held_out.validation, parts[1]), ("test", &self.held_out.test, parts[2])]
         {
-            let Some(wanted) = wanted else { continue };
+            let Some(wanted) = number(wanted) else { continue };
             if own > 0 {
                 return Err(Error::bad_input(format!(
                     "{key} is {wanted}, and the files have {own} {key} images of their own"
@@ -98,10 +125,15 @@ impl Source for Own {
     }
 
     fn origin(&self) -> Option<String> {
-        self.set.kept.origin.values().find_map(|value| value.as_str().map(String::from))
+        let path = |value: &serde_json::Value| value.as_str().filter(|text| text.starts_with('/')).map(String::from);
+        self.set.kept.origin.values().find_map(path)
     }
 
-    /// The head of the permuted training part is held out, test first; its tail, in that order, is trained on.
+    fn audit(&self) -> Option<&Audit> {
+        self.set.kept.audit.as_ref()
+    }
+
+    /// What is held out is drawn from the permuted training part; the rest, in that order, is trained on.
     fn load(&self, _data: &Path, train: u64) -> Result<Examples> {
         let failed = || format!("cannot read {}", self.set.examples.display());
         let file = File::open(&self.set.examples).context(failed)?;
@@ -118,26 +150,32 @@ impl Source for Own {
             .hint("remove it, and the files are imported again"));
         }
         let (labels, pixels) = map.split_at(count * LABEL_BYTES);
-        let label = |&index: &u32| {
+        let class = |index: u32| {
             let at = index as usize * LABEL_BYTES;
-            u16::from_le_bytes([labels[at], labels[at + 1]]).into()
+            usize::from(u16::from_le_bytes([labels[at], labels[at + 1]]))
         };
         let select = |indices: &[u32]| Split {
             images: Images::U8(gather(pixels, indices, size)),
-            labels: indices.iter().map(label).collect(),
+            labels: indices.iter().map(|&index| class(index) as i64).collect(),
         };
         let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));
         let [pool, after_validation, end] = [parts[0], parts[0] + parts[1], parts[0] + parts[1] + parts[2]].map(number);
         let (pool, after_validation, end) = (pool?, after_validation?, end?);
         let order = permutation(&mut stream(self.held_out.seed, "holdout", 0), pool);
         let [held_validation, held_test] = self.held();
-        let (test, rest) = order.split_at(held_test as usize);
-        let (validation, rest) = rest.split_at(held_validation as usize);
+        let [test, validation, rest] = match self.held_out.stratified {
+            Some(true) => held_out::draw(&order, class, &self.set.kept.copies, [held_test, held_validation]),
+            _ => {
+                let (test, rest) = order.split_at(held_test as usize);
+                let (validation, rest) = rest.split_at(held_validation as usize);
+                [test, validation, rest].map(<[u32]>::to_vec)
+            }
+        };
         let own = |from: u32, to: u32| (from..to).collect::<Vec<_>>();
         Ok(Examples {
             train: select(&rest[..rest.len().min(train as usize)]),
-            validation: select(&[validation, &own(pool, after_validation)].concat()),
-            test: select(&[test, &own(after_validation, end)].concat()),
+            validation: select(&[validation, own(pool, after_validation)].concat()),
+            test: select(&[test, own(after_validation, end)].concat()),
         })
     }
 }

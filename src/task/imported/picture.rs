@@ -1,160 +1,140 @@
-//! The bytes of an image file, JPEG or PNG, as pixels of a set.
-//!
-//! Of each image the centre square is taken, turned as its Exif says, laid on white where it is transparent, and resized
-//! once to `size` pixels a side, antialiased (a triangle as wide as the pixels it covers, Pillow's BILINEAR).
+//! The bytes of an image file as pixels of a set: decoded within a memory budget, turned as its Exif says, laid on a
+//! background where it is transparent, fitted into a square, and resized once, antialiased, as Pillow does.
 
-use std::io::{self, Cursor, ErrorKind};
+mod kind;
+mod look;
+mod room;
+mod view;
 
-use image::imageops::{FilterType, resize};
-use image::{DynamicImage, GrayImage, ImageDecoder, ImageFormat, ImageReader, RgbImage};
+use std::io::Cursor;
 
-/// What becomes of an image.
-#[derive(Clone, Debug)]
-pub struct Look {
-    /// Pixels of each side.
-    pub size: u32,
-    /// 3, or 1 for grey.
-    pub channels: u64,
+use image::codecs::jpeg::JpegDecoder;
+use image::imageops::resize;
+use image::metadata::Orientation;
+use image::{
+    DynamicImage, GenericImageView, ImageBuffer, ImageDecoder, ImageFormat, ImageReader, Limits, Pixel, RgbImage,
+};
+use serde::{Deserialize, Serialize};
+use twox_hash::XxHash3_128;
+
+use super::jpeg::{self, Coding};
+use crate::error::{Context, Error, Result};
+pub use kind::{READ, reason};
+pub use look::{Fit, KEYS, Look};
+use room::ROOM;
+use view::{Grey, View, grey};
+
+/// What was seen of an image while it was read.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct Seen {
+    pub width: u32,
+    pub height: u32,
+    /// Of the decoded pixels: equal for images that look the same, whatever their files are.
+    pub hash: u128,
+    /// What is wrong with a file that can be read all the same.
+    pub damage: Option<String>,
+}
+
+impl Seen {
+    /// Of an image that is kept as it is.
+    pub fn of(pixels: &[u8], (width, height): (u32, u32)) -> Self {
+        Self { width, height, hash: XxHash3_128::oneshot(pixels), damage: None }
+    }
 }
 
 /// Fills in `[channels, size, size]`.
-pub fn read(bytes: &[u8], look: &Look, pixels: &mut [u8]) -> image::ImageResult<()> {
-    let &Look { size, channels } = look;
-    let reader = ImageReader::new(Cursor::new(bytes)).with_guessed_format()?;
-    if reader.format() == Some(ImageFormat::Jpeg) && !has_end(bytes) {
-        // The decoder would fill up what is missing with grey.
-        return Err(io::Error::new(ErrorKind::UnexpectedEof, "it is cut off: a JPEG without its end").into());
+pub fn read(bytes: &[u8], look: &Look, pixels: &mut [u8]) -> Result<Seen> {
+    let format = kind::format(bytes)?;
+    if format != ImageFormat::Jpeg {
+        // A canvas, or the planes of a frame.
+        let more = if matches!(format, ImageFormat::Png | ImageFormat::Bmp) { 0 } else { 1 };
+        return decode(bytes, format, look, more, pixels);
     }
-    let mut decoder = reader.into_decoder()?;
-    let orientation = decoder.orientation()?;
-    let mut image = DynamicImage::from_decoder(decoder)?;
-    image.apply_orientation(orientation);
-    let side = image.width().min(image.height());
-    let square = image.crop_imm((image.width() - side) / 2, (image.height() - side) / 2, side, side);
-    let colours = on_white(&square);
-    if channels == 1 {
-        let grey = resize(&grey(&colours), size, size, FilterType::Triangle);
-        pixels.copy_from_slice(grey.as_raw());
-        return Ok(());
+    let told = jpeg::inspect(bytes, look.max_pixels).map_err(Error::bad_input)?;
+    let whole = &bytes[..told.end];
+    let seen = match told.coding {
+        Coding::Split => split(whole, look, u64::from(told.width) * u64::from(told.height), pixels)?,
+        Coding::Progressive => decode(whole, format, look, 2, pixels)?,
+        Coding::Baseline | Coding::Rare => decode(whole, format, look, 0, pixels)?,
+    };
+    Ok(Seen { damage: told.damage, ..seen })
+}
+
+/// Refuses an image that is too large to be meant.
+pub fn within(width: u64, height: u64, most: u64) -> Result<(), String> {
+    match width.saturating_mul(height) <= most {
+        true => Ok(()),
+        false => Err(format!("it says that it has {width} x {height} pixels, more than max_pixels = {most}")),
     }
-    let colours = resize(&colours, size, size, FilterType::Triangle);
-    let plane = (size * size) as usize;
-    for (place, pixel) in colours.pixels().enumerate() {
-        for (channel, value) in pixel.0.into_iter().enumerate() {
-            pixels[channel * plane + place] = value;
+}
+
+const CANNOT: &str = "it cannot be decoded";
+
+/// `more` is what the decoder holds besides the pixels, as a multiple of them.
+fn decode(bytes: &[u8], format: ImageFormat, look: &Look, more: u64, pixels: &mut [u8]) -> Result<Seen> {
+    let mut reader = ImageReader::with_format(Cursor::new(bytes), format);
+    let mut limits = Limits::no_limits();
+    limits.max_alloc = Some(look.max_pixels.saturating_mul(16).saturating_add(1 << 26));
+    reader.limits(limits);
+    let mut decoder = reader.into_decoder().context(|| CANNOT)?;
+    let (width, height) = decoder.dimensions();
+    within(width.into(), height.into(), look.max_pixels).map_err(Error::bad_input)?;
+    let orientation = decoder.orientation().context(|| CANNOT)?;
+    let _held = ROOM.take(decoder.total_bytes().saturating_mul(1 + more));
+    let image = DynamicImage::from_decoder(decoder).context(|| CANNOT)?;
+    Ok(lay(&image, orientation, look, pixels))
+}
+
+/// A JPEG with a scan for each colour, of which the decoder of all others makes stripes.
+fn split(bytes: &[u8], look: &Look, count: u64, pixels: &mut [u8]) -> Result<Seen> {
+    let orientation = JpegDecoder::new(Cursor::new(bytes)).and_then(|mut decoder| decoder.orientation());
+    // Coefficients, planes, pixels.
+    let _held = ROOM.take(12 * count);
+    let mut decoder = jpeg_decoder::Decoder::new(bytes);
+    let decoded = decoder.decode().context(|| CANNOT)?;
+    let info = decoder.info().filter(|info| info.pixel_format == jpeg_decoder::PixelFormat::RGB24);
+    let image = info.and_then(|info| RgbImage::from_raw(info.width.into(), info.height.into(), decoded));
+    let image = image.ok_or_else(|| {
+        Error::bad_input("it is a JPEG with a scan for each of its colours, which are not three: it is not read")
+    })?;
+    Ok(lay(&image.into(), orientation.unwrap_or(Orientation::NoTransforms), look, pixels))
+}
+
+/// Fills in the pixels of a decoded image.
+fn lay(image: &DynamicImage, orientation: Orientation, look: &Look, pixels: &mut [u8]) -> Seen {
+    let whole = View::new(image, orientation, look.background.colour());
+    let (width, height) = whole.dimensions();
+    let seen = Seen { width, height, hash: whole.hash(), damage: None };
+    let size = look.size as u32;
+    let shrunk = |side: u32| (f64::from(size) * f64::from(side) / f64::from(width.max(height))).round().max(1.0) as u32;
+    let (part, (across, down)) = match look.fit {
+        Fit::Crop => (whole.middle(), (size, size)),
+        Fit::Squash => (whole, (size, size)),
+        Fit::Pad => (whole, (shrunk(width), shrunk(height))),
+    };
+    match look.channels {
+        1 => place(&resize(&Grey(part), across, down, look.filter()), look, pixels),
+        _ => place(&resize(&part, across, down, look.filter()), look, pixels),
+    }
+    seen
+}
+
+/// Puts an image no larger than the square into its middle, as planes.
+fn place<P: Pixel<Subpixel = u8>>(image: &ImageBuffer<P, Vec<u8>>, look: &Look, pixels: &mut [u8]) {
+    let size = look.size as usize;
+    let (left, top) = ((size - image.width() as usize) / 2, (size - image.height() as usize) / 2);
+    let colour = look.background.colour();
+    let around = if look.channels == 1 { [grey(colour); 3] } else { colour };
+    for (plane, value) in pixels.chunks_exact_mut(size * size).zip(around) {
+        plane.fill(value);
+    }
+    for (x, y, pixel) in image.enumerate_pixels() {
+        let at = (top + y as usize) * size + left + x as usize;
+        for (channel, &value) in pixel.channels().iter().enumerate() {
+            pixels[channel * size * size + at] = value;
         }
     }
-    Ok(())
-}
-
-/// Whether the end marker of a JPEG follows its last scan. (A thumbnail within it has a scan and an end of its own; within
-/// a scan no byte of a marker follows FF.)
-fn has_end(jpeg: &[u8]) -> bool {
-    let scan = jpeg.windows(2).rposition(|marker| marker == [0xff, 0xda]);
-    scan.is_some_and(|at| jpeg[at..].windows(2).any(|marker| marker == [0xff, 0xd9]))
-}
-
-fn on_white(image: &DynamicImage) -> RgbImage {
-    if !image.color().has_alpha() {
-        return image.to_rgb8();
-    }
-    let transparent = image.to_rgba8();
-    RgbImage::from_fn(image.width(), image.height(), |x, y| {
-        let [red, green, blue, alpha] = transparent.get_pixel(x, y).0;
-        let laid =
-            |value: u8| ((u32::from(value) * u32::from(alpha) + 255 * (255 - u32::from(alpha)) + 127) / 255) as u8;
-        image::Rgb([laid(red), laid(green), laid(blue)])
-    })
-}
-
-/// Brightness as in ITU-R BT.601, rounded as Pillow does.
-fn grey(image: &RgbImage) -> GrayImage {
-    GrayImage::from_fn(image.width(), image.height(), |x, y| {
-        let [red, green, blue] = image.get_pixel(x, y).0.map(u32::from);
-        image::Luma([((19_595 * red + 38_470 * green + 7_471 * blue + 0x8000) >> 16) as u8])
-    })
 }
 
 #[cfg(test)]
-mod tests {
-    use std::fs;
-    use std::path::Path;
-
-    use super::*;
-    use image::ImageEncoder;
-    use image::codecs::jpeg::JpegEncoder;
-
-    /// An image that is different everywhere.
-    fn painted(width: u32, height: u32) -> RgbImage {
-        RgbImage::from_fn(width, height, |x, y| image::Rgb([0, 53, 106].map(|c| ((x * x + 3 * y * x + c) % 256) as u8)))
-    }
-
-    fn save(folder: &Path, name: &str, image: impl Into<DynamicImage>) {
-        image.into().save(folder.join(name)).unwrap();
-    }
-
-    fn of(path: &Path, size: u32, channels: u64, pixels: &mut [u8]) -> image::ImageResult<()> {
-        read(&fs::read(path).unwrap(), &Look { size, channels }, pixels)
-    }
-
-    #[test]
-    fn resizing_is_pillows() {
-        const COLOURS: [u8; 48] = [
-            145, 130, 131, 125, 123, 132, 139, 116, 123, 125, 127, 130, 130, 123, 123, 127, 143, 128, 127, 124, 120,
-            131, 136, 144, 122, 120, 128, 129, 122, 129, 134, 128, 125, 133, 127, 124, 129, 131, 125, 120, 135, 128,
-            127, 118, 123, 136, 126, 123,
-        ];
-        const GREY: [u8; 16] = [141, 129, 128, 124, 122, 131, 135, 133, 124, 122, 127, 128, 125, 128, 130, 127];
-        let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a.png", painted(37, 23));
-        let path = folder.path().join("a.png");
-        let (mut colours, mut shades) = ([0; 48], [0; 16]);
-        of(&path, 4, 3, &mut colours).unwrap();
-        of(&path, 4, 1, &mut shades).unwrap();
-        let furthest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max();
-        // Pillow rounds between the two passes.
-        assert!(furthest(&colours, &COLOURS) <= Some(1), "{colours:?}");
-        assert!(furthest(&shades, &GREY) <= Some(1), "{shades:?}");
-    }
-
-    #[test]
-    fn transparency_is_white_and_exif_turns() {
-        let folder = tempfile::tempdir().unwrap();
-        let mut half = image::RgbaImage::from_pixel(2, 2, image::Rgba([0, 100, 200, 255]));
-        half.put_pixel(0, 0, image::Rgba([0, 0, 0, 0]));
-        half.put_pixel(1, 0, image::Rgba([0, 0, 0, 51]));
-        save(folder.path(), "a.png", half);
-        let mut pixels = [0; 12];
-        of(&folder.path().join("a.png"), 2, 3, &mut pixels).unwrap();
-        assert_eq!(pixels, [255, 204, 0, 0, 255, 204, 100, 100, 255, 204, 200, 200]);
-        // Exif: little-endian TIFF of one entry, orientation (0x112) 6: the top of the picture is at the right.
-        let exif = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), b"\x06\0\0\0\0\0\0\0"].concat();
-        let mut file = Vec::new();
-        let mut encoder = JpegEncoder::new_with_quality(&mut file, 100);
-        encoder.set_exif_metadata(exif).unwrap();
-        let left_is_black = GrayImage::from_fn(16, 16, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
-        encoder.write_image(left_is_black.as_raw(), 16, 16, image::ExtendedColorType::L8).unwrap();
-        fs::write(folder.path().join("b.jpg"), file).unwrap();
-        let mut pixels = [0; 4];
-        of(&folder.path().join("b.jpg"), 2, 1, &mut pixels).unwrap();
-        assert!(
-            pixels[..2].iter().all(|&top| top < 60) && pixels[2..].iter().all(|&bottom| bottom > 195),
-            "{pixels:?}"
-        );
-    }
-
-    #[test]
-    fn a_jpeg_that_is_cut_off_is_refused_wherever_it_is_cut() {
-        let folder = tempfile::tempdir().unwrap();
-        save(folder.path(), "a.jpg", painted(64, 64));
-        let path = folder.path().join("a.jpg");
-        let whole = fs::read(&path).unwrap();
-        for kept in [whole.len() / 3, whole.len() * 9 / 10, whole.len() - 2] {
-            fs::write(&path, &whole[..kept]).unwrap();
-            let error = of(&path, 8, 3, &mut [0; 192]).unwrap_err().to_string();
-            assert!(error.contains("it is cut off"), "{error}");
-        }
-        fs::write(&path, [whole, b"a comment behind it".to_vec()].concat()).unwrap();
-        of(&path, 8, 3, &mut [0; 192]).unwrap();
-    }
-}
+mod tests;

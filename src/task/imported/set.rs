@@ -2,30 +2,26 @@
 //!
 //! `<content>.examples` holds labels (two bytes each, little-endian), then images `[n, C, H, W]`, the training part
 //! first, then validation, then test; `<content>.json` what they are and where they came from; `stamps/<stamp>` the
-//! content of files of these names, sizes and times, so that a plan reads none of them again.
+//! content of files of these names, sizes and times, so that a plan reads none of them again, and what was found in them.
 
-use std::fs::{self, OpenOptions};
+use std::fs;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicUsize, Ordering};
-use std::time::Instant;
 
-use memmap2::MmapMut;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 
-use super::{About, Import, Opened};
+use super::audit::Audit;
+use super::make::{Made, Making};
+use super::{About, Import};
 use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
 use crate::run::Settings;
 use crate::task::{config, files};
 
 /// Part of the stamp: raised when the same files would be read into other pixels.
-const FORMAT: u32 = 2;
+pub const FORMAT: u32 = 3;
 pub const LABEL_BYTES: usize = 2;
-/// Files named in the message about those that cannot be read.
-const NAMED: usize = 10;
 
 /// A set in the cache folder.
 #[derive(Debug)]
@@ -40,6 +36,19 @@ pub struct Kept {
     pub about: About,
     /// The importing keys, paths absolute.
     pub origin: Settings,
+    /// None of a set that was imported before there were audits.
+    #[serde(default)]
+    pub audit: Option<Audit>,
+    /// Images of the training part that look the same, so that none is held out of the others.
+    #[serde(default)]
+    pub copies: Vec<Vec<u32>>,
+}
+
+/// What files of a stamp became.
+#[derive(Serialize, Deserialize)]
+struct Known {
+    content: String,
+    audit: Audit,
 }
 
 impl Set {
@@ -61,12 +70,13 @@ impl Set {
         let import: T = config::from_settings(&origin).map_err(|reason| Error::bad_input(reason.to_string()))?;
         import.check()?;
         let stamp = stamp(&origin, &import.files()?)?;
+        let stamps = folder.join("stamps");
         let known = || {
-            let content = fs::read_to_string(folder.join("stamps").join(&stamp)).ok()?;
-            let mut set = Self::open(folder, &content).ok()?;
+            let known: Known = serde_json::from_slice(&fs::read(stamps.join(&stamp)).ok()?).ok()?;
+            let mut set = Self::open(folder, &known.content).ok()?;
             if set.kept.origin != origin {
                 // Equal files lie elsewhere too, and were imported last.
-                set.kept.origin = origin.clone();
+                (set.kept.origin, set.kept.audit) = (origin.clone(), Some(known.audit));
                 set.keep(folder).ok()?;
             }
             Some(set)
@@ -80,13 +90,16 @@ impl Set {
             return Ok(set);
         }
         let opened = import.open()?;
-        let part = folder.join("import.part");
-        let content = write(&part, &opened).inspect_err(|_| drop(fs::remove_file(&part)))?;
+        let making = Making { folder, stamp: &stamp, rule: import.duplicates() };
+        let Made { content, about, audit, copies } = making.make(opened)?;
+        for (what, text) in audit.lines(&about.classes) {
+            eprintln!("  {what:<10} {text}");
+        }
+        let known = Known { content: content.clone(), audit: audit.clone() };
         let examples = folder.join(format!("{content}.examples"));
-        fs::rename(&part, &examples).context(|| format!("cannot write {}", examples.display()))?;
-        let set = Self { content, examples, kept: Kept { about: opened.about, origin } };
+        let set = Self { content, examples, kept: Kept { about, origin, audit: Some(audit), copies } };
         set.keep(folder)?;
-        write_atomically(&folder.join("stamps").join(&stamp), set.content.as_bytes())?;
+        write_atomically(&stamps.join(&stamp), &serde_json::to_vec(&known).context(|| "cannot write JSON")?)?;
         Ok(set)
     }
 
@@ -96,66 +109,25 @@ impl Set {
     }
 }
 
-/// Equal while no file of the import was added, removed, renamed or written to.
+/// Equal while no file of the import was added, removed, renamed or written to. A link that leads nowhere is a file too: one
+/// that cannot be read.
 fn stamp(origin: &Settings, files: &[PathBuf]) -> Result<String> {
     let mut hash = Sha256::new();
     hash.update(format!("{FORMAT} {}", serde_json::to_string(origin).context(|| "cannot write JSON")?));
     for path in files {
-        let found = fs::metadata(path).context(|| format!("cannot open {}", path.display()))?;
-        hash.update(format!("\n{} {} {} {:?}", found.len(), found.mtime(), found.mtime_nsec(), path));
+        hash.update(file_stamp(path));
     }
     Ok(digits(hash))
 }
 
-fn digits(hash: Sha256) -> String {
+/// Name, size and time of a file.
+pub fn file_stamp(path: &Path) -> String {
+    match fs::metadata(path) {
+        Ok(found) => format!("\n{} {} {} {path:?}", found.len(), found.mtime(), found.mtime_nsec()),
+        Err(error) => format!("\n{error} {path:?}"),
+    }
+}
+
+pub fn digits(hash: Sha256) -> String {
     hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect()
-}
-
-/// Writes labels and pixels; gives the content's hash.
-fn write(path: &Path, opened: &Opened) -> Result<String> {
-    let failed = || format!("cannot write {}", path.display());
-    let (count, about) = (opened.labels.len(), &opened.about);
-    let size = (about.channels * about.height * about.width) as usize;
-    let bytes = count * (LABEL_BYTES + size);
-    let file = OpenOptions::new().read(true).write(true).create(true).truncate(true).open(path).context(failed)?;
-    // All of it now: a disk that is full is an error here and would be a signal in the map.
-    nix::fcntl::posix_fallocate(&file, 0, bytes as i64).context(failed)?;
-    // SAFETY: nothing else opens the part while the lock on its folder is held.
-    let mut map = unsafe { MmapMut::map_mut(&file) }.context(failed)?;
-    let (labels, pixels) = map.split_at_mut(count * LABEL_BYTES);
-    for (place, label) in labels.chunks_exact_mut(LABEL_BYTES).zip(&opened.labels) {
-        place.copy_from_slice(&label.to_le_bytes());
-    }
-    eprintln!("importing {}, once", opened.what);
-    read(opened, pixels, size)?;
-    map.flush().context(failed)?;
-    file.sync_all().context(failed)?;
-    let mut hash = Sha256::new();
-    hash.update(serde_json::to_vec(about).context(|| "cannot write JSON")?);
-    hash.update(&map[..]);
-    Ok(digits(hash))
-}
-
-/// Fills in all images, on all cores; every file that cannot be read is named.
-fn read(opened: &Opened, pixels: &mut [u8], size: usize) -> Result<()> {
-    let count = opened.labels.len();
-    let (started, done) = (Instant::now(), AtomicUsize::new(0));
-    let images = pixels.par_chunks_exact_mut(size).enumerate();
-    let unreadable: Vec<String> = images
-        .filter_map(|(index, image)| {
-            let done = done.fetch_add(1, Ordering::Relaxed) + 1;
-            if done.is_multiple_of(10_000) {
-                eprintln!("{done} of {count} imported, {:.0} s", started.elapsed().as_secs_f64());
-            }
-            (opened.read)(index, image).err().map(|error| error.message)
-        })
-        .collect();
-    if unreadable.is_empty() {
-        return Ok(());
-    }
-    let more = unreadable.len().saturating_sub(NAMED);
-    let more = if more > 0 { format!("\nand {more} more") } else { String::new() };
-    let named = unreadable[..unreadable.len().min(NAMED)].join("\n");
-    Err(Error::bad_input(format!("{} of {count} images cannot be read\n{named}{more}", unreadable.len()))
-        .hint("repair or remove them: none is left out silently"))
 }

@@ -1,0 +1,160 @@
+use std::fs;
+use std::path::Path;
+
+use image::codecs::jpeg::JpegEncoder;
+use image::{GrayImage, ImageEncoder};
+
+use super::*;
+use crate::task::imported::jpeg::tests::{bomb, flat};
+
+/// An image that is different everywhere.
+fn painted(width: u32, height: u32) -> RgbImage {
+    RgbImage::from_fn(width, height, |x, y| image::Rgb([0, 53, 106].map(|c| ((x * x + 3 * y * x + c) % 256) as u8)))
+}
+
+fn save(folder: &Path, name: &str, image: impl Into<DynamicImage>) {
+    image.into().save(folder.join(name)).unwrap();
+}
+
+fn look(text: &str) -> Look {
+    let mut look = serde_json::to_value(Look::default()).unwrap();
+    let given: serde_json::Map<String, serde_json::Value> = serde_json::from_str(text).unwrap();
+    look.as_object_mut().unwrap().extend(given);
+    serde_json::from_value(look).unwrap()
+}
+
+fn of(path: &Path, size: u64, channels: u64, pixels: &mut [u8]) -> Result<Seen> {
+    read(&fs::read(path).unwrap(), &Look { size, channels, ..Look::default() }, pixels)
+}
+
+/// The planes of a file's bytes.
+fn planes(bytes: &[u8], text: &str) -> Vec<u8> {
+    let look = look(text);
+    let mut pixels = vec![0; (look.channels * look.size * look.size) as usize];
+    read(bytes, &look, &mut pixels).unwrap();
+    pixels
+}
+
+#[test]
+fn resizing_is_pillows() {
+    const COLOURS: [u8; 48] = [
+        145, 130, 131, 125, 123, 132, 139, 116, 123, 125, 127, 130, 130, 123, 123, 127, 143, 128, 127, 124, 120, 131,
+        136, 144, 122, 120, 128, 129, 122, 129, 134, 128, 125, 133, 127, 124, 129, 131, 125, 120, 135, 128, 127, 118,
+        123, 136, 126, 123,
+    ];
+    const GREY: [u8; 16] = [141, 129, 128, 124, 122, 131, 135, 133, 124, 122, 127, 128, 125, 128, 130, 127];
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), "a.png", painted(37, 23));
+    let path = folder.path().join("a.png");
+    let (mut colours, mut shades) = ([0; 48], [0; 16]);
+    of(&path, 4, 3, &mut colours).unwrap();
+    of(&path, 4, 1, &mut shades).unwrap();
+    let furthest = |a: &[u8], b: &[u8]| a.iter().zip(b).map(|(a, b)| a.abs_diff(*b)).max();
+    // Pillow rounds between the two passes.
+    assert!(furthest(&colours, &COLOURS) <= Some(1), "{colours:?}");
+    assert!(furthest(&shades, &GREY) <= Some(1), "{shades:?}");
+}
+
+#[test]
+fn transparency_is_white_and_exif_turns() {
+    let folder = tempfile::tempdir().unwrap();
+    let mut half = image::RgbaImage::from_pixel(2, 2, image::Rgba([0, 100, 200, 255]));
+    half.put_pixel(0, 0, image::Rgba([0, 0, 0, 0]));
+    half.put_pixel(1, 0, image::Rgba([0, 0, 0, 51]));
+    save(folder.path(), "a.png", half);
+    let mut pixels = [0; 12];
+    of(&folder.path().join("a.png"), 2, 3, &mut pixels).unwrap();
+    assert_eq!(pixels, [255, 204, 0, 0, 255, 204, 100, 100, 255, 204, 200, 200]);
+    // Exif: little-endian TIFF of one entry, orientation (0x112) 6: the top of the picture is at the right.
+    let exif = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), b"\x06\0\0\0\0\0\0\0"].concat();
+    let mut file = Vec::new();
+    let mut encoder = JpegEncoder::new_with_quality(&mut file, 100);
+    encoder.set_exif_metadata(exif).unwrap();
+    let left_is_black = GrayImage::from_fn(16, 16, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
+    encoder.write_image(left_is_black.as_raw(), 16, 16, image::ExtendedColorType::L8).unwrap();
+    fs::write(folder.path().join("b.jpg"), file).unwrap();
+    let mut pixels = [0; 4];
+    of(&folder.path().join("b.jpg"), 2, 1, &mut pixels).unwrap();
+    assert!(pixels[..2].iter().all(|&top| top < 60) && pixels[2..].iter().all(|&bottom| bottom > 195), "{pixels:?}");
+}
+
+#[test]
+fn a_jpeg_that_is_cut_off_is_refused_wherever_it_is_cut() {
+    let folder = tempfile::tempdir().unwrap();
+    save(folder.path(), "a.jpg", painted(64, 64));
+    let path = folder.path().join("a.jpg");
+    let whole = fs::read(&path).unwrap();
+    for kept in [whole.len() / 3, whole.len() * 9 / 10, whole.len() - 2] {
+        fs::write(&path, &whole[..kept]).unwrap();
+        let error = of(&path, 8, 3, &mut [0; 192]).unwrap_err().to_string();
+        assert!(error.contains("it is cut off"), "{error}");
+    }
+    fs::write(&path, [whole, b"a comment behind it".to_vec()].concat()).unwrap();
+    of(&path, 8, 3, &mut [0; 192]).unwrap();
+}
+
+#[test]
+fn a_jpeg_with_a_scan_for_each_colour_is_the_same_picture() {
+    let blocks = [0, 1, 2].map(|component| (0..12).map(|block| (block * 17 + component * 40) % 160 - 80).collect());
+    let [together, apart] = [false, true].map(|split| planes(&flat(32, 24, &blocks, split), r#"{"size": 24}"#));
+    let furthest = together.iter().zip(&apart).map(|(a, b)| a.abs_diff(*b)).max();
+    assert!(furthest <= Some(2), "{furthest:?}");
+    assert!(together.iter().max() > together.iter().min());
+}
+
+#[test]
+fn a_camera_file_and_a_damaged_one_are_read_and_a_bomb_is_not() {
+    let blocks = [0, 1, 2].map(|component| (0..12).map(|block| (block * 17 + component * 40) % 160 - 80).collect());
+    let file = flat(32, 24, &blocks, false);
+    let preview = [&file[..], &file[..file.len() - 5]].concat();
+    assert_eq!(planes(&preview, "{}"), planes(&file, "{}"));
+    let damaged = [&file[..file.len() - 12], &[0xff, 0xd9]].concat();
+    let look = Look { size: 4, ..Look::default() };
+    let seen = read(&damaged, &look, &mut [0; 48]).unwrap();
+    assert!(seen.damage.unwrap().contains("from row"));
+    let error = read(&bomb(), &look, &mut [0; 48]).unwrap_err().message;
+    assert_eq!(error, "it says that it has 65535 x 65535 pixels, more than max_pixels = 178956970");
+    let mut png = Vec::new();
+    let large = DynamicImage::new_luma8(400, 100);
+    large.write_to(&mut Cursor::new(&mut png), ImageFormat::Png).unwrap();
+    let few = Look { max_pixels: 39_999, ..look };
+    assert!(read(&png, &few, &mut [0; 48]).unwrap_err().message.contains("400 x 100 pixels"));
+}
+
+#[test]
+fn every_kind_of_file_that_is_named_is_read() {
+    for format in [ImageFormat::Png, ImageFormat::WebP, ImageFormat::Bmp, ImageFormat::Gif, ImageFormat::Tiff] {
+        let mut file = Vec::new();
+        // Two colours, which a palette keeps as they are.
+        let image = RgbImage::from_fn(16, 8, |x, _| image::Rgb(if x < 8 { [10, 200, 30] } else { [250, 0, 90] }));
+        DynamicImage::from(image).write_to(&mut Cursor::new(&mut file), format).unwrap();
+        let colours = planes(&file, r#"{"size": 2, "fit": "squash", "interpolation": "nearest"}"#);
+        assert_eq!(colours, [10, 250, 10, 250, 200, 0, 200, 0, 30, 90, 30, 90], "{format:?}");
+    }
+}
+
+#[test]
+fn an_image_is_cropped_squashed_or_padded() {
+    let mut file = Vec::new();
+    let shades = [0, 100, 100, 200].map(|shade| [shade; 2]).concat();
+    let image = GrayImage::from_fn(8, 4, |x, _| image::Luma([shades[x as usize]]));
+    DynamicImage::from(image).write_to(&mut Cursor::new(&mut file), ImageFormat::Png).unwrap();
+    let grey =
+        |more: &str| planes(&file, &format!(r#"{{"size": 4, "channels": 1, "interpolation": "nearest"{more}}}"#));
+    assert_eq!(grey("")[..4], [100; 4]);
+    assert_eq!(grey(r#", "fit": "squash""#)[..4], [0, 100, 100, 200]);
+    let padded = grey(r##", "fit": "pad", "background": "#000080""##);
+    assert_eq!((&padded[..4], &padded[4..8], &padded[12..]), (&[15; 4][..], &[0, 100, 100, 200][..], &[15; 4][..]));
+    assert_eq!(grey(r#", "fit": "pad""#)[0], 255);
+}
+
+#[test]
+fn keys_that_make_no_sense_are_refused() {
+    for (key, value) in [("size", 0), ("size", 1025), ("channels", 2), ("max_pixels", 0)] {
+        assert!(look(&format!(r#"{{"{key}": {value}}}"#)).check().unwrap_err().message.starts_with(key), "{key}");
+    }
+    for background in ["red", "#12345", "#+12345", "#1234567"] {
+        let text = format!(r#""{background}""#);
+        assert!(serde_json::from_str::<look::Background>(&text).is_err(), "{background}");
+    }
+}
