@@ -183,7 +183,7 @@ struct Bits<'a> {
 
 impl Bits<'_> {
     fn fill(&mut self) {
-        while self.count <= 48 {
+        while self.count <= 40 {
             let byte = match (self.data.get(self.at), self.data.get(self.at + 1)) {
                 (Some(0xff), Some(0)) => {
                     self.at += 2;

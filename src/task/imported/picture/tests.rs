@@ -2,6 +2,7 @@ use std::fs;
 use std::path::Path;
 
 use image::codecs::jpeg::JpegEncoder;
+use image::codecs::webp::WebPEncoder;
 use image::{GrayImage, ImageEncoder};
 
 use super::*;
@@ -69,13 +70,19 @@ fn transparency_is_white_and_exif_turns() {
     let exif = [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), b"\x06\0\0\0\0\0\0\0"].concat();
     let mut file = Vec::new();
     let mut encoder = JpegEncoder::new_with_quality(&mut file, 100);
-    encoder.set_exif_metadata(exif).unwrap();
+    encoder.set_exif_metadata(exif.clone()).unwrap();
     let left_is_black = GrayImage::from_fn(16, 16, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
     encoder.write_image(left_is_black.as_raw(), 16, 16, image::ExtendedColorType::L8).unwrap();
     fs::write(folder.path().join("b.jpg"), file).unwrap();
     let mut pixels = [0; 4];
     of(&folder.path().join("b.jpg"), 2, 1, &mut pixels).unwrap();
     assert!(pixels[..2].iter().all(|&top| top < 60) && pixels[2..].iter().all(|&bottom| bottom > 195), "{pixels:?}");
+    // Pillow puts the head of a JPEG's segment before the Exif of a WebP.
+    let mut file = Vec::new();
+    let mut encoder = WebPEncoder::new_lossless(&mut file);
+    encoder.set_exif_metadata([&b"Exif\0\0"[..], &exif].concat()).unwrap();
+    encoder.write_image(left_is_black.as_raw(), 16, 16, image::ExtendedColorType::L8).unwrap();
+    assert_eq!(planes(&file, r#"{"size": 2, "channels": 1, "interpolation": "nearest"}"#), [0, 0, 255, 255]);
 }
 
 #[test]
@@ -158,3 +165,59 @@ fn keys_that_make_no_sense_are_refused() {
         assert!(serde_json::from_str::<look::Background>(&text).is_err(), "{background}");
     }
 }
+
+/// y, x = np.mgrid[0:24, 0:40]
+/// a = np.stack([x*6, y*10, 255-x*3-y*5], 2).astype(np.uint8)
+/// Image.fromarray(a).save(progressive, 'JPEG', quality=30, progressive=True)      # subsampled 4:2:0
+/// printf '0;\n1;\n2;\n' > scans; jpegtran -scans scans -restart 2B progressive > apart
+/// np.asarray(Image.open(file).crop((8, 0, 32, 24)).resize((4, 4), Image.BILINEAR)).transpose(2, 0, 1).ravel()
+#[test]
+fn progressive_files_and_those_of_several_scans_are_pillows() {
+    const EXPECTED: [u8; 48] = [
+        70, 102, 139, 172, 68, 99, 135, 169, 67, 98, 134, 168, 68, 100, 136, 169, 28, 30, 30, 28, 85, 86, 86, 85, 146,
+        146, 146, 145, 197, 198, 198, 196, 208, 192, 173, 155, 181, 163, 144, 128, 150, 133, 116, 99, 125, 112, 96, 77,
+    ];
+    for hex in [PROGRESSIVE, APART] {
+        let file: Vec<u8> =
+            (0..hex.len()).step_by(2).map(|at| u8::from_str_radix(&hex[at..at + 2], 16).unwrap()).collect();
+        assert_eq!(jpeg::inspect(&file, 1000).unwrap().damage, None);
+        let pixels = planes(&file, r#"{"size": 4}"#);
+        let furthest = pixels.iter().zip(EXPECTED).map(|(a, b)| a.abs_diff(b)).max();
+        assert!(furthest <= Some(8), "{furthest:?} {pixels:?}");
+        let last = file.windows(2).rposition(|pair| pair == [0xff, 0xda]).unwrap();
+        assert!(jpeg::inspect(&[&file[..last], &[0xff, 0xd9]].concat(), 1000).unwrap().damage.is_some());
+    }
+}
+
+#[rustfmt::skip]
+const PROGRESSIVE: &str = "\
+    ffd8ffe000104a46494600010100000100010000ffdb0043001b12141714111b1716171e1c1b2028422b28252528513a3d3042605565645f\
+    555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6c799a8aba4ffdb0043011c1e1e2823284e2b2b4ea46e5d6ea4a4a4a4\
+    a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4ffc20011080018002803\
+    012200021101031101ffc4001800000301010000000000000000000000000002030104ffc400170101010101000000000000000000000000\
+    03040005ffda000c03010002100310000001e4dab52726a30d122e136306e53680bb004fffc4001510010100000000000000000000000000\
+    000011ffda0008010100010502888888888888888fffc400161101010100000000000000000000000000020001ffda0008010301013f012a\
+    2ac51d8ed9b7ffc4001811010101010100000000000000000000000001021112ffda0008010201013f01bb5dbdad5aebffc4001410010000\
+    0000000000000000000000000030ffda0008010100063f027fffc40014100100000000000000000000000000000030ffda0008010100013f\
+    2170001fffda000c030100020003000000104eece07fefffc4001811010100030000000000000000000000000001101121ffda0008010301\
+    013f10c2f1514534ffc4001811010100030000000000000000000000000100101121ffda0008010201013f10c7bdcf3cbddfffc400151001\
+    0100000000000000000000000000000001ffda0008010100013f108c6318c6318c6318c63fffd9\
+    ";
+
+#[rustfmt::skip]
+const APART: &str = "\
+    ffd8ffe000104a46494600010100000100010000ffdb0043001b12141714111b1716171e1c1b2028422b28252528513a3d3042605565645f\
+    555d5b6a7899816a7190735b5d85b586909ea3abadab6780bcc9baa6c799a8aba4ffdb0043011c1e1e2823284e2b2b4ea46e5d6ea4a4a4a4\
+    a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4a4ffc00011080018002803\
+    012200021101031101ffc4001f0000010501010101010100000000000000000102030405060708090a0bffc400b510000201030302040305\
+    0504040000017d01020300041105122131410613516107227114328191a1082342b1c11552d1f02433627282090a161718191a2526272829\
+    2a3435363738393a434445464748494a535455565758595a636465666768696a737475767778797a838485868788898a9293949596979899\
+    9aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae1e2e3e4e5e6e7e8e9eaf1f2f3f4f5f6f7f8f9\
+    faffdd00040002ffda0008010100003f00c91153c455ffd0a022a788abffd1ac22a41157ffd284454f1157ffd351153c455fffd4788a9e22\
+    afffd5b422a788abffd6d11157ffc4001f0100030101010101010101010000000000000102030405060708090a0bffc400b5110002010204\
+    0403040705040400010277000102031104052131061241510761711322328108144291a1b1c109233352f0156272d10a162434e125f11718\
+    191a262728292a35363738393a434445464748494a535455565758595a636465666768696a737475767778797a82838485868788898a9293\
+    9495969798999aa2a3a4a5a6a7a8a9aab2b3b4b5b6b7b8b9bac2c3c4c5c6c7c8c9cad2d3d4d5d6d7d8d9dae2e3e4e5e6e7e8e9eaf2f3f4f5\
+    f6f7f8f9faffda0008010211003f00f4e75ce39d73ffd0875f514e6cffd1e09cd9cae6ee7fffda0008010311003f00c29d53be9d53ffd0f5\
+    635743e529c99fffd1c29c99db193b1fffd9\
+    ";
