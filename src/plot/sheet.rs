@@ -172,6 +172,14 @@ mod tests {
     }
 
     #[test]
+    fn names_of_classes_are_drawn_in_their_script() {
+        let drawn = |label: &str| sheet(&[tile(8, 8, 1, label)], 1).unwrap().png().unwrap();
+        let names = ["猫", "犬", "とり", "고양이", "кошка", "□", "□□", "□□□"];
+        let distinct: std::collections::BTreeSet<_> = names.iter().map(|name| drawn(name)).collect();
+        assert_eq!(distinct.len(), names.len(), "none is a box");
+    }
+
+    #[test]
     fn shapes_of_every_kind_are_drawn_and_wrong_ones_refused() {
         for (width, height, channels) in [(40, 1, 1), (32, 32, 3), (1, 1, 1), (224, 100, 3), (2000, 3, 1)] {
             let tiles = [tile(width, height, channels, ""), tile(8, 8, 1, "x")];
