@@ -171,7 +171,7 @@ fn flat(folder: &Path, part: usize) -> Error {
         0 => error.hint(from_a_list),
         _ => error.hint(format!(
             "sort them into folders as those of train; or {from_a_list}; or leave them out with train = \"{}\" alone",
-            folder.parent().and_then(|root| train_of(root)).unwrap_or_else(|| "train".into())
+            folder.parent().and_then(train_of).unwrap_or_else(|| "train".into())
         )),
     }
 }

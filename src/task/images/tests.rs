@@ -156,10 +156,7 @@ fn what_cannot_be_read_is_named_and_nothing_is_read_twice() {
     let list = list.replace("CACHE", &folder.0.path().join("cache").display().to_string());
     let kept: Vec<String> = fs::read_to_string(&list).unwrap().lines().map(String::from).collect();
     assert_eq!(kept.len(), 4);
-    assert!(
-        kept[2].ends_with("b/cut.png\tit cannot be decoded: unexpected end of file"),
-        "{kept:?}"
-    );
+    assert!(kept[2].ends_with("b/cut.png\tit cannot be decoded: unexpected end of file"), "{kept:?}");
     assert!(!folder.0.path().join("cache/images/import.part").exists());
 
     // The list goes on without them, and is part of what the set is: those of good files alone.

@@ -14,11 +14,14 @@ use super::picture::Seen;
 use super::set::{FORMAT, LABEL_BYTES, digits, file_stamp};
 use crate::files::write_atomically;
 
+/// Slot of an image, and what was seen of it.
+type ByStamp = HashMap<String, (usize, Seen)>;
+
 /// Nothing, or pixels by the stamp of the file that they were read from.
 #[derive(Default)]
 pub struct Leftover {
     base: PathBuf,
-    kept: Option<(Mmap, HashMap<String, (usize, Seen)>)>,
+    kept: Option<(Mmap, ByStamp)>,
     size: usize,
     /// Where pixels begin.
     start: usize,

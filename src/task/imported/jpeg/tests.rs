@@ -59,15 +59,14 @@ pub fn flat(width: u16, height: u16, components: &[Vec<i32>], split: bool) -> Ve
         scan.iter().for_each(|&component| header.extend([component as u8 + 1, 0]));
         file.extend(segment(0xda, &[&header[..], &[0, 63, 0]].concat()));
         let (mut bits, mut before) = (Writer::default(), vec![0; components.len()]);
-        for block in 0..components[0].len() {
-            for &component in scan {
-                let value = components[component][block];
-                let difference = value - std::mem::replace(&mut before[component], value);
-                let size = 32 - difference.unsigned_abs().leading_zeros();
-                bits.put(size, 4);
-                bits.put((if difference < 0 { difference + (1 << size) - 1 } else { difference }) as u32, size);
-                bits.put(0, 1);
-            }
+        let rows = (0..components[0].len()).map(|block| scan.iter().map(move |&component| (component, block)));
+        for (component, block) in rows.flatten() {
+            let value = components[component][block];
+            let difference = value - std::mem::replace(&mut before[component], value);
+            let size = 32 - difference.unsigned_abs().leading_zeros();
+            bits.put(size, 4);
+            bits.put((if difference < 0 { difference + (1 << size) - 1 } else { difference }) as u32, size);
+            bits.put(0, 1);
         }
         file.extend(bits.end());
     }
