@@ -38,6 +38,7 @@ use serde::Serialize;
 
 use crate::error::{Context, Error, Result, nearest};
 use crate::plan::Plan;
+use crate::shell::quoted;
 use crate::spec;
 
 /// Find out which inductive bias wins at which scale
@@ -118,7 +119,7 @@ pub struct SweepFile {
 impl SweepFile {
     /// As it can be typed again.
     fn typed(&self) -> String {
-        typed::quoted(&self.path.display().to_string())
+        quoted(&self.path.display().to_string())
     }
 
     pub fn plan(&self) -> Result<Plan> {

@@ -31,6 +31,8 @@ pub mod progress;
 pub mod random;
 pub mod run;
 #[cfg(not(torch))]
+pub mod shell;
+#[cfg(not(torch))]
 pub mod spec;
 #[cfg(not(torch))]
 pub mod store;

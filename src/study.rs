@@ -22,6 +22,7 @@ use crate::point::{Axis, Point};
 use crate::store::{self, Contest, Reader, Shapes, Sizes};
 
 pub use every_size::SizeLine;
+pub use sizes::check as check_sizes;
 
 #[derive(Debug)]
 pub struct Study {

@@ -2,10 +2,10 @@
 
 use std::path::Path;
 
-use super::typed::quoted;
 use super::{load_plan, read_sweep};
 use crate::error::{Error, Result};
 use crate::plan::Plan;
+use crate::shell::quoted;
 use crate::store::{Reader, Sweep};
 
 /// What was named, by the name that the store knows it by.
@@ -96,7 +96,7 @@ fn say_difference(reader: &Reader, plan: &Plan, file: &str, store: &Path) -> Res
         return Ok(());
     };
     if !difference.is_none() {
-        eprintln!("{file} is not '{name}' as {store} has it: {difference}; used here: the runs of {file}");
+        eprintln!("{file} differs from '{name}' in {store}: {difference}; used here: the runs of {file}");
     }
     Ok(())
 }

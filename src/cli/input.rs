@@ -10,7 +10,7 @@ use crate::fit::Method;
 use crate::point::Axis;
 use crate::store::Sizes;
 use crate::study::file::{Asked, Ceiling, Checkpoints, Filter};
-use crate::study::{OfSweep, Study};
+use crate::study::{OfSweep, Study, check_sizes};
 
 #[derive(Clone, Debug, ClapArgs)]
 #[group(skip)]
@@ -88,6 +88,8 @@ impl Input {
             Some(path) => Study::of_file(self.reading.asked(path), method, axis, self.sizes)?,
             None => {
                 self.reading.of_files_alone()?;
+                // Before a store is complained of.
+                check_sizes(self.sizes.unwrap_or(Sizes::Best), method.is_curve().then_some(axis))?;
                 let of = |given: &String| {
                     let given = Given::new(given, store)?;
                     let study = self.of_store(store, &given, &method, axis)?;

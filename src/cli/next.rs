@@ -4,7 +4,6 @@ use std::path::{Path, PathBuf};
 
 use super::given::Given;
 use super::print_json;
-use super::typed::quoted;
 use crate::error::{Error, Result, nearest};
 use crate::files::{refuse_to_replace, write_new};
 use crate::fit::design::extend::{Move, Target};
@@ -12,6 +11,7 @@ use crate::fit::{self, Analysis, Method, Settings};
 use crate::next::{Next, Question, next};
 use crate::plan::Planned;
 use crate::point::Axis;
+use crate::shell::quoted;
 use crate::spec;
 use crate::store::Sizes;
 use crate::study::{self, OfSweep, Study};

@@ -1,5 +1,6 @@
 //! `crossover plan`: what a sweep would train, what it costs, and what was dropped and why.
 
+use std::borrow::Cow;
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::path::Path;
 
@@ -115,7 +116,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     };
     let seconds = if args.no_time { None } else { Some(estimate::seconds_per_run(&plan, &plan.runs)?) };
     let estimate = seconds.as_ref().map(|seconds| estimate::estimate(&plan, seconds, slots));
-    let rest = plan.left(|run| known.step(run));
+    let rest = match known.standing.is_empty() {
+        true => Cow::Borrowed(&plan),
+        false => Cow::Owned(plan.left(|run| known.step(run))),
+    };
     let left_seconds = if args.no_time { None } else { Some(estimate::seconds_per_run(&plan, &rest.runs)?) };
     let left = Left::of(&rest, left_seconds.as_deref(), slots);
     let missing: Vec<(&str, Error)> =

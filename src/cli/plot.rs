@@ -28,7 +28,7 @@ use crate::units::si;
 pub struct Args {
     #[command(flatten)]
     fit: fit::Args,
-    /// Figure to write
+    /// Figure to write; one that is there is replaced
     #[arg(short, long, value_name = "FILE.svg|FILE.png")]
     output: PathBuf,
     /// Draw how many times the scale one curve needs to equal another, in place of losses

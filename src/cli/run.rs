@@ -6,12 +6,13 @@ use std::process::ExitCode;
 use serde::Serialize;
 
 use super::given::Given;
-use super::typed::{quoted, typed};
+use super::typed::typed;
 use super::{SweepFile, print_json};
 use crate::error::{Error, Result};
 use crate::executor::display::Display;
 use crate::executor::{self, Decision, Options, Tally};
 use crate::plan::Plan;
+use crate::shell::quoted;
 use crate::spec;
 use crate::store::{Difference, Reader, Store, Sweep, is_replaced};
 use crate::task;

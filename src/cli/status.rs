@@ -10,7 +10,7 @@ use super::print_json;
 use super::table::table;
 use super::typed::DEFAULT;
 use crate::error::{Context, Result};
-use crate::store::{Reader, Summary};
+use crate::store::{Reader, Summary, is_replaced};
 use crate::units::{duration, si};
 
 #[derive(clap::Args)]
@@ -41,7 +41,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         let mut out = io::stdout();
         let clear = if args.watch && out.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         write!(out, "{clear}{text}").and_then(|()| out.flush()).context(|| "cannot write to stdout")?;
-        let left = summaries.iter().any(|one| one.counts.running + one.counts.interrupted + one.counts.to_do > 0);
+        // What was replaced waits until it is named.
+        let awaited = summaries.iter().filter(|one| given.is_some() || !is_replaced(&one.sweep));
+        let left = awaited.map(|one| one.counts.running + one.counts.interrupted + one.counts.to_do).sum::<usize>() > 0;
         if !args.watch || !left {
             return Ok(());
         }

@@ -41,7 +41,7 @@ enum Command {
         /// A setting of the task, as in a sweep's task table; may be given many times
         #[arg(long = "set", value_name = "KEY=VALUE")]
         set: Vec<String>,
-        /// Draw training examples with their labels
+        /// Draw training examples with their labels; a file that is there is replaced
         #[arg(short, long, value_name = "FILE.png|FILE.svg")]
         output: Option<PathBuf>,
         /// Examples that are drawn

@@ -2,6 +2,8 @@
 
 use std::path::{Path, PathBuf};
 
+use crate::shell::quoted;
+
 /// Names the store where `--store` does not.
 const VARIABLE: &str = "CROSSOVER_STORE";
 
@@ -17,12 +19,6 @@ const OF_STORE: [&str; 14] = [
 /// `$CROSSOVER_STORE`, else `runs`.
 pub fn default_store() -> PathBuf {
     std::env::var_os(VARIABLE).filter(|store| !store.is_empty()).unwrap_or_else(|| DEFAULT.into()).into()
-}
-
-/// A word of a command line.
-pub fn quoted(text: &str) -> String {
-    // Only a zero byte cannot be quoted, and no argument has one.
-    shlex::try_quote(text).map_or_else(|_| text.to_owned(), Into::into)
 }
 
 /// The text, each of its commands with the store where they need it.
@@ -64,10 +60,5 @@ mod tests {
         for unchanged in ["crossover task fetch mnist", "another crossover writes to it", "crossover run-time", ""] {
             assert_eq!(with(unchanged), unchanged);
         }
-    }
-
-    #[test]
-    fn words_are_quoted_where_a_shell_would_split_them() {
-        assert_eq!([quoted("a.toml"), quoted("x@1"), quoted("my sweep.toml")], ["a.toml", "x@1", "'my sweep.toml'"]);
     }
 }

@@ -149,7 +149,7 @@ fn news(runs: &[Side], others: &[Side]) -> Vec<String> {
         let mut values = vec![value.clone()];
         values.extend(rest.iter().rev().filter_map(|(_, run)| own(run)).map(|(_, value)| value));
         rest.retain(|(_, run)| own(run).is_none());
-        told.push(format!("{key} {}", listed(values)));
+        told.push(format!("{key} {}", listed(values.iter().map(|value| cut(value)))));
     }
     let curves = (!named.is_empty()).then(|| listed(named.into_iter().map(str::to_owned)));
     curves.into_iter().chain(told).collect()
@@ -177,7 +177,7 @@ fn changes(pairs: &[(Side, Side)]) -> Vec<String> {
     }
     let more = keys.len().saturating_sub(TOLD);
     let told = keys.iter().take(TOLD).map(|key| match values[key].as_slice() {
-        [(old, new)] => format!("{key} {old} -> {new}"),
+        [(old, new)] => format!("{key} {} -> {}", cut(old), cut(new)),
         _ => key.clone(),
     });
     told.chain((more > 0).then(|| format!("{more} more keys"))).collect()
@@ -187,6 +187,15 @@ fn names(pairs: &[(Side, Side)]) -> Vec<String> {
     match pairs {
         [] => Vec::new(),
         pairs => vec![listed(pairs.iter().map(|(old, new)| format!("{} -> {}", old.curve, new.curve)))],
+    }
+}
+
+/// Hashes and lists are longer than a person reads.
+fn cut(value: &str) -> String {
+    const LONGEST: usize = 32;
+    match value.chars().count() > LONGEST {
+        true => value.chars().take(LONGEST - 1).chain(['…']).collect(),
+        false => value.to_owned(),
     }
 }
 

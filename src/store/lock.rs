@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::shell::quoted;
 
 const FILE: &str = "writer.lock";
 /// A reader that asks whether there is a writer holds the lock for microseconds: worth waiting for.
@@ -42,7 +43,8 @@ impl Lock {
             .open(&path)
             .context(|| format!("cannot open {}", path.display()))
             .map_err(|error| {
-                error.hint(format!("is {0} yours to write (ls -ld {0})? --store names another", dir.display()))
+                let shown = quoted(&dir.display().to_string());
+                error.hint(format!("is it yours to write ('ls -ld {shown}')? --store names another"))
             })?;
         for _ in 0..PATIENCE.0 {
             match file.try_lock() {

@@ -8,6 +8,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 
 use crate::error::{Error, Result, nearest};
+use crate::shell::quoted;
 
 pub const FILE: &str = "crossover.db";
 /// One a version, never changed once released.
@@ -105,7 +106,7 @@ fn no_store(dir: &Path) -> Error {
         std::fs::read_dir(dir).into_iter().flatten().flatten().any(|run| run.path().join("run.json").exists());
     let hint = match nearest(&asked, stores.iter().map(String::as_str)) {
         _ if has_runs => "'crossover ingest --rebuild' makes it again from the run folders".to_owned(),
-        Some(near) => format!("did you mean --store {near}?"),
+        Some(near) => format!("did you mean --store {}?", quoted(near)),
         None if stores.is_empty() => "'crossover run SWEEP.toml' makes one; --store names another".to_owned(),
         None => format!("--store names one; there are {}", stores.join(", ")),
     };
@@ -128,13 +129,13 @@ fn newer(dir: &Path, connection: &Connection) -> Error {
 /// What an SQLite error on the store in `dir` means, and what to do about it.
 pub(super) fn explain(dir: &Path, error: rusqlite::Error) -> Error {
     let path = file(dir);
-    let shown = path.display();
+    let (shown, folder) = (path.display(), quoted(&dir.display().to_string()));
     match error.sqlite_error_code() {
         Some(ErrorCode::DiskFull) => Error::failed(format!("cannot write {shown}: the disk is full"))
             .hint("free some space and run the same command again: it goes on where it stopped"),
         Some(ErrorCode::ReadOnly | ErrorCode::CannotOpen | ErrorCode::PermissionDenied) => {
             Error::failed(format!("cannot open {shown}: {error}"))
-                .hint(format!("look at the owner and the permissions of {} (ls -la {0})", dir.display()))
+                .hint(format!("look at the owner and the permissions of its folder: 'ls -la {folder}'"))
         }
         Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
             Error::failed(format!("{shown} is damaged: {error}"))
@@ -145,7 +146,7 @@ pub(super) fn explain(dir: &Path, error: rusqlite::Error) -> Error {
                 .hint("close other programs that have it open, for example an sqlite3 shell in a transaction")
         }
         Some(ErrorCode::SystemIoFailure) => Error::failed(format!("cannot read or write {shown}: {error}"))
-            .hint(format!("is the disk full (df -h {0}), or the folder gone (ls {0})?", dir.display())),
+            .hint(format!("is the disk full ('df -h {folder}'), or the folder gone ('ls {folder}')?")),
         _ => Error::failed(format!("{shown}: {error}")),
     }
 }
@@ -161,5 +162,16 @@ mod tests {
         MIGRATIONS.to_latest(&mut connection).unwrap();
         let version: i64 = connection.pragma_query_value(None, "user_version", |row| row.get(0)).unwrap();
         assert_eq!(version, VERSION);
+    }
+
+    #[test]
+    fn a_store_where_nothing_can_be_written_is_read() {
+        let dir = tempfile::tempdir().unwrap();
+        drop(open(dir.path()).unwrap());
+        // What SQLite keeps beside a database cannot be made, as in a folder of someone else's.
+        std::fs::create_dir(dir.path().join(format!("{FILE}-shm"))).unwrap();
+        let connection = open_to_read(dir.path()).unwrap();
+        let sweeps: i64 = connection.query_row("SELECT count(*) FROM sweeps", [], |row| row.get(0)).unwrap();
+        assert_eq!(sweeps, 0);
     }
 }

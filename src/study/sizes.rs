@@ -10,7 +10,7 @@ use crate::units::si;
 
 /// # Errors
 /// Sizes would be curves of their own where the scale or the law is over sizes.
-pub(super) fn check(sizes: Sizes, over: Option<Axis>) -> Result<()> {
+pub fn check(sizes: Sizes, over: Option<Axis>) -> Result<()> {
     match (sizes, over) {
         (Sizes::Best, _) | (Sizes::Each, Some(Axis::Data | Axis::Compute)) => Ok(()),
         (Sizes::Each, Some(Axis::Params)) => {

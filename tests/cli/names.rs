@@ -56,7 +56,7 @@ fn two_sweeps_of_one_name_are_told_apart_and_both_stay() {
     assert_eq!(said(&run(&dir, &["run", "b.toml", "--dry-run"])), said(&refused), "a dry run is exact");
     // A file that was never run is asked for, and not what has its name.
     let asked = run(&dir, &["status", "b.toml", "--json"]);
-    assert!(said(&asked).contains("b.toml is not 'small' as runs has it: 2 runs added (convnet), 2 gone (vit)"));
+    assert!(said(&asked).contains("b.toml differs from 'small' in runs: 2 runs added (convnet), 2 gone (vit)"));
     let status: serde_json::Value = serde_json::from_slice(&asked.stdout).expect("JSON");
     assert_eq!((&status[0]["counts"]["done"], &status[0]["counts"]["to_do"]), (&2.into(), &2.into()));
 
@@ -90,8 +90,7 @@ fn a_file_that_was_changed_is_what_it_says_now() {
     assert_eq!(curves(&dir, "small"), ["vit", "mlp"]);
     let output = run(&dir, &["export", "a.toml", "--format", "csv"]);
     assert!(
-        said(&output)
-            .contains("a.toml is not 'small' as runs has it: 2 runs gone (vit); used here: the runs of a.toml")
+        said(&output).contains("a.toml differs from 'small' in runs: 2 runs gone (vit); used here: the runs of a.toml")
     );
     dir.write("a.toml", &sweep(&[VIT, MLP], "[100, 200, 400]"));
     let status = dir.json(&["status", "a.toml", "--json"]);

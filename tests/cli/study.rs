@@ -164,7 +164,7 @@ fn what_is_left_out_is_one_line_for_each_reason() {
     let left_out: Vec<&str> = talk.lines().filter(|line| line.starts_with("left out")).collect();
     assert_eq!(left_out.len(), 1, "{talk}");
     assert!(left_out[0].starts_with("left out: 10 runs whose loss was not finite (run "), "{talk}");
-    assert!(left_out[0].ends_with("and 9 more, which 'crossover fit --json' lists)"), "{talk}");
+    assert!(left_out[0].ends_with("and 9 more, which 'crossover fit sized --json' lists)"), "{talk}");
     let json = dir.json(&[&FIT[..], &["--json"]].concat());
     assert_eq!(json["left_out"].as_array().map(Vec::len), Some(15), "10 runs, and 5 cells that another outshines");
 }
