@@ -8,7 +8,7 @@ use std::time::Duration;
 use super::given::Given;
 use super::print_json;
 use super::table::table;
-use super::typed::DEFAULT;
+use super::typed::{DEFAULT, typed};
 use crate::error::{Context, Result};
 use crate::store::{Reader, Summary, is_replaced};
 use crate::units::{duration, si};
@@ -74,7 +74,8 @@ fn imports(args: &Args, store: &Path) -> Result<String> {
 
 fn shown(summaries: &[Summary], store: &Path) -> String {
     if summaries.is_empty() {
-        return format!("no sweeps in {} yet; 'crossover run SWEEP.toml' starts one\n", store.display());
+        let none = format!("no sweeps in {} yet; 'crossover run SWEEP.toml' starts one\n", store.display());
+        return typed(&none, store);
     }
     let header =
         ["sweep", "runs", "done", "running", "interrupted", "to do", "diverged", "failed", "FLOP/s", "time left"];
