@@ -165,6 +165,7 @@ impl Found {
                 as u64,
             ignored: self.ignored.iter().filter(|(path, _)| below(folder, path)).count() as u64,
             skipped: skipped.iter().filter(|path| below(folder, path)).count() as u64,
+            ..Folder::default()
         };
         let mut kinds: BTreeMap<(String, &str), (u64, &Path)> = BTreeMap::new();
         for (path, reason) in &self.ignored {

@@ -1,5 +1,7 @@
 //! What an import found: told once when it is done, kept with the set, and told again whenever the set is shown.
 
+use std::path::Path;
+
 use serde::{Deserialize, Serialize};
 
 use super::picture::Seen;
@@ -29,6 +31,9 @@ pub struct Folder {
     pub part: String,
     pub read: u64,
     pub ignored: u64,
+    /// They cannot be read; a set that was made has none.
+    #[serde(default)]
+    pub refused: u64,
     /// Left out by a list of the user's.
     pub skipped: u64,
 }
@@ -83,14 +88,25 @@ impl Sizes {
 }
 
 impl Audit {
+    /// Files that cannot be read are no longer counted as read.
+    pub fn refuse<'a>(&mut self, files: impl Iterator<Item = &'a Path> + Clone) {
+        for folder in &mut self.folders {
+            folder.refused = files.clone().filter(|file| file.starts_with(&folder.path)).count() as u64;
+            folder.read = folder.read.saturating_sub(folder.refused);
+        }
+    }
+
     /// What there is to say, each with what it is about.
     pub fn lines(&self, classes: &[String]) -> Vec<(&'static str, String)> {
         let mut lines = Vec::new();
         for folder in &self.folders {
             let count = |count: u64, what: &str| if count > 0 { format!(", {count} {what}") } else { String::new() };
+            let refused = count(folder.refused, "refused");
             let (ignored, skipped) = (count(folder.ignored, "ignored"), count(folder.skipped, "skipped"));
-            lines
-                .push(("files", format!("{}: {} read as {}{ignored}{skipped}", folder.path, folder.read, folder.part)));
+            lines.push((
+                "files",
+                format!("{}: {} read as {}{refused}{ignored}{skipped}", folder.path, folder.read, folder.part),
+            ));
         }
         for Ignored { kind, count, reason, example } in &self.ignored {
             lines.push(("ignored", format!("{count} {kind}: {reason}, such as {example}")));
@@ -124,6 +140,13 @@ impl Audit {
         }
         lines.extend(self.notes.iter().map(|note| ("note", note.clone())));
         lines
+    }
+
+    /// Says it while the import goes on.
+    pub fn say(&self, classes: &[String]) {
+        for (what, text) in self.lines(classes) {
+            eprintln!("  {what:<10} {text}");
+        }
     }
 
     fn class_counts(&self, classes: &[String], part: usize) -> Option<String> {

@@ -89,6 +89,9 @@ impl Making<'_> {
         if unreadable.is_empty() {
             return read.into_iter().collect();
         }
+        let mut audit = opened.audit.clone();
+        audit.refuse(unreadable.iter().filter_map(|(index, _)| opened.files.get(*index).map(PathBuf::as_path)));
+        audit.say(&opened.about.classes);
         let usable: Vec<Option<&Seen>> = read.iter().map(|read| read.as_ref().ok()).collect();
         Leftover::keep(self.folder, opened, &self.folder.join("import.part"), &usable);
         let lines = unreadable.iter().map(|(index, message)| {

@@ -92,9 +92,7 @@ impl Set {
         let opened = import.open()?;
         let making = Making { folder, stamp: &stamp, rule: import.duplicates() };
         let Made { content, about, audit, copies } = making.make(opened)?;
-        for (what, text) in audit.lines(&about.classes) {
-            eprintln!("  {what:<10} {text}");
-        }
+        audit.say(&about.classes);
         let known = Known { content: content.clone(), audit: audit.clone() };
         let examples = folder.join(format!("{content}.examples"));
         let set = Self { content, examples, kept: Kept { about, origin, audit: Some(audit), copies } };
