@@ -91,6 +91,20 @@ def convnext(width, depths, stem="small", padding="zeros", channels=3, classes=1
     return model
 
 
+def torchvision_vit(size, width, depth, heads, patch, classes=10):
+    """With torchvision's names."""
+    return torchvision.models.VisionTransformer(size, patch, depth, heads, width, 4 * width, num_classes=classes)
+
+
+def torchvision_convnext(width, depths, classes=10):
+    """With torchvision's names."""
+    widths = [width << stage for stage in range(len(depths))] + [None]
+    blocks = [
+        torchvision.models.convnext.CNBlockConfig(widths[i], widths[i + 1], depth) for i, depth in enumerate(depths)
+    ]
+    return torchvision.models.ConvNeXt(blocks, num_classes=classes)
+
+
 class BareBlock(timm.models.vision_transformer.Block):
     """Attention and MLP that replace their input."""
 
@@ -419,7 +433,11 @@ def cases():
     keys = dict(width=4, depths=[1], padding="circular")
     named = {**keys, "block": "convnext"}
     yield case("convnext-circular", "convnet", named, (3, 6, 5, 7), convnext(**keys, classes=7))
+    keys = dict(width=4, depths=[1, 2], stem="large")
+    named = {**keys, "block": "convnext"}
+    yield case("convnext-torchvision", "convnet", named, (3, 18, 16, 10), torchvision_convnext(4, [1, 2]))
     keys = dict(width=12, depth=2, heads=3, patch=4)
+    yield case("vit-torchvision", "vit", keys, (3, 8, 8, 10), torchvision_vit(8, **keys))
     yield case("vit-cls", "vit", keys, (3, 8, 12, 10), vit((8, 12), **keys))
     keys = dict(width=8, depth=1, heads=2, patch=2, pool="mean", position="none", mlp_ratio=2.5)
     yield case("vit-mean", "vit", keys, (1, 6, 6, 5), vit(6, **keys, channels=1, classes=5))

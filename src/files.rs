@@ -39,3 +39,61 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     file.persist(path).map_err(|error| error.error).context(failed)?;
     Ok(())
 }
+
+/// What a file is by its first bytes (a kibibyte is enough), as a person would call it; none where they tell nothing. For
+/// messages about files that were taken for something else.
+pub fn kind_of(head: &[u8]) -> Option<&'static str> {
+    let starts: [(&[u8], &str); 18] = [
+        (b"\x93NUMPY", "a single NumPy array (.npy)"),
+        (b"\x89HDF\r\n", "an HDF5 file"),
+        (b"\x89PNG", "a PNG image"),
+        (b"\xff\xd8\xff", "a JPEG image"),
+        (b"GIF8", "a GIF image"),
+        (b"PAR1", "a Parquet file"),
+        (b"ARROW1", "an Arrow file"),
+        (b"MATLAB 5.0", "a MATLAB file"),
+        (b"PK", "a zip archive (.npz, or a checkpoint of PyTorch)"),
+        (b"\x1f\x8b", "packed with gzip"),
+        (b"BZh", "packed with bzip2"),
+        (b"\xfd7zXZ", "packed with xz"),
+        (b"\x28\xb5\x2f\xfd", "packed with zstd"),
+        (b"Rar!", "a RAR archive"),
+        (b"7z\xbc\xaf", "a 7z archive"),
+        (b"version https://git-lfs", "a pointer of Git LFS: 'git lfs pull' fetches the file itself"),
+        (b"\x80", "a Python pickle"),
+        (b"\0\0", "an idx file, if anything"),
+    ];
+    let page = [b"<!doctype".as_slice(), b"<html"];
+    let like = |start: &&[u8]| head.get(..start.len()).is_some_and(|head| head.eq_ignore_ascii_case(start));
+    match starts.iter().find(|(start, _)| head.starts_with(start)) {
+        Some((_, kind)) => Some(kind),
+        None if head.is_empty() => Some("empty"),
+        None if head.get(257..262) == Some(b"ustar") => Some("a tar archive"),
+        None if page.iter().any(|start| like(start)) => Some("a web page: the download gave an answer for people"),
+        None if head.get(8) == Some(&b'{') && head.get(6..8) == Some(&[0, 0]) => Some("a safetensors file"),
+        None => None,
+    }
+}
+
+/// [`kind_of`] a file on disk, with `is` in front.
+pub fn and_is(path: &Path) -> String {
+    let mut head = [0; 1024];
+    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut head)).unwrap_or(0);
+    kind_of(&head[..read]).map_or(String::new(), |kind| format!(": it is {kind}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn files_are_called_what_they_are() {
+        let kind = |head: &[u8]| kind_of(head).unwrap_or("unknown");
+        assert_eq!(kind(b"PK\x03\x04"), "a zip archive (.npz, or a checkpoint of PyTorch)");
+        assert_eq!(kind(b"\x80\x04\x95"), "a Python pickle");
+        assert_eq!(kind(b"\x10\0\0\0\0\0\0\0{\"a\":"), "a safetensors file");
+        assert_eq!(kind(b"<!DOCTYPE html>"), "a web page: the download gave an answer for people");
+        assert_eq!(kind(&[[b'a'; 257].as_slice(), b"ustar\0"].concat()), "a tar archive");
+        assert_eq!((kind(b""), kind(b"label,file\n")), ("empty", "unknown"));
+    }
+}

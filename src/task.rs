@@ -3,6 +3,8 @@
 //! which only the worker links.
 
 pub mod archive;
+pub mod arrays;
+pub mod change;
 pub mod cifar;
 pub mod config;
 #[cfg(torch)]
@@ -20,11 +22,16 @@ pub mod imported;
 mod linear;
 pub mod mnist;
 pub mod mnist1d;
+pub mod npz;
 pub mod order;
+pub mod packed;
+pub mod parquet;
+pub mod parts;
 pub mod present;
 pub mod relations;
 pub mod rhm;
 pub mod transform;
+pub mod webdataset;
 
 use std::path::Path;
 
@@ -55,6 +62,9 @@ const ENTRIES: &[&Entry] = &[
     &rhm::ENTRY,
     &relations::ENTRY,
     &images::ENTRY,
+    &npz::ENTRY,
+    &parquet::ENTRY,
+    &webdataset::ENTRY,
     &idx_files::ENTRY,
 ];
 

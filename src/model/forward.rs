@@ -17,7 +17,7 @@ pub struct ForwardArgs {
     #[arg(long, value_name = "FILE.safetensors")]
     pub weights: PathBuf,
 
-    /// Images, float32 [B, C, H, W]
+    /// Images, float32 [B, C, H, W], normalised as the weights' were
     #[arg(long, value_name = "FILE.npy")]
     pub images: PathBuf,
 
@@ -49,6 +49,9 @@ mod network {
     use crate::model::network::{Mode, build};
     use crate::model::weights;
 
+    /// Beyond what images that were divided by 255 and normalised by any usual mean and deviation reach.
+    const UNUSUAL: f64 = 16.0;
+
     /// Refuses weights and images that are not the model's, naming both shapes.
     pub fn run(args: &ForwardArgs) -> Result<()> {
         let io = args.model.io()?;
@@ -62,7 +65,25 @@ mod network {
             let message = format!("{path}: images are {:?}, the model takes [B, {wanted:?}]", images.size());
             return Err(Error::bad_input(message).hint("give the images' shape by --input CxHxW"));
         }
+        if !matches!(images.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16) {
+            let kind = format!("{:?}", images.kind()).to_lowercase();
+            let message = format!(
+                "{path}: images are {kind} from {:?} to {:?}, the model takes float32, normalised",
+                images.min().double_value(&[]),
+                images.max().double_value(&[])
+            );
+            return Err(Error::bad_input(message).hint(
+                "np.save('images.npy', ((x / 255 - mean) / std).astype('float32')), with the mean and the standard deviation \
+                 that the weights were trained with",
+            ));
+        }
         let images = images.to_kind(Kind::Float).unsqueeze(0); // [1, B, C, H, W]
+        let most = images.abs().max().double_value(&[]);
+        if most > UNUSUAL {
+            eprintln!(
+                "note: {path}: values reach {most}: they go to the model as they are, scaled or normalised by nothing"
+            );
+        }
         let logits = no_grad(|| network.forward(&params, &stats, &images, Mode::Eval).logits.squeeze_dim(0));
         let output = args.output.display();
         logits

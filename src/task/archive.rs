@@ -9,46 +9,31 @@ use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
 use crate::task::files::{File, hex_sha256};
 
-/// A tar archive is made of blocks of this size.
-const BLOCK: usize = 512;
-
 /// Puts each of `files`, found by its name in any folder of the archive, into `folder`. Refuses an archive that lacks
 /// one, and a file that is not as published.
 pub fn unpack(archive: &[u8], files: &[File], folder: &Path) -> Result<()> {
-    let mut tar = Vec::new();
-    GzDecoder::new(archive).read_to_end(&mut tar).context(|| "cannot unpack the archive")?;
-    let members = members(&tar)?;
-    for file in files {
-        let found = members.iter().find(|(name, _)| name.rsplit('/').next() == Some(file.name));
-        let (_, content) = found.ok_or_else(|| Error::failed(format!("the archive has no {}", file.name)))?;
-        if hex_sha256(content) != file.sha256 {
+    let failed = || "cannot unpack the archive";
+    let mut tar = tar::Archive::new(GzDecoder::new(archive));
+    let mut missing: Vec<&File> = files.iter().collect();
+    for entry in tar.entries().context(failed)? {
+        let mut entry = entry.context(failed)?;
+        let name = entry.path().context(failed)?.file_name().map(ToOwned::to_owned);
+        let Some(place) = missing.iter().position(|file| name.as_deref() == Some(file.name.as_ref())) else { continue };
+        let file = missing.remove(place);
+        let mut content = Vec::new();
+        entry.read_to_end(&mut content).context(failed)?;
+        if hex_sha256(&content) != file.sha256 {
             return Err(Error::failed(format!(
                 "{} in the archive is not as published: its SHA-256 differs",
                 file.name
             )));
         }
-        write_atomically(&folder.join(file.name), content)?;
+        write_atomically(&folder.join(file.name), &content)?;
     }
-    Ok(())
-}
-
-/// Names and contents of the members (POSIX ustar: the name in the first 100 bytes of a header block, the size in
-/// octal at 124, then the content, filled up to whole blocks).
-fn members(tar: &[u8]) -> Result<Vec<(String, &[u8])>> {
-    let broken = || Error::failed("the archive is not a whole tar file");
-    let (mut members, mut at) = (Vec::new(), 0);
-    while let Some(header) = tar.get(at..at + BLOCK).filter(|header| header[0] != 0) {
-        let text = |bytes: &[u8]| {
-            let end = bytes.iter().position(|&byte| byte == 0).unwrap_or(bytes.len());
-            String::from_utf8_lossy(&bytes[..end]).trim().to_owned()
-        };
-        let size = usize::from_str_radix(&text(&header[124..136]), 8).map_err(|_| broken())?;
-        let start = at + BLOCK;
-        let content = start.checked_add(size).and_then(|end| tar.get(start..end)).ok_or_else(broken)?;
-        members.push((text(&header[..100]), content));
-        at = start + size.next_multiple_of(BLOCK);
+    match missing.first() {
+        None => Ok(()),
+        Some(file) => Err(Error::failed(format!("the archive has no {}", file.name))),
     }
-    Ok(members)
 }
 
 #[cfg(test)]
@@ -76,7 +61,7 @@ mod tests {
         let archive = decode(ARCHIVE);
         // printf hello | sha256sum
         let hello = "2cf24dba5fb0a30e26e83b2ac5b9e29e1b161e5c1fa7425e73043362938b9824";
-        let file = |name, sha256| File { name, bytes: 0, sha256 };
+        let file = |name, sha256| File { name, bytes: 0, sha256, others: &[] };
         unpack(&archive, &[file("a.bin", hello)], folder.path()).unwrap();
         assert_eq!(std::fs::read(folder.path().join("a.bin")).unwrap(), b"hello");
         let refused = |archive: &[u8], name| unpack(archive, &[file(name, hello)], folder.path()).unwrap_err().message;

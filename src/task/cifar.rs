@@ -1,6 +1,9 @@
 //! `cifar10` and `cifar100`: 60,000 coloured 32x32 photographs in 10 or 100 classes (Krizhevsky 2009, "Learning Multiple
-//! Layers of Features from Tiny Images"), from the binary files. Of the 50,000 training images, 10,000 drawn by a seeded
-//! permutation are held out for validation; `cifar100` uses the 100 fine labels.
+//! Layers of Features from Tiny Images"), from the binary files, or from the Python ones where torchvision left those: the
+//! records are the same bytes. Of the 50,000 training images, 10,000 drawn by a seeded permutation are held out for
+//! validation; `cifar100` uses the 100 fine labels.
+
+mod pickle;
 
 use std::path::Path;
 
@@ -11,7 +14,7 @@ use crate::model::Io;
 use crate::task::Splits;
 use crate::task::config::{Entry, Source};
 use crate::task::examples::{Examples, Images, Split};
-use crate::task::files::{self, File};
+use crate::task::files::{self, File, Other};
 use crate::task::holdout::Holdout;
 
 const ADDRESSES: &[&str] = &["https://www.cs.toronto.edu/~kriz/"];
@@ -24,6 +27,7 @@ pub const CIFAR10: Entry = Entry::from_archive::<Cifar10>(
         name: "cifar-10-binary.tar.gz",
         bytes: 170_052_171,
         sha256: "c4a38c50a1bc5f3a1c5537f2155ab9d68f9f25eb1ed8d9ddda3db29a59bca1dd",
+        others: &[],
     },
     ADDRESSES,
 );
@@ -36,22 +40,72 @@ pub const CIFAR100: Entry = Entry::from_archive::<Cifar100>(
         name: "cifar-100-binary.tar.gz",
         bytes: 168_513_733,
         sha256: "58a81ae192c23a4be8b1804d68e518ed807d710a4eb253b1f2a199162a40d8ec",
+        others: &[],
     },
     ADDRESSES,
 );
 
-const fn batch(name: &'static str, sha256: &'static str) -> File {
-    File { name, bytes: 10_000 * 3073, sha256 }
+const fn batch(name: &'static str, sha256: &'static str, others: &'static [Other; 2]) -> File {
+    File { name, bytes: 10_000 * 3073, sha256, others }
+}
+
+/// The binary file in the folder of its archive, and the one of the Python version.
+macro_rules! others {
+    ($binary:literal, $python:literal, $name:literal, $labels:expr) => {
+        &[
+            Other { path: concat!($binary, "/", $name, ".bin"), unpack: |_, content| Ok(content) },
+            Other {
+                path: concat!($python, "/", $name),
+                unpack: |what, content| pickle::records(what, &content, &$labels, IMAGE),
+            },
+        ]
+    };
+}
+
+macro_rules! others_10 {
+    ($name:literal) => {
+        others!("cifar-10-batches-bin", "cifar-10-batches-py", $name, ["labels"])
+    };
+}
+
+macro_rules! others_100 {
+    ($name:literal) => {
+        others!("cifar-100-binary", "cifar-100-python", $name, ["coarse_labels", "fine_labels"])
+    };
 }
 
 /// The training files, then the test file.
 const FILES_10: [File; 6] = [
-    batch("data_batch_1.bin", "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5"),
-    batch("data_batch_2.bin", "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed"),
-    batch("data_batch_3.bin", "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67"),
-    batch("data_batch_4.bin", "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48"),
-    batch("data_batch_5.bin", "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add"),
-    batch("test_batch.bin", "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b"),
+    batch(
+        "data_batch_1.bin",
+        "cee916563c9f80d84e3cc88e17fdc0941787f1244f00a67874d45b261883ada5",
+        others_10!("data_batch_1"),
+    ),
+    batch(
+        "data_batch_2.bin",
+        "a591ca11fa1708a91ee40f54b3da4784ccd871ecf2137de63f51ada8b3fa57ed",
+        others_10!("data_batch_2"),
+    ),
+    batch(
+        "data_batch_3.bin",
+        "bbe8596564c0f86427f876058170b84dac6670ddf06d79402899d93ceea26f67",
+        others_10!("data_batch_3"),
+    ),
+    batch(
+        "data_batch_4.bin",
+        "014e562d6e23c72197cc727519169a60359f5eccd8945ad5a09d710285ff4e48",
+        others_10!("data_batch_4"),
+    ),
+    batch(
+        "data_batch_5.bin",
+        "755304fc0b379caeae8c14f0dac912fbc7d6cd469eb67a1029a08a39453a9add",
+        others_10!("data_batch_5"),
+    ),
+    batch(
+        "test_batch.bin",
+        "8e2eb146ae340b09e24670f29cabc6326dba54da8789dab6768acf480273f65b",
+        others_10!("test_batch"),
+    ),
 ];
 
 const FILES_100: [File; 2] = [
@@ -59,11 +113,13 @@ const FILES_100: [File; 2] = [
         name: "train.bin",
         bytes: 50_000 * 3074,
         sha256: "f31298fc616915fa142368359df1c4ca2ae984d6915ca468b998a5ec6aeebf29",
+        others: others_100!("train"),
     },
     File {
         name: "test.bin",
         bytes: 10_000 * 3074,
         sha256: "d8b1e6b7b3bee4020055f0699b111f60b1af1e262aeb93a0b659061746f8224a",
+        others: others_100!("test"),
     },
 ];
 
@@ -180,6 +236,33 @@ fn parse(what: &str, content: &[u8], label_bytes: usize, classes: u8) -> Result<
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    /// A file of the name that torchvision gives it, whose published hash is that of the records within.
+    #[test]
+    fn the_python_version_is_found_and_read_as_the_same_records() {
+        let data = tempfile::tempdir().unwrap();
+        let images: Vec<u8> = (0..2 * IMAGE).map(|at| (at % 251) as u8).collect();
+        let labels = [("coarse_labels", vec![4, 1]), ("fine_labels", vec![30, 99])];
+        let records = [&[4, 30], &images[..IMAGE], &[1, 99], &images[IMAGE..]].concat();
+        let sha256: &'static str = files::hex_sha256(&records).leak();
+        let file = File { sha256, ..FILES_100[1] };
+        assert!(files::find(data.path(), "cifar100", &file).is_none());
+        // Below the folder of all tasks, as with torchvision's root, or in the task's own.
+        for folder in ["", "cifar100/"] {
+            let folder = data.path().join(format!("{folder}cifar-100-python"));
+            std::fs::create_dir_all(&folder).unwrap();
+            std::fs::write(folder.join("test"), pickle::tests::written(&labels, &images, IMAGE)).unwrap();
+            assert_eq!(files::find(data.path(), "cifar100", &file), Some(folder.join("test")));
+            assert_eq!(files::read(data.path(), "cifar100", &file).unwrap(), records);
+            let message = files::read(data.path(), "cifar100", &FILES_100[1]).unwrap_err().message;
+            assert!(message.contains("is not the published file"), "{message}");
+            std::fs::remove_dir_all(folder).unwrap();
+        }
+        let binary = data.path().join("cifar-100-binary");
+        std::fs::create_dir_all(&binary).unwrap();
+        std::fs::write(binary.join("test.bin"), &records).unwrap();
+        assert_eq!(files::read(data.path(), "cifar100", &file).unwrap(), records);
+    }
 
     #[test]
     fn records_are_read_and_corrupt_ones_refused() {

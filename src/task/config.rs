@@ -120,8 +120,15 @@ impl Entry {
         (self.parse)(self.name, given)
     }
 
+    /// Those that have a default, and those that are in the settings only where they are given.
     pub fn keys(&self) -> Vec<String> {
-        (self.defaults)().into_keys().collect()
+        let mut keys: Vec<String> = (self.defaults)().into_keys().collect();
+        let shared = if self.own { imported::KEYS.as_slice() } else { &[] };
+        let meant = self.meanings.iter().chain(shared).map(|(key, _)| (*key).to_owned());
+        keys.extend(meant);
+        keys.sort();
+        keys.dedup();
+        keys
     }
 
     /// All keys with what they mean.

@@ -8,7 +8,7 @@ use crate::error::{Error, Result};
 use crate::model::Io;
 use crate::random::stream;
 use crate::run::Named;
-use crate::task::examples::{Images, Moments, Split};
+use crate::task::examples::{Images, Mapped, Moments, Split};
 use crate::task::transform::{Augment, Move};
 use crate::task::{self, files};
 
@@ -26,11 +26,21 @@ pub struct Data {
 /// One split on a device.
 #[derive(Debug)]
 pub struct Set {
-    /// `[n, C, H, W]`, bytes or floats, not normalised.
-    pub images: Tensor,
+    images: Held,
+    /// `[C, H, W]`.
+    shape: [i64; 3],
     /// `[n]`, 64-bit integers.
     pub labels: Tensor,
     pub len: u64,
+}
+
+/// Images, bytes or floats, not normalised.
+#[derive(Debug)]
+enum Held {
+    /// `[n, C, H, W]`.
+    Here(Tensor),
+    /// Uploaded a batch at a time: the values are the same.
+    Mapped(Mapped),
 }
 
 /// Shift and scale of each row of a pack, from that row's own training examples; both `[R, 1, C, 1, 1]`.
@@ -55,12 +65,15 @@ impl Data {
         Ok(Normal { mean: column(&means), inverse_deviation: column(&inverses) })
     }
 
-    /// Training images `[R, B, C, H, W]` and labels `[R, B]` at `indices` `[R, B]`, augmented by draws that are keyed by
-    /// each row's seed and the step.
-    pub fn batch(&self, indices: &Tensor, seeds: &[u64], step: u64, normal: &Normal) -> (Tensor, Tensor) {
-        let size = indices.size(); // [R, B]
-        let flat = indices.view(-1);
-        let mut images = self.train.images.index_select(0, &flat); // [R B, C, H, W]
+    /// Training images `[R, B, C, H, W]` and labels `[R, B]` at `indices`, B for each of R seeds, augmented by draws that
+    /// are keyed by each row's seed and the step.
+    pub fn batch(&self, indices: &[i64], seeds: &[u64], step: u64, normal: &Normal) -> (Tensor, Tensor) {
+        let size = [seeds.len() as i64, (indices.len() / seeds.len().max(1)) as i64]; // [R, B]
+        let flat = Tensor::from_slice(indices).to_device(self.train.labels.device());
+        let mut images = match &self.train.images {
+            Held::Here(images) => images.index_select(0, &flat),
+            Held::Mapped(mapped) => self.train.upload(&mapped.select(indices.iter().map(|&index| index as usize))),
+        }; // [R B, C, H, W]
         if self.augment == Augment::ShiftFlip {
             let moves = seeds.iter().flat_map(|&seed| {
                 let mut rng = stream(seed, "augment", step);
@@ -98,9 +111,22 @@ fn shift_flip(images: &Tensor, moves: &[Move]) -> Tensor {
 impl Set {
     /// Images `[R, B, C, H, W]` and labels `[1, B]` from `start` on, the same for every row before normalising.
     pub fn slice(&self, start: u64, count: u64, normal: &Normal) -> (Tensor, Tensor) {
-        let (start, count) = (start as i64, count as i64);
-        let images = self.images.narrow(0, start, count).unsqueeze(0); // [1, B, C, H, W]
-        (normal.apply(&images), self.labels.narrow(0, start, count).unsqueeze(0))
+        let images = match &self.images {
+            Held::Here(images) => images.narrow(0, start as i64, count as i64),
+            Held::Mapped(mapped) => self.upload(&mapped.select(start as usize..(start + count) as usize)),
+        };
+        let labels = self.labels.narrow(0, start as i64, count as i64);
+        (normal.apply(&images.unsqueeze(0)), labels.unsqueeze(0)) // [1, B, C, H, W], [1, B]
+    }
+
+    /// Values of an image.
+    pub fn values(&self) -> i64 {
+        self.shape.iter().product()
+    }
+
+    /// `[n, C, H, W]`, on the device.
+    fn upload(&self, images: &Images) -> Tensor {
+        upload(images, self.shape, self.labels.device())
     }
 }
 
@@ -123,18 +149,28 @@ pub fn load(task: &Named, train: u64, device: Device) -> Result<Data> {
         )));
     }
     let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize);
-    let upload = |split: &Split| Set {
-        images: match &split.images {
-            Images::U8(values) => Tensor::from_slice(values),
-            Images::F32(values) => Tensor::from_slice(values),
-        }
-        .view([-1, io.channels as i64, io.height as i64, io.width as i64])
-        .to_device(device),
-        labels: Tensor::from_slice(&split.labels).to_device(device),
+    let shape = [io.channels, io.height, io.width].map(|side| side as i64);
+    let set = |split: Split| Set {
         len: split.len() as u64,
+        labels: Tensor::from_slice(&split.labels).to_device(device),
+        shape,
+        images: match split.images {
+            Images::Mapped(mapped) => Held::Mapped(mapped),
+            images => Held::Here(upload(&images, shape, device)),
+        },
     };
-    let (train, validation, test) = (upload(&examples.train), upload(&examples.validation), upload(&examples.test));
+    let (train, validation, test) = (set(examples.train), set(examples.validation), set(examples.test));
     Ok(Data { io, train, validation, test, augment: task::augment(task)?, moments })
+}
+
+/// Images in memory as `[n, C, H, W]` on a device.
+fn upload(images: &Images, shape: [i64; 3], device: Device) -> Tensor {
+    let values = match images {
+        Images::U8(values) => Tensor::from_slice(values),
+        Images::F32(values) => Tensor::from_slice(values),
+        Images::Mapped(mapped) => return upload(&mapped.select(0..mapped.count()), shape, device),
+    };
+    values.view([&[-1], &shape[..]].concat().as_slice()).to_device(device)
 }
 
 /// Tasks kept on a device between runs, since runs that follow each other mostly share one.

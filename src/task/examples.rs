@@ -1,13 +1,20 @@
 //! Examples as plain arrays, and the statistics that normalise them. No libtorch here, so that `crossover task show`
 //! can draw them.
 
+mod mapped;
+
+pub use mapped::{Mapped, keeps};
+
 use crate::error::{Error, Result};
+use crate::task::change::Change;
 
 /// Images of one split, `[n, C, H, W]` in row-major order.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Images {
     U8(Vec<u8>),
     F32(Vec<f32>),
+    /// Of a set too large to be held: they stay on disk until they are asked for.
+    Mapped(Mapped),
 }
 
 impl Images {
@@ -15,6 +22,7 @@ impl Images {
         match self {
             Images::U8(values) => values.len(),
             Images::F32(values) => values.len(),
+            Images::Mapped(mapped) => mapped.len(),
         }
     }
 
@@ -22,10 +30,29 @@ impl Images {
         self.len() == 0
     }
 
+    /// Of images that are in memory.
     pub fn value(&self, index: usize) -> f64 {
         match self {
             Images::U8(values) => values[index].into(),
             Images::F32(values) => values[index].into(),
+            Images::Mapped(mapped) => mapped.value(index),
+        }
+    }
+
+    /// Whether there is nothing but bytes of 0 and 1.
+    pub fn are_binary(&self) -> bool {
+        match self {
+            Images::U8(values) => values.iter().all(|value| *value <= 1),
+            Images::F32(_) => false,
+            Images::Mapped(mapped) => mapped.are_binary(),
+        }
+    }
+
+    /// Now, or when they are asked for.
+    pub fn change(&mut self, change: &Change) {
+        match self {
+            Images::Mapped(mapped) => mapped.change(change),
+            images => change.apply(images),
         }
     }
 }
@@ -51,6 +78,7 @@ impl Split {
         let images = match &self.images {
             Images::U8(values) => Images::U8(gather(values, indices, size)),
             Images::F32(values) => Images::F32(gather(values, indices, size)),
+            Images::Mapped(mapped) => mapped.select(indices.iter().map(|&index| index as usize)),
         };
         Split { images, labels: indices.iter().map(|&i| self.labels[i as usize]).collect() }
     }
@@ -86,20 +114,29 @@ impl Moments {
     /// Of images `[n, C, pixels]`. Sums of bytes are exact; sums of floats are taken in order, so they do not depend
     /// on the number of threads.
     pub fn of(images: &Images, channels: usize, pixels: usize) -> Self {
+        let mut moments = Self { channels, pixels, sums: vec![(0.0, 0.0); channels] };
+        match images {
+            Images::Mapped(mapped) => mapped.pieces().for_each(|images| moments.extend(&images)),
+            images => moments.extend(images),
+        }
+        moments
+    }
+
+    fn extend(&mut self, images: &Images) {
+        let (channels, pixels) = (self.channels, self.pixels);
         let size = channels * pixels;
-        let mut sums = vec![(0.0, 0.0); channels];
         for start in (0..images.len()).step_by(size.max(1)) {
             for channel in 0..channels {
-                let (sum, squares) = sums[sums.len() - channels];
+                let (sum, squares) = self.sums[self.sums.len() - channels];
                 let values = start + channel * pixels..start + (channel + 1) * pixels;
                 let (more, more_squares) = match images {
                     Images::U8(bytes) => sums_of_bytes(&bytes[values]),
                     Images::F32(floats) => sums_of_floats(&floats[values]),
+                    Images::Mapped(_) => (0.0, 0.0),
                 };
-                sums.push((sum + more, squares + more_squares));
+                self.sums.push((sum + more, squares + more_squares));
             }
         }
-        Self { channels, pixels, sums }
     }
 
     /// (mean, standard deviation) of each channel over the first `examples`; a constant channel has a deviation of 1,

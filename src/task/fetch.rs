@@ -32,7 +32,8 @@ pub fn fetch(entry: &Entry, data: &Path, say: &mut dyn FnMut(String)) -> Result<
             Some(path) if files::read(data, entry.name, file).is_ok() => {
                 say(format!("{} is there and as published", path.display()));
             }
-            Some(path) if !path.starts_with(&folder) => return files::read(data, entry.name, file).map(drop),
+            // What others put there is not ours to remove.
+            Some(path) if path.parent() != Some(&folder) => return files::read(data, entry.name, file).map(drop),
             found => {
                 if let Some(broken) = found {
                     say(format!("{} is not as published: fetching it again", broken.display()));
@@ -170,7 +171,7 @@ mod tests {
     }
 
     fn entry(address: String, sha256: &'static str) -> Entry {
-        let files = Box::leak(Box::new([File { name: "numbers.gz", bytes: 5, sha256 }]));
+        let files = Box::leak(Box::new([File { name: "numbers.gz", bytes: 5, sha256, others: &[] }]));
         let addresses = Box::leak(Box::new([&*Box::leak(address.into_boxed_str())]));
         Entry::from_files::<crate::task::fashion_mnist::FashionMnist>("test", "", files, addresses)
     }
@@ -237,17 +238,18 @@ mod tests {
 
     #[test]
     fn an_archive_that_broke_off_is_completed_and_unpacked() {
-        let mut tar = vec![0; 1024];
-        tar[..12].copy_from_slice(b"some/numbers");
-        tar[124..135].copy_from_slice(b"00000000005");
-        tar[512..517].copy_from_slice(b"hello");
+        let mut tar = tar::Builder::new(Vec::new());
+        let mut header = tar::Header::new_ustar();
+        header.set_size(5);
+        tar.append_data(&mut header, "some/numbers", b"hello".as_slice()).unwrap();
+        let tar = tar.into_inner().unwrap();
         let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::fast());
         encoder.write_all(&tar).unwrap();
         let packed: &'static [u8] = Vec::leak(encoder.finish().unwrap());
         let (address, served) = serve(packed, 20, 2);
         let sha256 = Box::leak(files::hex_sha256(packed).into_boxed_str());
-        const FILES: [File; 1] = [File { name: "numbers", bytes: 5, sha256: HELLO }];
-        let archive = File { name: "all.tar.gz", bytes: packed.len() as u64, sha256 };
+        const FILES: [File; 1] = [File { name: "numbers", bytes: 5, sha256: HELLO, others: &[] }];
+        let archive = File { name: "all.tar.gz", bytes: packed.len() as u64, sha256, others: &[] };
         let addresses = Box::leak(Box::new([&*address.leak()]));
         let entry = Entry::from_archive::<crate::task::cifar::Cifar10>("test", "", &FILES, archive, addresses);
         let data = tempfile::tempdir().unwrap();

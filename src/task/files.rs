@@ -22,6 +22,17 @@ pub struct File {
     pub bytes: u64,
     /// SHA-256 of the content, unpacked: the same for every packing of it.
     pub sha256: &'static str,
+    /// Where other programs leave the same content, tried behind the file itself.
+    pub others: &'static [Other],
+}
+
+/// A file that another program keeps a task's content in.
+#[derive(Clone, Copy, Debug)]
+pub struct Other {
+    /// Below the folder of all tasks, or the task's own.
+    pub path: &'static str,
+    /// Makes the content of it; its name is for messages.
+    pub unpack: fn(&str, Vec<u8>) -> Result<Vec<u8>>,
 }
 
 /// `$CROSSOVER_DATA`, else `data` in the cache folder: a folder of files for each task.
@@ -35,10 +46,14 @@ pub fn data_dir() -> Result<PathBuf> {
 /// The file on disk, packed or not; none when it is not there.
 pub fn find(data: &Path, task: &str, file: &File) -> Option<PathBuf> {
     let plain = file.name.strip_suffix(".gz").unwrap_or(file.name);
-    [data, Path::new(SYSTEM)]
+    let folders = [data, Path::new(SYSTEM)];
+    let own = folders
         .iter()
-        .flat_map(|folder| [format!("{plain}.gz"), plain.to_owned()].map(|name| folder.join(task).join(name)))
-        .find(|path| path.is_file())
+        .flat_map(|folder| [format!("{plain}.gz"), plain.to_owned()].map(|name| folder.join(task).join(name)));
+    let others = folders.iter().flat_map(|folder| {
+        file.others.iter().flat_map(|other| [folder.join(task).join(other.path), folder.join(other.path)])
+    });
+    own.chain(others).find(|path| path.is_file())
 }
 
 /// The names of a task's files that are not on disk.
@@ -53,7 +68,10 @@ pub fn read(data: &Path, task: &str, file: &File) -> Result<Vec<u8>> {
         Error::failed(format!("{} is not in {}", file.name, data.join(task).display()))
             .hint(format!("crossover task fetch {task}"))
     })?;
-    let content = read_unpacked(&path)?;
+    let mut content = read_unpacked(&path)?;
+    if let Some(other) = file.others.iter().find(|other| path.ends_with(other.path)) {
+        content = (other.unpack)(&path.display().to_string(), content)?;
+    }
     if hex_sha256(&content) != file.sha256 {
         return Err(Error::failed(format!("{} is not the published file: its SHA-256 differs", path.display()))
             .hint(format!("remove it, then: crossover task fetch {task}")));

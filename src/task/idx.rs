@@ -1,12 +1,20 @@
-//! The idx format of MNIST and those after it: a big-endian header of sizes, then bytes.
+//! The idx format of MNIST and those after it: a big-endian header of sizes, then numbers.
 //! (<http://yann.lecun.com/exdb/mnist/>: two zero bytes, a type, the number of dimensions, each size in 4 bytes.)
 
+use std::fs::File;
+use std::io::{BufReader, Read, Seek};
 use std::ops::RangeInclusive;
+use std::path::Path;
 
-use crate::error::{Error, Result};
+use flate2::read::MultiGzDecoder;
 
-/// The type code of unsigned bytes, the only one that image sets use.
-const BYTES: u8 = 0x08;
+use crate::error::{Context, Error, Kind as ErrorKind, Result};
+use crate::files::and_is;
+use crate::task::arrays::{self, Kind, Number};
+
+/// The type codes, and what they stand for.
+const NUMBERS: [(u8, Kind); 6] =
+    [(0x08, Kind::U8), (0x09, Kind::I8), (0x0b, Kind::I16), (0x0c, Kind::I32), (0x0d, Kind::F32), (0x0e, Kind::F64)];
 
 /// An idx array of bytes.
 #[derive(Clone, Debug, PartialEq)]
@@ -15,43 +23,86 @@ pub struct Array {
     pub values: Vec<u8>,
 }
 
-/// Reads an array of as many dimensions as are in `dimensions`. Refuses another format, another type, and sizes that are not those of
-/// the content; `what` names the file in the message.
+/// Reads an array of bytes with as many dimensions as are in `dimensions`. Refuses another format, another type, and sizes
+/// that are not those of the content; `what` names the file in the message.
 pub fn parse(what: &str, content: &[u8], dimensions: RangeInclusive<usize>) -> Result<Array> {
-    let refuse = |reason: String| Err(Error::failed(format!("{what} is not a usable idx file: {reason}")));
-    let Some(magic) = content.first_chunk::<4>() else {
-        return refuse(format!("it has {} bytes, too few for a header", content.len()));
+    let mut values = content;
+    let (shape, number) = header(&mut values, dimensions).map_err(|reason| unusable(what, &reason))?;
+    if number.kind != Kind::U8 {
+        return Err(unusable(what, &format!("its values are {}, and bytes are needed", number.name())));
+    }
+    let told = shape.iter().try_fold(1u64, |product, &size| product.checked_mul(size));
+    if told != Some(values.len() as u64) {
+        let sizes: Vec<String> = shape.iter().map(u64::to_string).collect();
+        let message = format!("its header tells of {} bytes, and {} follow", sizes.join(" x "), values.len());
+        return Err(unusable(what, &message));
+    }
+    Ok(Array { shape: shape.into_iter().map(|size| size as usize).collect(), values: values.to_vec() })
+}
+
+/// An array on disk, plain or gzip; what is packed is unpacked into the folder `scratch`.
+pub fn open(path: &Path, dimensions: RangeInclusive<usize>, scratch: &Path) -> Result<arrays::Array> {
+    let what = path.display().to_string();
+    let failed = || format!("cannot read {what}");
+    let unusable =
+        |reason: String| Error { kind: ErrorKind::BadInput, ..unusable(&format!("{what}{}", and_is(path)), &reason) };
+    let mut file = File::open(path).context(failed)?;
+    let mut head = Vec::new();
+    (&file).take(2).read_to_end(&mut head).context(failed)?;
+    file.rewind().context(failed)?;
+    if head == [0x1f, 0x8b] {
+        let mut unpacked = MultiGzDecoder::new(BufReader::new(file));
+        let (shape, number) = header(&mut unpacked, dimensions).map_err(unusable)?;
+        let values = arrays::unpack(&what, &shape, number, &mut unpacked, scratch)?;
+        return arrays::Array::new(what, shape, number, values, 0);
+    }
+    let (shape, number) = header(&mut file, dimensions).map_err(unusable)?;
+    let start = 4 + 4 * shape.len() as u64;
+    arrays::Array::new(what, shape, number, file, start)
+}
+
+fn unusable(what: &str, reason: &str) -> Error {
+    Error::failed(format!("{what} is not a usable idx file: {reason}"))
+}
+
+/// Reads sizes and type, or says what is wrong.
+fn header(reader: &mut impl Read, dimensions: RangeInclusive<usize>) -> Result<(Vec<u64>, Number), String> {
+    let mut header = Vec::new();
+    let mut more = |header: &mut Vec<u8>, bytes: usize| {
+        reader
+            .by_ref()
+            .take((bytes - header.len()) as u64)
+            .read_to_end(header)
+            .map_err(|error| format!("cannot unpack it: {error}"))
     };
-    if magic[..2] != [0, 0] {
-        return refuse(format!("it starts with {:02x} {:02x}, not with two zero bytes", magic[0], magic[1]));
+    more(&mut header, 4)?;
+    let [zero, also_zero, code, found] = header[..] else {
+        return Err(format!("it has {} bytes, too few for a header", header.len()));
+    };
+    if [zero, also_zero] != [0, 0] {
+        return Err(format!("it starts with {zero:02x} {also_zero:02x}, not with two zero bytes"));
     }
-    if magic[2] != BYTES {
-        return refuse(format!("its values have type 0x{:02x}, and only bytes (0x08) are read", magic[2]));
-    }
-    let found = usize::from(magic[3]);
+    let Some((_, kind)) = NUMBERS.iter().find(|(known, _)| *known == code) else {
+        return Err(format!("its values have type 0x{code:02x}, which idx does not have"));
+    };
+    let found = usize::from(found);
     if !dimensions.contains(&found) {
         let (least, most) = dimensions.into_inner();
         let needed = if least == most { least.to_string() } else { format!("{least} to {most}") };
-        return refuse(format!("it has {found} dimensions where {needed} are needed"));
+        return Err(format!("it has {found} dimensions where {needed} are needed"));
     }
-    let header = 4 + 4 * found;
-    if content.len() < header {
-        return refuse(format!("it ends inside its header, after {} of {header} bytes", content.len()));
+    let whole = 4 + 4 * found;
+    more(&mut header, whole)?;
+    if header.len() < whole {
+        return Err(format!("it ends inside its header, after {} of {whole} bytes", header.len()));
     }
-    let sizes = content[4..header].chunks_exact(4);
-    let shape: Vec<usize> = sizes.map(|size| size.iter().fold(0, |sum, &byte| sum << 8 | usize::from(byte))).collect();
-    let told = shape.iter().try_fold(1usize, |product, &size| product.checked_mul(size));
-    let values = &content[header..];
-    if told != Some(values.len()) {
-        let sizes: Vec<String> = shape.iter().map(usize::to_string).collect();
-        return refuse(format!("its header tells of {} bytes, and {} follow", sizes.join(" x "), values.len()));
-    }
-    Ok(Array { shape, values: values.to_vec() })
+    let sizes = header[4..].as_chunks::<4>().0.iter().map(|&size| u32::from_be_bytes(size).into()).collect();
+    Ok((sizes, Number { kind: *kind, big_endian: true }))
 }
 
 #[cfg(test)]
 pub(crate) fn written(shape: &[u32], values: &[u8]) -> Vec<u8> {
-    let mut content = vec![0, 0, BYTES, shape.len() as u8];
+    let mut content = vec![0, 0, 0x08, shape.len() as u8];
     content.extend(shape.iter().flat_map(|size| size.to_be_bytes()));
     content.extend(values);
     content
@@ -87,7 +138,8 @@ mod tests {
         assert!(refused(&good[..9], 3).contains("inside its header, after 9 of 16 bytes"));
         assert!(refused(&good[..19], 3).contains("tells of 2 x 1 x 2 bytes, and 3 follow"));
         assert!(refused(&with(0, 0x1f), 3).contains("starts with 1f 00"));
-        assert!(refused(&with(2, 0x0d), 3).contains("type 0x0d"));
+        assert!(refused(&with(2, 0x0d), 3).contains("its values are float32, and bytes are needed"));
+        assert!(refused(&with(2, 0x0a), 3).contains("type 0x0a, which idx does not have"));
         assert!(refused(&good, 1).contains("3 dimensions where 1 are needed"));
         // A size so large that the product overflows.
         let huge = written(&[u32::MAX, u32::MAX, u32::MAX], &[]);

@@ -1,28 +1,29 @@
 //! `idx`: a user's own images and labels in the idx format, plain or gzip. Images of any size: `[n, W]` are signals, `[n, H, W]`
-//! grey images, `[n, C, H, W]` have channels; there are as many classes as the largest label says. Without test files the
-//! test split is held out.
+//! grey images, `[n, C, H, W]` and `[n, H, W, 3]` have channels; there are as many classes as the largest label says. Without
+//! test files the test split is held out.
 
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
+use crate::task::arrays::{FIRST_LABEL, LAYOUT, Part, Reading, TRANSPOSE};
 use crate::task::config::Entry;
-use crate::task::files::read_unpacked;
-use crate::task::idx::{self, Array};
-use crate::task::imported::audit::Audit;
-use crate::task::imported::picture::Seen;
-use crate::task::imported::{About, Import, Opened};
+use crate::task::idx;
+use crate::task::imported::{Import, Opened};
 
 pub const ENTRY: Entry = Entry::imported::<IdxFiles>(
     "idx",
     None,
     "your own images and labels in the idx format of MNIST",
     &[
-        ("images", "file of the training images, [n, W], [n, H, W] or [n, C, H, W]"),
+        ("images", "file of the training images, [n, W], [n, H, W], [n, C, H, W] or [n, H, W, 3]"),
         ("labels", "file of their labels"),
         ("test_images", "file of the test images; without it the test split is held out"),
         ("test_labels", "file of their labels"),
+        FIRST_LABEL,
+        LAYOUT,
+        TRANSPOSE,
     ],
 );
 
@@ -32,6 +33,8 @@ pub struct IdxFiles {
     labels: Option<String>,
     test_images: Option<String>,
     test_labels: Option<String>,
+    #[serde(flatten)]
+    reading: Reading,
 }
 
 impl Import for IdxFiles {
@@ -53,64 +56,14 @@ impl Import for IdxFiles {
         Ok(all.into_iter().flatten().map(PathBuf::from).collect())
     }
 
-    fn open(&self) -> Result<Opened> {
-        let mut parts = Vec::new();
-        for (images, labels) in [(&self.images, &self.labels), (&self.test_images, &self.test_labels)] {
-            if let (Some(images), Some(labels)) = (images, labels) {
-                parts.push(pair(images, labels)?);
-            }
-        }
-        let (train, shape) = (parts[0].0.shape[0], parts[0].0.shape[1..].to_vec());
-        if let Some((images, _)) = parts[1..].iter().find(|(images, _)| images.shape[1..] != shape) {
-            return Err(Error::bad_input(format!(
-                "training images are {:?} and test images {:?}: they must be alike",
-                shape,
-                &images.shape[1..]
-            )));
-        }
-        let labels: Vec<u16> = parts.iter().flat_map(|(_, labels)| labels.iter().map(|&label| label.into())).collect();
-        let classes = labels.iter().max().map_or(0, |most| most + 1);
-        if train == 0 || classes < 2 || shape.contains(&0) {
-            return Err(Error::bad_input(format!(
-                "there are {train} images of {shape:?} in {classes} classes: nothing to learn"
-            )));
-        }
-        let pixels: Vec<u8> = parts.into_iter().flat_map(|(images, _)| images.values).collect();
-        let size = shape.iter().product::<usize>();
-        // A row, a plane, or channels of planes.
-        let side = |from_the_end: usize| shape.iter().rev().nth(from_the_end).map_or(1, |&side| side as u64);
-        let sides = (side(0) as u32, side(1) as u32);
-        Ok(Opened {
-            what: format!("{} images of {}", labels.len(), self.images.as_deref().unwrap_or_default()),
-            about: About {
-                channels: side(2),
-                height: side(1),
-                width: side(0),
-                classes: (0..classes).map(|class| class.to_string()).collect(),
-                parts: [train as u64, 0, (labels.len() - train) as u64],
-            },
-            labels,
-            files: Vec::new(),
-            look: String::new(),
-            audit: Audit::default(),
-            read: Box::new(move |index, image| {
-                image.copy_from_slice(&pixels[index * size..][..size]);
-                Ok(Seen::of(image, sides))
-            }),
-        })
-    }
-}
-
-/// Images and as many labels.
-fn pair(images: &str, labels: &str) -> Result<(Array, Vec<u8>)> {
-    let array = idx::parse(images, &read_unpacked(Path::new(images))?, 2..=4)?;
-    let classes = idx::parse(labels, &read_unpacked(Path::new(labels))?, 1..=1)?;
-    match array.shape[0] == classes.shape[0] {
-        true => Ok((array, classes.values)),
-        false => Err(Error::bad_input(format!(
-            "{images} has {} images, and {labels} has {} labels",
-            array.shape[0], classes.shape[0]
-        ))),
+    fn open(&self, scratch: &Path) -> Result<Opened> {
+        let part = |images: &Option<String>, labels: &Option<String>| -> Result<Option<Part>> {
+            let (Some(images), Some(labels)) = (images, labels) else { return Ok(None) };
+            let images = idx::open(Path::new(images), 2..=4, scratch)?;
+            Ok(Some(Part { images, labels: idx::open(Path::new(labels), 1..=1, scratch)? }))
+        };
+        let parts = [part(&self.images, &self.labels)?, None, part(&self.test_images, &self.test_labels)?];
+        self.reading.open(parts, self.images.as_deref().unwrap_or_default(), true)
     }
 }
 
@@ -176,6 +129,81 @@ mod tests {
         }
     }
 
+    /// struct.pack('>2BBB', 0, 0, code, x.ndim) + struct.pack(f'>{x.ndim}I', *x.shape) + x.astype('>f4').tobytes()
+    #[test]
+    fn other_numbers_are_read_where_they_are_bytes() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let labels = folder.write("labels", &written(&[4], &[0, 1, 0, 1]));
+        let read = |name: &str, code: u8, values: Vec<u8>| {
+            let mut content = written(&[4, 2, 1], &values);
+            content[2] = code;
+            let images = folder.write(name, &content);
+            let given = [("images", &images), ("labels", &labels), ("validation", &1.into()), ("test", &1.into())];
+            let all = folder.parse(&given).map_err(|error| error.message)?.load(Path::new(""), 9).unwrap();
+            let splits = [all.train, all.validation, all.test].map(|split| split.images);
+            let mut pixels: Vec<u8> =
+                splits.iter().flat_map(|images| (0..images.len()).map(|at| images.value(at) as u8)).collect();
+            pixels.sort();
+            Ok::<_, String>(pixels)
+        };
+        let pixels = [0, 1, 2, 3, 125, 126, 127, 128];
+        assert_eq!(read("i16", 0x0b, pixels.map(|x| i16::to_be_bytes(x)).concat()).unwrap(), pixels.map(|x| x as u8));
+        assert_eq!(
+            read("i32", 0x0c, pixels.map(|x| i32::to_be_bytes(x.into())).concat()).unwrap(),
+            pixels.map(|x| x as u8)
+        );
+        let shares = pixels.map(|x| f32::to_be_bytes(f32::from(x) / 255.0)).concat();
+        assert_eq!(read("f32", 0x0d, shares).unwrap(), pixels.map(|x| x as u8));
+        assert_eq!(
+            read("f64", 0x0e, pixels.map(|x| f64::to_be_bytes(x.into())).concat()).unwrap(),
+            pixels.map(|x| x as u8)
+        );
+        let message = read("i8", 0x09, vec![0, 1, 2, 3, 255, 254, 0, 0]).unwrap_err();
+        assert!(message.contains("i8: pixels are int8 from -2 to 3; images are bytes, 0 to 255"), "{message}");
+        let message = read("half", 0x0a, vec![0; 16]).unwrap_err();
+        assert!(message.contains("its values have type 0x0a, which idx does not have"), "{message}");
+        let message = read("short", 0x0b, vec![0; 15]).unwrap_err();
+        assert!(message.contains("tells of [4, 2, 1] values of int16, and 15 bytes follow"), "{message}");
+    }
+
+    #[test]
+    fn channels_may_come_last_and_images_may_lie_on_their_side() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let labels = folder.write("labels", &written(&[4], &[1, 2, 1, 2]));
+        let last = folder.write("last", &written(&[4, 5, 2, 3], &(0..120).collect::<Vec<u8>>()));
+        let letters = folder.write("letters", &written(&[4, 2, 3], &(0..24).collect::<Vec<u8>>()));
+        let first = 1.into();
+        let load = |images, more: &[(&str, &serde_json::Value)]| {
+            let given = [&[("images", images), ("labels", &labels), ("first_label", &first)], more].concat();
+            let task = folder.parse(&given).unwrap();
+            let (io, all) = (task.io(), task.load(Path::new(""), 9).unwrap());
+            let Images::U8(pixels) = all.train.images else { panic!("images are bytes") };
+            assert_eq!(task.classes(), ["1", "2"]);
+            (vec![io.channels, io.height, io.width], pixels)
+        };
+        let (sides, pixels) = load(&last, &[]);
+        assert_eq!((sides, pixels[1] - pixels[0]), (vec![3, 5, 2], 3));
+        let (sides, pixels) = load(&last, &[("layout", &"channels-first".into())]);
+        assert_eq!((sides, pixels[1] - pixels[0]), (vec![5, 2, 3], 1));
+        let (sides, pixels) = load(&letters, &[("transpose", &true.into())]);
+        let first = pixels[0] - pixels[0] % 6;
+        assert_eq!((sides, &pixels[..6]), (vec![1, 3, 2], [0, 3, 1, 4, 2, 5].map(|at| first + at).as_slice()));
+    }
+
+    /// Keys that came later are in the settings only where they are given: runs keep their ids.
+    #[test]
+    fn settings_are_what_they_were() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        let images = folder.write("images", &written(&[4, 1, 2], &[0, 1, 2, 3, 4, 5, 6, 7]));
+        let labels = folder.write("labels", &written(&[4], &[0, 1, 0, 1]));
+        let given: Settings = [("images".into(), images), ("labels".into(), labels)].into();
+        let settings = parse_in::<IdxFiles>(&folder.0.path().join("data"), "idx", &given).unwrap().1;
+        let expected = r#"{"content":"CONTENT","images":null,"labels":null,"seed":0,"stratified":true,"test":null,"test_images":null,"test_labels":null,"validation":null}"#;
+        let content = settings["content"].as_str().unwrap();
+        assert_eq!(serde_json::to_string(&settings).unwrap(), expected.replace("CONTENT", content));
+        assert_eq!(content, "b8b36293fd3f6e8a");
+    }
+
     #[test]
     fn files_that_do_not_belong_together_are_refused() {
         let folder = Folder(tempfile::tempdir().unwrap());
@@ -196,6 +224,6 @@ mod tests {
         let wide = folder.write("wide", &written(&[1, 2, 3], &[0; 6]));
         let test_labels = folder.write("test-labels", &written(&[1], &[0]));
         let message = refused(&[base[0], base[1], ("test_images", &wide), ("test_labels", &test_labels)]);
-        assert!(message.contains("training images are [2, 2] and test images [2, 3]"), "{message}");
+        assert!(message.contains("training images are [1, 2, 2] and others [1, 2, 3]"), "{message}");
     }
 }

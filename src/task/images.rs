@@ -81,7 +81,7 @@ impl Import for ImageFolder {
         Ok(lists.chain(images).collect())
     }
 
-    fn open(&self) -> Result<Opened> {
+    fn open(&self, _scratch: &Path) -> Result<Opened> {
         let Listing { classes, images, audit } = Listing::of(self)?;
         let parts = [0, 1, 2].map(|part| images.iter().filter(|image| image.part == part).count() as u64);
         let look = self.look.clone();

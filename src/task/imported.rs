@@ -43,8 +43,8 @@ pub trait Import: Default + Serialize + DeserializeOwned + 'static {
     fn check(&self) -> Result<()>;
     /// All files that are read, in the same order each time.
     fn files(&self) -> Result<Vec<PathBuf>>;
-    /// What they hold; pixels are read one image at a time.
-    fn open(&self) -> Result<Opened>;
+    /// What they hold; pixels are read one image at a time. What has to be unpacked goes into the folder `scratch`.
+    fn open(&self, scratch: &Path) -> Result<Opened>;
     /// What becomes of images that stand in several splits or classes.
     fn duplicates(&self) -> Rule {
         Rule::Keep
@@ -175,6 +175,13 @@ pub(super) fn parse_in<T: Import>(data: &Path, task: &str, given: &Settings) -> 
 
 fn absolute(path: &str) -> Result<String> {
     let here = || std::env::current_dir().unwrap_or_default();
+    // A pattern of names, as in train-{000..012}.tar, is where its folder is.
+    let pattern = Path::new(path).file_name().filter(|name| name.to_string_lossy().contains('{'));
+    if let Some(name) = pattern.filter(|_| !Path::new(path).exists()) {
+        let folder = Path::new(path).parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        let folder = absolute(&folder.to_string_lossy())?;
+        return Ok(format!("{folder}/{}", name.to_string_lossy()));
+    }
     let found = fs::canonicalize(path).map_err(|error| {
         Error::bad_input(format!("cannot open {path}: {error}")).hint(format!("paths start at {}", here().display()))
     })?;
@@ -206,7 +213,7 @@ mod tests {
             Ok(self.file.iter().map(PathBuf::from).collect())
         }
 
-        fn open(&self) -> Result<Opened> {
+        fn open(&self, _scratch: &Path) -> Result<Opened> {
             let (bytes, flip) = (fs::read(&self.files()?[0])?, if self.inverted { 0xff } else { 0 });
             let classes = vec!["even".into(), "odd".into()];
             Ok(Opened {

@@ -2,15 +2,15 @@
 //! architecture what its bias relies on, or give it to all.
 
 use rand_chacha::rand_core::Rng;
-use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, Result};
 use crate::model::Io;
 use crate::random::stream;
 use crate::run::Settings;
+use crate::task::change::Change;
 use crate::task::config;
-use crate::task::examples::{Examples, Images, Split};
+use crate::task::examples::{Examples, Split};
 use crate::task::order::{below, permutation, unit};
 
 /// All tasks have these keys beside their own.
@@ -95,20 +95,14 @@ impl Transforms {
             self.shuffle.then(|| permutation(&mut stream(0, "shuffle", 0), (seen.height * seen.width) as u32));
         let splits = [&mut examples.train, &mut examples.validation, &mut examples.test];
         // Means of bytes are rounded to bytes, which of zeros and ones would leave nothing.
-        let binary = |images: &Images| matches!(images, Images::U8(values) if values.iter().all(|value| *value <= 1));
-        let floats = seen != io && splits.iter().all(|split| binary(&split.images));
+        let floats = seen != io && splits.iter().all(|split| split.images.are_binary());
+        let mut changes = Vec::new();
+        if seen != io {
+            changes.push(Change::Resize { from: io, to: seen, floats });
+        }
+        changes.extend(positions.map(|positions| Change::Permute(positions.into())));
         for split in splits {
-            if let (true, Images::U8(values)) = (floats, &split.images) {
-                split.images = Images::F32(values.iter().map(|&value| value.into()).collect());
-            }
-            if seen != io {
-                resize(&mut split.images, io, seen);
-            }
-            match (&positions, &mut split.images) {
-                (Some(positions), Images::U8(values)) => permute_planes(values, positions),
-                (Some(positions), Images::F32(values)) => permute_planes(values, positions),
-                (None, _) => (),
-            }
+            changes.iter().for_each(|change| split.images.change(change));
         }
         add_noise(&mut examples.train, self.label_noise, io.classes);
         examples
@@ -134,18 +128,6 @@ impl Move {
     }
 }
 
-/// Permutes each plane `[H, W]` of `values`.
-fn permute_planes<T: Copy>(values: &mut [T], positions: &[u32]) {
-    let mut old = Vec::with_capacity(positions.len());
-    for plane in values.chunks_exact_mut(positions.len()) {
-        old.clear();
-        old.extend_from_slice(plane);
-        for (value, &from) in plane.iter_mut().zip(positions) {
-            *value = old[from as usize];
-        }
-    }
-}
-
 fn add_noise(train: &mut Split, share: f64, classes: u64) {
     if share == 0.0 || classes < 2 {
         return;
@@ -158,54 +140,10 @@ fn add_noise(train: &mut Split, share: f64, classes: u64) {
     }
 }
 
-fn resize(images: &mut Images, from: Io, to: Io) {
-    let down = coverage(from.height as usize, to.height as usize);
-    let across = coverage(from.width as usize, to.width as usize);
-    let plane = (from.height * from.width) as usize;
-    match images {
-        Images::U8(values) => {
-            let resized = values.par_chunks_exact(plane).flat_map_iter(|plane| {
-                let plane: Vec<f64> = plane.iter().map(|&byte| byte.into()).collect();
-                resize_plane(&plane, &down, &across).into_iter().map(|value| value.round() as u8)
-            });
-            *values = resized.collect();
-        }
-        Images::F32(values) => {
-            let resized = values.par_chunks_exact(plane).flat_map_iter(|plane| {
-                let plane: Vec<f64> = plane.iter().map(|&float| float.into()).collect();
-                resize_plane(&plane, &down, &across).into_iter().map(|value| value as f32)
-            });
-            *values = resized.collect();
-        }
-    }
-}
-
-/// For each of `to` pixels, the pixels of `from` that it covers and their shares.
-fn coverage(from: usize, to: usize) -> Vec<Vec<(usize, f64)>> {
-    let step = from as f64 / to as f64;
-    (0..to)
-        .map(|i| {
-            let (start, end) = (i as f64 * step, (i + 1) as f64 * step);
-            (start as usize..from.min(end.ceil() as usize))
-                .map(|k| (k, (end.min((k + 1) as f64) - start.max(k as f64)) / step))
-                .filter(|(_, share)| *share > 1e-12)
-                .collect()
-        })
-        .collect()
-}
-
-fn resize_plane(plane: &[f64], down: &[Vec<(usize, f64)>], across: &[Vec<(usize, f64)>]) -> Vec<f64> {
-    let width = across.last().and_then(|covered| covered.last()).map_or(0, |(k, _)| k + 1);
-    let at = |rows: &Vec<(usize, f64)>, columns: &Vec<(usize, f64)>| -> f64 {
-        let row = |y: usize| columns.iter().map(|&(x, share)| share * plane[y * width + x]).sum::<f64>();
-        rows.iter().map(|&(y, share)| share * row(y)).sum()
-    };
-    down.iter().flat_map(|rows| across.iter().map(move |columns| at(rows, columns))).collect()
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::task::examples::Images;
 
     fn of(text: &str) -> Result<Transforms> {
         Ok(Transforms::parse("x", &serde_json::from_str(text).unwrap())?.0)

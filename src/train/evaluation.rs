@@ -27,7 +27,7 @@ pub struct Evaluated {
 pub fn evaluate(network: &Network, params: &Tensor, stats: &Tensor, set: &Set, normal: &Normal) -> Result<Evaluated> {
     let _guard = tch::no_grad_guard();
     let (rows, device) = (params.size()[0], params.device());
-    let batch = batch_size(&set.images, rows);
+    let batch = batch_size(set, rows);
     let zeros = || Tensor::zeros([rows], (Kind::Double, device));
     let (mut loss, mut wrong, mut extra) = (zeros(), zeros(), BTreeMap::<String, Tensor>::new());
     for start in (0..set.len).step_by(batch as usize) {
@@ -56,8 +56,8 @@ pub fn cross_entropy(logits: &Tensor, labels: &Tensor) -> Tensor {
     flat.cross_entropy_loss::<Tensor>(&labels, None, Reduction::None, -100, 0.0).view([size[0], size[1]])
 }
 
-fn batch_size(images: &Tensor, rows: i64) -> u64 {
-    let values = if images.device().is_cuda() { VALUES_CUDA } else { VALUES_CPU };
-    let per_image = images.size()[1..].iter().product::<i64>() * rows;
+fn batch_size(set: &Set, rows: i64) -> u64 {
+    let values = if set.labels.device().is_cuda() { VALUES_CUDA } else { VALUES_CPU };
+    let per_image = set.values() * rows;
     (values / per_image).clamp(1, (LARGEST_BATCH / rows).max(1)) as u64
 }

@@ -91,7 +91,6 @@ impl<'a> Pack<'a> {
         let batch = self.recipe.batch;
         let mut indices = Vec::with_capacity(self.batches.len() * batch as usize);
         self.batches.iter_mut().for_each(|batches| batches.append(self.step, batch, &mut indices));
-        let indices = Tensor::from_slice(&indices).view([-1, batch as i64]).to_device(self.device()); // [R, B]
         let (images, labels) = self.data.batch(&indices, &self.seeds, self.step, &self.normal);
         // Training in bfloat16 would cast here, once a step: the parameters and the images.
         let mode = Mode::Train { seeds: &self.seeds, step: self.step };

@@ -4,6 +4,7 @@ mod bad_sweeps;
 mod compare;
 mod degenerate;
 mod files;
+mod formats;
 mod images;
 mod import;
 mod interrupted;

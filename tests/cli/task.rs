@@ -95,4 +95,7 @@ fn what_is_missing_is_named() {
     assert!(stderr.contains("'rhm' takes nothing behind its name"), "{stderr}");
     let text = dir.stdout(&["task", "list"]);
     assert!(text.contains("images:DIR") && text.contains("your own"), "{text}");
+    assert!(text.contains("npz:FILE"), "{text}");
+    let stderr = dir.write("a.npz", "\u{80}").stderr(&["task", "show", "npz:a.npz"], 2);
+    assert!(stderr.contains("a.npz is no .npz that can be read") && stderr.contains("hint: np.savez("), "{stderr}");
 }

@@ -2,6 +2,7 @@
 
 use std::fs::File;
 use std::path::Path;
+use std::sync::Arc;
 
 use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
@@ -15,7 +16,7 @@ use crate::model::Io;
 use crate::random::stream;
 use crate::task::Splits;
 use crate::task::config::Source;
-use crate::task::examples::{Examples, Images, Split, gather};
+use crate::task::examples::{Examples, Images, Mapped, Split, gather, keeps};
 use crate::task::order::permutation;
 
 /// How much is held out of the training part where the files have no part of their own for it.
@@ -138,7 +139,7 @@ impl Source for Own {
         let failed = || format!("cannot read {}", self.set.examples.display());
         let file = File::open(&self.set.examples).context(failed)?;
         // SAFETY: a set is never written to once it has its name.
-        let map = unsafe { Mmap::map(&file) }.context(failed)?;
+        let map = Arc::new(unsafe { Mmap::map(&file) }.context(failed)?);
         let (parts, io) = (self.about().parts, self.io());
         let (count, size) = (parts.iter().sum::<u64>() as usize, (io.channels * io.height * io.width) as usize);
         if map.len() != count * (LABEL_BYTES + size) {
@@ -155,7 +156,10 @@ impl Source for Own {
             usize::from(u16::from_le_bytes([labels[at], labels[at + 1]]))
         };
         let select = |indices: &[u32]| Split {
-            images: Images::U8(gather(pixels, indices, size)),
+            images: match keeps(indices.len() as u64 * size as u64) {
+                true => Images::U8(gather(pixels, indices, size)),
+                false => Images::Mapped(Mapped::new(map.clone(), count * LABEL_BYTES, size, indices.to_vec())),
+            },
             labels: indices.iter().map(|&index| class(index) as i64).collect(),
         };
         let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));

@@ -89,7 +89,7 @@ impl Set {
         if let Some(set) = known() {
             return Ok(set);
         }
-        let opened = import.open()?;
+        let opened = import.open(folder)?;
         let making = Making { folder, stamp: &stamp, rule: import.duplicates() };
         let Made { content, about, audit, copies } = making.make(opened)?;
         audit.say(&about.classes);

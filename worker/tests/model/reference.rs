@@ -115,6 +115,62 @@ fn metrics_are_those_of_the_reference() {
     }
 }
 
+/// Names as DistributedDataParallel of a compiled model writes them.
+#[test]
+fn wrapped_names_are_known() {
+    let folder = tempfile::tempdir().unwrap();
+    for case in Case::all().into_iter().filter(|case| case.name == "vit-torchvision" || case.name == "convnet-basic") {
+        let network = build(&resolve(&case.arch, None, &case.keys).unwrap(), case.io()).unwrap();
+        let (plain, wrapped) = (case.file("safetensors"), folder.path().join("wrapped.safetensors"));
+        let tensors = Tensor::read_safetensors(&plain).unwrap();
+        let tensors: Vec<_> =
+            tensors.into_iter().map(|(name, tensor)| (format!("module._orig_mod.{name}"), tensor)).collect();
+        Tensor::write_safetensors(&tensors, &wrapped).unwrap();
+        let (a, b) =
+            (weights::load(network.layout(), &plain).unwrap(), weights::load(network.layout(), &wrapped).unwrap());
+        assert!(gap(&a.0, &b.0) == 0.0 && gap(&a.1, &b.1) == 0.0, "{}", case.name);
+    }
+}
+
+#[test]
+fn other_files_of_weights_are_named_with_what_to_type() {
+    let folder = tempfile::tempdir().unwrap();
+    let network = build(&crate::model("mlp", r#"{"width": 2, "depth": 1}"#), crate::io(1, 2, 2, 2)).unwrap();
+    let refused = |name: &str, content: &[u8]| {
+        let path = folder.path().join(name);
+        std::fs::write(&path, content).unwrap();
+        let error = weights::load(network.layout(), &path).unwrap_err();
+        (error.message, error.hint.unwrap())
+    };
+    let (message, hint) = refused("best.pth", b"PK\x03\x04rest");
+    assert!(message.contains("best.pth: it is a zip archive (.npz, or a checkpoint of PyTorch)"), "{message}");
+    assert!(hint.contains("weights_only=True") && hint.contains("best.safetensors'"), "{hint}");
+    assert!(refused("pytorch_model.bin", b"\x80\x02}").1.contains("torch.load("));
+    assert!(refused("weights.h5", b"\x89HDF\r\n").0.contains("it is an HDF5 file"));
+    assert_eq!(refused("weights.h5", b"\x89HDF\r\n").1, "weights are read from a .safetensors file");
+}
+
+#[test]
+fn images_are_floats() {
+    let folder = tempfile::tempdir().unwrap();
+    let case = Case::all().into_iter().find(|case| case.name == "mlp-shallow").unwrap();
+    let images = folder.path().join("images.npy");
+    Tensor::read_npy(case.file("images.npy")).unwrap().to_kind(tch::Kind::Uint8).write_npy(&images).unwrap();
+    let choice = ModelChoice {
+        arch: case.arch.clone(),
+        size: None,
+        set: case.keys.iter().map(|(key, value)| format!("{key}={value}")).collect(),
+        input: case.input.map(|side| side.to_string()).join("x"),
+        classes: case.classes,
+    };
+    let output = folder.path().join("logits.npy");
+    let error = run(&ForwardArgs { model: choice, weights: case.file("safetensors"), images, output: output.clone() });
+    let error = error.unwrap_err();
+    assert!(error.message.contains("images are uint8 from 0 to "), "{error}");
+    assert!(error.hint.unwrap().contains("((x / 255 - mean) / std).astype('float32')"));
+    assert!(!output.exists());
+}
+
 #[test]
 fn weights_that_do_not_fit_are_refused_by_name() {
     let cases = Case::all();
