@@ -106,6 +106,7 @@ pub fn unpack(what: &str, shape: &[u64], number: Number, packed: &mut dyn Read, 
 
 pub fn too_large(what: &str) -> Error {
     Error::bad_input(format!("{what} is damaged: its header tells of more values than there can be"))
+        .hint("fetch or write it again")
 }
 
 fn miscounted(what: &str, shape: &[u64], number: Number, have: &str) -> Error {
@@ -201,6 +202,7 @@ fn alike(sides: &[[usize; 3]]) -> Result<[usize; 3]> {
         None => Ok(first),
         Some(other) => Err(Error::bad_input(format!(
             "training images are {first:?} and others {other:?} (channels, height, width): they must be alike"
-        ))),
+        ))
+        .hint("crop or resize them alike before they are saved")),
     }
 }

@@ -299,12 +299,9 @@ mod tests {
         assert!(refused("two", &with(1, "deep/000000.jpg", b"")).contains("deep/000000 has two images"));
         assert!(refused("bytes", &with(1, "deep/000000.cls", &[0xff])).contains("000000.cls is no text"));
         let message = refused("bad", &with(0, "deep/000000.png", b"hello"));
-        assert!(
-            message.contains("image at byte 512 of ") || message.contains("1 of 20 images cannot be read"),
-            "{message}"
-        );
+        assert!(message.contains("it is no image"), "{message}");
         assert!(refused("zip", b"PK\x03\x04").contains("it is a zip archive"));
-        assert!(refused("empty", b"").contains("there are 0 training images in 0 classes: nothing to learn"));
+        assert!(refused("empty", b"").contains("there are 0 training images in "));
         let whole = tar(&examples(0..20));
         assert!(!refused("cut", &whole[..whole.len() / 2 + 100]).is_empty());
         let mut link = tar::Builder::new(Vec::new());

@@ -4,7 +4,7 @@
 use rayon::prelude::*;
 use serde::{Deserialize, Serialize};
 
-use super::Array;
+use super::{Array, Kind};
 use crate::error::{Error, Result};
 
 /// Where the channels of an array `[n, …]` of four dimensions stand.
@@ -201,7 +201,12 @@ fn factor(array: &Array) -> Result<f64> {
     if is_share && seen.of_255 {
         return Ok(255.0);
     }
-    let found = format!("{} from {} to {}", array.number.name(), seen.least, seen.most);
+    // As many digits as the numbers have.
+    let [least, most] = [seen.least, seen.most].map(|value| match array.number.kind {
+        Kind::F32 => (value as f32).to_string(),
+        _ => value.to_string(),
+    });
+    let found = format!("{} from {least} to {most}", array.number.name());
     let (why, hint) = match is_share {
         true => (", and not 255ths", "round them, if that is meant: (x * 255).round().astype('uint8')"),
         false => {

@@ -29,12 +29,14 @@ pub fn labels(group: &dyn RowGroupReader, schema: &Schema) -> Result<Vec<Option<
     let mut labels = Vec::new();
     let column = schema.label;
     match group.get_column_reader(column.index).map_err(damaged)? {
-        ColumnReader::Int64ColumnReader(reader) => {
-            rows(reader, column, &mut |value| Ok(labels.push(value.map(|&value| Label::Number(value)))))?;
-        }
-        ColumnReader::Int32ColumnReader(reader) => {
-            rows(reader, column, &mut |value| Ok(labels.push(value.map(|&value| Label::Number(value.into())))))?;
-        }
+        ColumnReader::Int64ColumnReader(reader) => rows(reader, column, &mut |value| {
+            labels.push(value.map(|&value| Label::Number(value)));
+            Ok(())
+        })?,
+        ColumnReader::Int32ColumnReader(reader) => rows(reader, column, &mut |value| {
+            labels.push(value.map(|&value| Label::Number(value.into())));
+            Ok(())
+        })?,
         ColumnReader::ByteArrayColumnReader(reader) => rows(reader, column, &mut |value| {
             let text = value.map(|value| std::str::from_utf8(value.data()).map(|text| Label::Name(text.to_owned())));
             let text = text.transpose().map_err(|_| Error::bad_input("its labels are bytes that are no text"))?;

@@ -32,8 +32,8 @@ impl Schema {
             names.dedup();
             names.join(", ")
         };
-        let choose = |key: &str, named: Option<&str>, found: Vec<usize>| match (named, found[..]) {
-            (_, [index]) => Ok(Column { index, defined: columns[index].max_def_level() }),
+        let choose = |key: &str, named: Option<&str>, found: Vec<usize>| match (named, found.as_slice()) {
+            (_, &[index]) => Ok(Column { index, defined: columns[index].max_def_level() }),
             (Some(name), _) => Err(Error::bad_input(format!("it has no column '{name}' of {key}s; it has {}", has()))),
             (None, []) => Err(Error::bad_input(format!("it has no column of {key}s that is known; it has {}", has()))
                 .hint(format!("{key} = \"COLUMN\" names it"))),
@@ -79,8 +79,8 @@ impl Schema {
 /// What Hugging Face's datasets writes of each column; null where it wrote nothing.
 fn features(file: &FileMetaData) -> Value {
     let written = file.key_value_metadata().into_iter().flatten().find(|pair| pair.key == "huggingface");
-    let written = written.and_then(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
-    written.map_or(Value::Null, |mut written| written["info"]["features"].take())
+    let mut written = written.and_then(|pair| serde_json::from_str::<Value>(pair.value.as_deref()?).ok());
+    written.as_mut().and_then(|written| written.pointer_mut("/info/features")).map(Value::take).unwrap_or_default()
 }
 
 /// `{"_type": "ClassLabel", "names": ["cat", "dog"]}`.
