@@ -65,8 +65,8 @@ fn arrays_are_described_and_planned() {
     assert_eq!(plan["runs"].as_array().map(Vec::len), Some(8));
     let text = dir.stdout(&["task", "show", "npz:arrays.npz", "--set", "transpose=true"]);
     assert!(text.contains("transpose = true") && text.contains("swap height and width"), "{text}");
-    let stderr = dir.stderr(&["task", "show", "npz:arrays.npz", "--set", "first=1"], 2);
-    assert!(stderr.contains("has no key 'first'") && stderr.contains("'first_label'"), "{stderr}");
+    let stderr = dir.stderr(&["task", "show", "npz:arrays.npz", "--set", "first_lable=1"], 2);
+    assert!(stderr.contains("has no key 'first_lable'") && stderr.contains("'first_label'"), "{stderr}");
 }
 
 /// A set that stays in its file gives the batches, normalisation and transforms of one that is held.
