@@ -68,7 +68,7 @@ mod network {
         if !matches!(images.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16) {
             let kind = format!("{:?}", images.kind()).to_lowercase();
             let message = format!(
-                "{path}: images are {kind} from {:?} to {:?}, the model takes float32, normalised",
+                "{path}: images are {kind} from {} to {}, the model takes float32, normalised",
                 images.min().double_value(&[]),
                 images.max().double_value(&[])
             );

@@ -247,8 +247,4 @@ impl<'a> Pack<'a> {
     pub fn recipe(&self) -> &'a Recipe {
         self.recipe
     }
-
-    fn device(&self) -> Device {
-        self.params.device()
-    }
 }
