@@ -69,7 +69,7 @@ pub fn kind_of(head: &[u8]) -> Option<&'static str> {
         Some((_, kind)) => Some(kind),
         None if head.is_empty() => Some("empty"),
         None if head.get(257..262) == Some(b"ustar") => Some("a tar archive"),
-        None if page.iter().any(|start| like(start)) => Some("a web page: the download gave an answer for people"),
+        None if page.iter().any(like) => Some("a web page: the download gave an answer for people"),
         None if head.get(8) == Some(&b'{') && head.get(6..8) == Some(&[0, 0]) => Some("a safetensors file"),
         None => None,
     }

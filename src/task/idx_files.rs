@@ -147,7 +147,7 @@ mod tests {
             Ok::<_, String>(pixels)
         };
         let pixels = [0, 1, 2, 3, 125, 126, 127, 128];
-        assert_eq!(read("i16", 0x0b, pixels.map(|x| i16::to_be_bytes(x)).concat()).unwrap(), pixels.map(|x| x as u8));
+        assert_eq!(read("i16", 0x0b, pixels.map(i16::to_be_bytes).concat()).unwrap(), pixels.map(|x| x as u8));
         assert_eq!(
             read("i32", 0x0c, pixels.map(|x| i32::to_be_bytes(x.into())).concat()).unwrap(),
             pixels.map(|x| x as u8)
