@@ -85,10 +85,17 @@ impl Arch {
             defaults: || settings(&C::default()),
             resolve: |size, given| {
                 let config: C = overlay(base(size)?, given)?;
-                config.check().map_err(|error| error.context(C::NAME))?;
-                settings(&config)
+                let whole = settings(&config)?;
+                let of = size.map_or("the default".to_owned(), |size| format!("as {size} has it"));
+                let origin = |key: &str| (!given.contains_key(key)).then(|| of.clone());
+                config.check().map_err(|error| traced(error, &whole, origin).context(C::NAME))?;
+                Ok(whole)
             },
-            costs: |given, io| parse::<C>(given)?.costs(io).map_err(|error| error.context(C::NAME)),
+            costs: |given, io| {
+                let (config, defaults) = (parse::<C>(given)?, settings(&C::default())?);
+                let origin = |key: &str| (given.get(key) == defaults.get(key)).then(|| "the default".to_owned());
+                config.costs(io).map_err(|error| traced(error, given, origin).context(C::NAME))
+            },
             receptive_field: |given, io| Ok(parse::<C>(given)?.receptive_field(io)),
             scale: |given, target, tolerance, io| settings(&scale::nearest_config::<C>(given, target, tolerance, io)?),
         }
@@ -203,6 +210,26 @@ pub(super) fn rule(holds: bool, key: &str, value: impl std::fmt::Display, rule: 
     if holds { Ok(()) } else { Err(refusal(key, value, rule, hint)) }
 }
 
+/// The error with where each `KEY = VALUE` in it came from that nobody wrote.
+pub(super) fn traced(mut error: Error, whole: &Settings, origin: impl Fn(&str) -> Option<String>) -> Error {
+    let in_name = |letter: char| letter.is_alphanumeric() || matches!(letter, '_' | '.');
+    for (key, value) in whole {
+        let Some(origin) = origin(key) else { continue };
+        let pair = match value {
+            Value::String(text) => format!("{key} = {text}"),
+            other => format!("{key} = {other}"),
+        };
+        let is_whole = |at: &usize| {
+            !error.message[..*at].ends_with(in_name) && !error.message[at + pair.len()..].starts_with(in_name)
+        };
+        let found = error.message.match_indices(&pair).map(|(at, _)| at).find(is_whole);
+        if let Some(at) = found {
+            error.message.insert_str(at + pair.len(), &format!(" ({origin})"));
+        }
+    }
+    error
+}
+
 /// That a value breaks its rule.
 pub(super) fn refusal(key: &str, value: impl std::fmt::Display, rule: &str, hint: &str) -> Error {
     Error::bad_input(format!("{key} = {value}: {rule}")).hint(hint)
@@ -226,6 +253,26 @@ mod tests {
             let meanings = arch.keys.iter().copied().flatten();
             assert!(meanings.into_iter().all(|(key, _)| keys.contains_key(*key)), "{name}");
         }
+    }
+
+    #[test]
+    fn an_error_says_which_numbers_nobody_wrote() {
+        let said = |size, given: &str| resolve("vit", size, &settings(given)).unwrap_err().message;
+        assert_eq!(said(None, r#"{"heads": 0}"#), "vit: heads = 0: must be at least 1");
+        assert_eq!(said(None, r#"{"heads": 5}"#), "vit: heads = 5: must divide width = 64 (the default)");
+        assert_eq!(said(None, r#"{"width": 30}"#), "vit: heads = 4 (the default): must divide width = 30");
+        assert_eq!(said(None, r#"{"width": 30, "heads": 4}"#), "vit: heads = 4: must divide width = 30");
+        assert_eq!(said(Some("b16"), r#"{"heads": 5}"#), "vit: heads = 5: must divide width = 768 (as b16 has it)");
+        let io = |side| Io { channels: 1, height: side, width: side, classes: 10 };
+        let held = settings(r#"{"heads": 1000}"#);
+        let wrong = scale_to("vit", &held, Target::Params(1e6), 0.1, io(28)).unwrap_err().message;
+        assert!(
+            wrong.contains("heads = 1000: must divide width = ") && wrong.ends_with("(a size that was tried)"),
+            "{wrong}"
+        );
+        let whole = resolve("vit", None, &Settings::new()).unwrap();
+        let misfit = costs(&whole, io(30)).unwrap_err().message;
+        assert_eq!(misfit, "vit: patch = 4 (the default): must divide the 30x30 image");
     }
 
     #[test]

@@ -114,8 +114,9 @@ impl Config for Perceiver {
         ] {
             rule(value >= 1, key, value, "must be at least 1", &format!("{key} = {usual}"))?;
         }
-        let divides = self.heads >= 1 && self.width.is_multiple_of(self.heads);
         let hint = format!("heads = {}", usual_heads(self.width));
+        rule(self.heads >= 1, "heads", self.heads, "must be at least 1", &hint)?;
+        let divides = self.width.is_multiple_of(self.heads);
         rule(divides, "heads", self.heads, &format!("must divide width = {}", self.width), &hint)?;
         let hidden = self.mlp_ratio.is_finite() && self.hidden() >= 1 && self.mlp_ratio <= 1024.0;
         rule(hidden, "mlp_ratio", self.mlp_ratio, "must leave the MLP a hidden layer", "mlp_ratio = 1.0")

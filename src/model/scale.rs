@@ -3,7 +3,7 @@
 //! The nearest rung is taken, or refused with its neighbours where it is not near enough.
 
 use crate::error::{Error, Result};
-use crate::model::config::{Config, overlay, settings, shape_text};
+use crate::model::config::{Config, overlay, settings, shape_text, traced};
 use crate::model::{Costs, Io, Target};
 use crate::run::Settings;
 use crate::units::si;
@@ -121,11 +121,17 @@ fn rungs<C: Config>(given: &Settings, target: Target, io: Io) -> Result<Vec<Rung
     for config in base.ladder(given, io) {
         match config.check().and_then(|()| config.costs(io)) {
             Ok(costs) => rungs.push(Rung { config, cost: target.of(costs) }),
-            Err(error) => wrong = wrong.or(Some(error)),
+            Err(error) if wrong.is_none() => wrong = Some((error, settings(&config)?)),
+            Err(_) => {}
         }
     }
+    let origin = |key: &str| match given.contains_key(key) {
+        true => None,
+        false if C::SHAPE.contains(&key) => Some("a size that was tried".to_owned()),
+        false => Some("the default".to_owned()),
+    };
     match wrong {
-        Some(error) if rungs.is_empty() => Err(error.context(C::NAME)),
+        Some((error, whole)) if rungs.is_empty() => Err(traced(error, &whole, origin).context(C::NAME)),
         _ => Ok(rungs),
     }
 }

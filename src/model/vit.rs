@@ -129,8 +129,9 @@ impl Config for Vit {
         rule(self.patch >= 1, "patch", self.patch, "must be at least 1", "patch = 4")?;
         let stride = format!("must be at most patch = {}: pixels between patches are not seen", self.patch);
         rule(self.stride <= self.patch, "stride", self.stride, &stride, &format!("stride = {}", self.patch))?;
-        let divides = self.heads >= 1 && self.width.is_multiple_of(self.heads);
         let hint = format!("heads = {}", usual_heads(self.width));
+        rule(self.heads >= 1, "heads", self.heads, "must be at least 1", &hint)?;
+        let divides = self.width.is_multiple_of(self.heads);
         rule(divides, "heads", self.heads, &format!("must divide width = {}", self.width), &hint)?;
         let coded = self.position != Position::Sincos || self.width.is_multiple_of(4);
         let hint = format!("width = {}", self.width.next_multiple_of(4));
