@@ -50,12 +50,13 @@ pub struct Planned {
 }
 
 impl Planned {
-    /// Where its point will lie on an axis.
+    /// Where its point will lie on an axis; how long it will take is known of none.
     pub fn scale(&self, axis: point::Axis) -> f64 {
         match axis {
             point::Axis::Params => self.costs.params as f64,
             point::Axis::Data => self.config.data() as f64,
             point::Axis::Compute => self.train_flops.as_f64(),
+            point::Axis::Seconds => f64::NAN,
         }
     }
 }

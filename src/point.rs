@@ -20,6 +20,8 @@ pub struct Point {
     pub seen: Option<f64>,
     /// C, training FLOPs.
     pub compute: Option<f64>,
+    /// Training seconds, the mean over the seeds of its cell; only where they are the scale.
+    pub seconds: Option<f64>,
     /// The metric's value, for example test loss in nats per example.
     pub value: f64,
     pub seed: Option<i64>,
@@ -50,6 +52,8 @@ pub enum Axis {
     Params,
     Data,
     Compute,
+    /// What the runs of a sweep took where they ran; no plan and no file knows it.
+    Seconds,
 }
 
 /// As `--x` takes it.
@@ -59,6 +63,7 @@ impl fmt::Display for Axis {
             Axis::Params => "params",
             Axis::Data => "data",
             Axis::Compute => "compute",
+            Axis::Seconds => "seconds",
         })
     }
 }
@@ -69,6 +74,7 @@ impl Point {
             Axis::Params => self.params,
             Axis::Data => self.data,
             Axis::Compute => self.compute,
+            Axis::Seconds => self.seconds,
         }
     }
 }

@@ -27,6 +27,7 @@ mod schema;
 mod sizes;
 mod state;
 mod summary;
+mod timing;
 
 use std::path::{Path, PathBuf};
 
@@ -34,18 +35,19 @@ use rusqlite::{Connection, TransactionBehavior};
 
 pub use choice::Contest;
 pub use difference::{Difference, Part};
-pub use export::Format;
+pub use export::{Export, Format};
 pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
 pub use lock::Writer;
 pub use points::{Choice, LeftOut, Points, Why};
-pub use query::{Attempt, Measured, Run, Sweep};
+pub use query::{Attempt, Measured, Place, Run, Sweep};
 pub use record::{Member, RunRecord, SweepRecord};
 pub use register::Rebuilt;
 pub use rename::is_replaced;
 pub use sizes::{Shapes, Sizes};
 pub use state::State;
 pub use summary::{Counts, Failure, Summary};
+pub use timing::Timing;
 
 use crate::error::{Context, Error, Result, nearest};
 use lock::Lock;

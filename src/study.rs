@@ -124,6 +124,13 @@ impl Study {
         axis: Axis,
         sizes: Option<Sizes>,
     ) -> Result<Study> {
+        if method.is_curve() && axis == Axis::Seconds {
+            return Err(Error::bad_input(format!(
+                "--x seconds: {} is a file, and seconds are those of our own runs",
+                table.name
+            ))
+            .hint("a column of seconds as the scale: --column examples=COLUMN --x data"));
+        }
         let sizes = sizes.unwrap_or(Sizes::Best);
         sizes::check(sizes, method.is_curve().then_some(axis))?;
         let over = method.scale(axis);
@@ -190,6 +197,11 @@ impl Study {
     /// What a person should know of how the points came about; one line for each subject.
     pub fn notes(&self) -> &[String] {
         &self.notes
+    }
+
+    /// Runs, cells and rows that gave no point, with the reason.
+    pub fn left_out(&self) -> Vec<Dropped> {
+        self.origin.left_out()
     }
 
     /// The settings with where the points come from, for provenance.

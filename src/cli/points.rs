@@ -1,8 +1,9 @@
 //! What each point of a fit is, as a table: only where something was chosen, and so has to be said.
 
-use super::table::{WIDTH, table};
+use super::table::{natural_width, table, width};
 use crate::fit::Analysis;
 use crate::point::Axis;
+use crate::progress::cut;
 use crate::study::Study;
 use crate::study::rows::{Row, in_words, shown};
 use crate::units::{brief, si};
@@ -45,7 +46,7 @@ fn listed(chosen: &[&Row], axis: Axis, with_budgets: bool) -> Option<String> {
     header.extend(["seeds", "mean"]);
     let row = |row: &&Row| {
         let made = row.made.as_ref();
-        let mut cells = vec![cut(&row.curve, WIDTH / 3), row.x(axis).map_or("-".into(), si)];
+        let mut cells = vec![cut(&row.curve, width() / 3), row.x(axis).map_or("-".into(), si)];
         if sized && axis != Axis::Params {
             cells.push(row.params.map_or("-".into(), si));
         }
@@ -82,23 +83,12 @@ fn tuned_keys<'a>(rows: &[&'a Row]) -> Vec<&'a str> {
 /// What the columns leave for one more; nothing where they are too wide themselves.
 fn room(header: &[&str], rows: &[Vec<String>]) -> Option<usize> {
     const BETWEEN: usize = 2;
-    let width = |column: usize| {
-        let cells = rows.iter().filter_map(|row| row.get(column)).map(|cell| cell.chars().count());
-        cells.max().unwrap_or(0).max(header[column].chars().count()) + BETWEEN
-    };
-    WIDTH.checked_sub((0..header.len()).map(width).sum())
+    width().checked_sub(natural_width(header, rows) + BETWEEN)
 }
 
 fn shape(row: &Row) -> String {
     let size = row.made.iter().flat_map(|made| &made.size);
     size.map(|(key, value)| format!("{key}={}", shown(value))).collect::<Vec<_>>().join(" ")
-}
-
-fn cut(text: &str, width: usize) -> String {
-    match text.chars().count() > width {
-        true => text.chars().take(width.saturating_sub(1)).chain(['…']).collect(),
-        false => text.to_owned(),
-    }
 }
 
 #[cfg(test)]
@@ -114,6 +104,7 @@ mod tests {
             params: Some(4570.0 * (i + 1) as f64),
             data: Some(250.0 * (i + 1) as f64),
             compute: Some(1e9),
+            seconds: None,
             made: Some(made),
             seeds: vec![0, 1],
             runs: vec!["a".into(), "b".into()],
@@ -135,7 +126,7 @@ mod tests {
         let name = "a curve with a name as long as nobody would write it, but who knows";
         let rows = [row("vit", 0, made(16, 3e-3)), row(name, 1, made(1_000_000_000_000_000, 0.05))];
         let text = text(&rows, Axis::Data, true);
-        assert!(text.lines().all(|line| line.chars().count() <= WIDTH), "{text}");
+        assert!(text.lines().all(|line| line.chars().count() <= width()), "{text}");
         for part in ["3e-3", "0.05", "depths=[1,1,1…", "best of", "400", "4.57k"] {
             assert!(text.contains(part), "no {part} in\n{text}");
         }

@@ -24,7 +24,7 @@ pub fn figures(
     let optimum = |axis: Axis| {
         let value = move |ln_n: f64, ln_c: f64, flops_per: f64| match axis {
             Axis::Data => (ln_c - flops_per.ln() - ln_n).exp(),
-            Axis::Params | Axis::Compute => ln_n.exp(),
+            Axis::Params | Axis::Compute | Axis::Seconds => ln_n.exp(),
         };
         let look = |fit: &IsoFlop| curves.iter().position(|curve| *curve == fit.curve).unwrap_or(0);
         let y = scale(axis);

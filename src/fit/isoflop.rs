@@ -256,6 +256,7 @@ mod tests {
                     data: None,
                     seen: None,
                     compute: Some(compute),
+                    seconds: None,
                     value: loss(params, compute),
                     seed: None,
                     source: format!("{compute}-{step}"),

@@ -35,6 +35,8 @@ pub struct At {
     pub seen: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub compute: Option<f64>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
 }
 
 /// How far a scale lies beyond those measured, as a factor.
@@ -68,7 +70,7 @@ pub struct Prediction {
 
 impl At {
     /// # Errors
-    /// Not a list of SCALE=NUMBER with the scales params, data, seen and compute, each positive and once.
+    /// Not a list of SCALE=NUMBER with the scales params, data, seen, compute and seconds, each positive and once.
     pub fn parse(text: &str, number: impl Fn(&str) -> Option<f64>) -> Result<Self, String> {
         let mut at = Self::default();
         for part in text.split(',') {
@@ -79,7 +81,8 @@ impl At {
                 "data" => &mut at.data,
                 "seen" => &mut at.seen,
                 "compute" => &mut at.compute,
-                other => return Err(format!("'{other}' is no scale: they are params, data, seen and compute")),
+                "seconds" => &mut at.seconds,
+                other => return Err(format!("'{other}' is no scale: they are params, data, seen, compute and seconds")),
             };
             let value = number(value.trim()).filter(|value| *value > 0.0 && value.is_finite());
             let value = value.ok_or_else(|| format!("'{part}': a scale is a positive number, as 1e9 and 1B are"))?;
@@ -91,8 +94,14 @@ impl At {
     }
 
     fn given(&self) -> Vec<(&'static str, f64)> {
-        let all = [("params", self.params), ("data", self.data), ("seen", self.seen), ("compute", self.compute)];
-        all.into_iter().filter_map(|(scale, value)| Some((scale, value?))).collect()
+        let scales = [
+            ("params", self.params),
+            ("data", self.data),
+            ("seen", self.seen),
+            ("compute", self.compute),
+            ("seconds", self.seconds),
+        ];
+        scales.into_iter().filter_map(|(scale, value)| Some((scale, value?))).collect()
     }
 }
 
@@ -140,6 +149,9 @@ pub fn of_fits(fits: &[Fit], places: &[At], flops_per: f64, settings: &Settings)
 
 fn place(fit: &Fit, at: &At, flops_per: f64) -> Result<Place> {
     let wrong = |what: String, hint: &str| Err(Error::bad_input(format!("--predict {at}: {what}")).hint(hint));
+    if at.seconds.is_some() && fit.x != Scale::Curve(Axis::Seconds) {
+        return wrong("these fits know no seconds".into(), "curves over seconds do: --x seconds");
+    }
     match fit.x {
         Scale::Curve(axis) => match at.given()[..] {
             [(given, value)] if given == axis.to_string() => Ok(Place::Loss([value.ln(), 0.0, 0.0])),

@@ -37,6 +37,7 @@ pub fn planted(curve: &str, law: impl Fn(f64) -> f64, xs: &[f64], seeds: i64, si
                 data: Some(x),
                 seen: None,
                 compute: None,
+                seconds: None,
                 value: law(x) * normal.sample(&mut rng).exp(),
                 seed: Some(seed),
                 source: format!("{curve}-{x}-{seed}"),

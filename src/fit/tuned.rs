@@ -219,6 +219,7 @@ fn exponent(axis: Axis) -> &'static str {
         Axis::Params => "b",
         Axis::Data => "c",
         Axis::Compute => "d",
+        Axis::Seconds => "t",
     }
 }
 
@@ -227,6 +228,7 @@ fn term(axis: Axis) -> &'static str {
         Axis::Params => "N^b",
         Axis::Data => "D^c",
         Axis::Compute => "C^d",
+        Axis::Seconds => "T^t",
     }
 }
 

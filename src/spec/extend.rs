@@ -20,11 +20,13 @@ pub enum Knob {
 }
 
 impl Knob {
-    /// Errors: sizes that no ladder gives, or ladders of two kinds.
+    /// Errors: sizes that no ladder gives, or ladders of two kinds; seconds, which are measured.
     pub fn of(sweep: &Sweep, axis: Axis) -> Result<Knob> {
         match axis {
             Axis::Data => Ok(Knob::Examples),
             Axis::Compute => Ok(Knob::Budget),
+            Axis::Seconds => Err(Error::bad_input("--x seconds: no key of a sweep says how long its runs take")
+                .hint("--x compute extends its budgets")),
             Axis::Params => {
                 let key = |target: &Target| match target {
                     Target::Params(_) => "params",

@@ -9,6 +9,9 @@ use crate::budget::LEFT_OVER;
 use crate::point::Axis;
 use crate::run::Settings;
 
+/// Seconds that differ by less than this factor are one scale.
+const ALIKE: f64 = 1.1;
+
 /// Runs of a cell with equal tuned values, one for each seed.
 #[derive(Clone)]
 pub(super) struct Candidate<'r> {
@@ -24,6 +27,8 @@ pub(super) struct Candidate<'r> {
 pub(super) struct Chosen<'r> {
     pub cell: Vec<&'r Run>,
     pub best: Candidate<'r>,
+    /// Training seconds, the mean over the best candidate's runs; only where they are the scale.
+    pub seconds: Option<f64>,
     /// Cells of the curve at this scale, itself among them.
     pub best_of: usize,
 }
@@ -55,7 +60,7 @@ pub(super) fn best_of_cells<'r>(
         if waiting > 0 && (waiting == cell.len() || !tuned.is_empty()) {
             left_out.push(LeftOut { what: name(cell[0]), why: Why::Waiting { waiting, of: cell.len() } });
         } else if let Some(best) = best(candidates(&cell, tuned, val_loss)) {
-            chosen.push(Chosen { cell, best, best_of: 1 });
+            chosen.push(Chosen { cell, best, seconds: None, best_of: 1 });
         }
     }
     chosen
@@ -75,7 +80,7 @@ pub(super) fn best_at_each_scale<'r>(
     let budgets = budgets(&cells, axis, &curve);
     for chosen in cells {
         let curve = curve(chosen.cell[0]);
-        let scale = budget(budgets.get(&curve), scale(chosen.cell[0], axis)).to_bits();
+        let scale = budget(budgets.get(&curve), chosen.scale(axis)).to_bits();
         let place = *at.entry((curve, scale)).or_insert(lowest.len());
         let Some(rival) = lowest.get_mut(place) else {
             lowest.push(chosen);
@@ -90,20 +95,54 @@ pub(super) fn best_at_each_scale<'r>(
         contest.most = contest.most.max(best_of);
         outshone.push(LeftOut { what: name(loser.cell[0]), why: Why::Outshone { by: name(rival.cell[0]) } });
     }
+    if axis == Axis::Seconds {
+        lowest = unbeaten(lowest, &curve, outshone);
+    }
     contested.sort_unstable();
     contested.dedup();
     contest.scales = contested.len();
     (lowest, contest)
 }
 
+/// Without the cells that another size of their curve beats in no more seconds: sizes do not meet at a time as they do at
+/// a budget, and what a curve can do by then is the best of all that took no longer.
+fn unbeaten<'r>(
+    cells: Vec<Chosen<'r>>,
+    curve: &impl Fn(&Run) -> String,
+    outshone: &mut Vec<LeftOut>,
+) -> Vec<Chosen<'r>> {
+    let beats = |a: &Chosen, b: &Chosen| {
+        curve(a.cell[0]) == curve(b.cell[0])
+            && a.cell[0].config.model != b.cell[0].config.model
+            && a.seconds <= b.seconds
+            && (a.best.lost, a.best.val_loss) < (b.best.lost, b.best.val_loss)
+    };
+    let winner: Vec<Option<String>> = (cells.iter())
+        .map(|cell| cells.iter().find(|other| beats(other, cell)).map(|other| name(other.cell[0])))
+        .collect();
+    let mut left = Vec::new();
+    for (cell, winner) in cells.into_iter().zip(winner) {
+        match winner {
+            Some(by) => outshone.push(LeftOut { what: name(cell.cell[0]), why: Why::Outshone { by } }),
+            None => left.push(cell),
+        }
+    }
+    left
+}
+
 /// The scales at which cells of a curve meet, in order. Whole steps spend a FLOP budget to within a share
-/// ([`LEFT_OVER`]), and differently for each size, so compute that differs by less is one budget: its smallest.
+/// ([`LEFT_OVER`]), and differently for each size, so compute that differs by less is one budget: its smallest. So are
+/// seconds, which are measured.
 fn budgets(cells: &[Chosen], axis: Axis, curve: &impl Fn(&Run) -> String) -> HashMap<String, Vec<f64>> {
     let mut budgets: HashMap<String, Vec<f64>> = HashMap::new();
     for chosen in cells {
-        budgets.entry(curve(chosen.cell[0])).or_default().push(scale(chosen.cell[0], axis));
+        budgets.entry(curve(chosen.cell[0])).or_default().push(chosen.scale(axis));
     }
-    let most = if axis == Axis::Compute { 1.0 / (1.0 - LEFT_OVER) } else { 1.0 };
+    let most = match axis {
+        Axis::Compute => 1.0 / (1.0 - LEFT_OVER),
+        Axis::Seconds => ALIKE,
+        Axis::Params | Axis::Data => 1.0,
+    };
     for scales in budgets.values_mut() {
         scales.sort_by(f64::total_cmp);
         scales.dedup_by(|next, first| *next <= *first * most);
@@ -135,11 +174,15 @@ impl Contest {
     }
 }
 
-pub(super) fn scale(run: &Run, axis: Axis) -> f64 {
-    match axis {
-        Axis::Params => run.costs.params as f64,
-        Axis::Data => run.config.data() as f64,
-        Axis::Compute => run.train_flops,
+impl Chosen<'_> {
+    pub fn scale(&self, axis: Axis) -> f64 {
+        let run = self.cell[0];
+        match axis {
+            Axis::Params => run.costs.params as f64,
+            Axis::Data => run.config.data() as f64,
+            Axis::Compute => run.train_flops,
+            Axis::Seconds => self.seconds.unwrap_or(f64::NAN),
+        }
     }
 }
 

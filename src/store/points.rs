@@ -1,7 +1,7 @@
 //! From runs to what analysis eats: final evaluations, with tuned keys chosen on the validation split. What is
 //! left out is said, with the reason; nothing is dropped in silence.
 
-use std::collections::{HashMap, HashSet};
+use std::collections::{BTreeSet, HashMap, HashSet};
 use std::fmt;
 use std::sync::Arc;
 
@@ -9,6 +9,7 @@ use super::choice::{self, Chosen, Contest};
 use super::query::Run;
 use super::sizes::{Shapes, Sizes};
 use super::state::State;
+use super::timing::Timing;
 use super::{Reader, Sweep};
 use crate::error::{Error, Result, nearest};
 use crate::point::{Axis, Made, Point};
@@ -29,6 +30,8 @@ pub struct Points {
     /// Cells of which another of the same curve and scale has a lower validation loss.
     pub outshone: Vec<LeftOut>,
     pub contest: Contest,
+    /// What the runs were trained on, where seconds are the scale.
+    pub devices: BTreeSet<String>,
 }
 
 /// What was chosen for one cell: the tuned values with the lowest mean validation loss over seeds.
@@ -69,6 +72,8 @@ pub enum Why {
     NoMetric {
         metric: String,
     },
+    /// No attempt of its runs says how long it took.
+    NoTime,
     /// Another cell of its curve is better at its scale.
     Outshone {
         by: String,
@@ -83,6 +88,7 @@ impl fmt::Display for Why {
             Why::NotFinite { step } => write!(f, "its loss was not finite at step {step}"),
             Why::Failed { reason } => write!(f, "it failed: {reason}"),
             Why::NoMetric { metric } => write!(f, "it has no '{metric}' after its last step"),
+            Why::NoTime => write!(f, "no attempt of its runs says how long it took"),
             Why::Outshone { by } => write!(f, "{by} has a lower validation loss at this scale"),
         }
     }
@@ -107,6 +113,9 @@ impl Reader {
         let curve = |run: &Run| shapes.curve(&run.curve, &run.config.model, sizes);
         let mut found = Points { curves: in_order(runs.iter().map(&curve)), ..Points::default() };
         let mut chosen = choice::best_of_cells(&runs, &tuned, &val_loss, &mut found.left_out);
+        if axis == Some(Axis::Seconds) {
+            chosen = self.timed(chosen, &mut found)?;
+        }
         if let Some(axis) = axis {
             (chosen, found.contest) = choice::best_at_each_scale(chosen, axis, curve, &mut found.outshone);
         }
@@ -124,6 +133,27 @@ impl Reader {
         }
         found.shapes = shapes;
         Ok(found)
+    }
+
+    /// The cells with how long their runs took; those of which no run says it are left out.
+    fn timed<'r>(&self, cells: Vec<Chosen<'r>>, found: &mut Points) -> Result<Vec<Chosen<'r>>> {
+        let mut timed = Vec::new();
+        for mut chosen in cells {
+            let mut seconds = Vec::new();
+            for run in &chosen.best.runs {
+                if let Some(timing) = Timing::of(run, &self.attempts(&run.id)?) {
+                    seconds.push(timing.seconds);
+                    found.devices.extend(timing.devices);
+                }
+            }
+            if seconds.is_empty() {
+                found.left_out.push(LeftOut { what: choice::name(chosen.cell[0]), why: Why::NoTime });
+                continue;
+            }
+            chosen.seconds = Some(seconds.iter().sum::<f64>() / seconds.len() as f64);
+            timed.push(chosen);
+        }
+        Ok(timed)
     }
 
     /// The value after the last step of each run of the sweep that has one.
@@ -155,7 +185,7 @@ impl Points {
     fn add(&mut self, chosen: &Chosen, curve: &str, made: Arc<Made>, values: &HashMap<String, f64>, metric: &str) {
         for run in &chosen.best.runs {
             match (values.get(&run.id), &run.state) {
-                (Some(value), _) => self.points.push(point(run, curve, &made, *value)),
+                (Some(value), _) => self.points.push(point(run, chosen, curve, &made, *value)),
                 (None, State::Diverged { step }) => self.leave_out(run, Why::NotFinite { step: *step }),
                 (None, State::Failed { reason }) => self.leave_out(run, Why::Failed { reason: reason.clone() }),
                 (None, State::Done) => self.leave_out(run, Why::NoMetric { metric: metric.to_owned() }),
@@ -169,14 +199,15 @@ impl Points {
     }
 }
 
-fn point(run: &Run, curve: &str, made: &Arc<Made>, value: f64) -> Point {
-    let scale = |axis| Some(choice::scale(run, axis));
+fn point(run: &Run, chosen: &Chosen, curve: &str, made: &Arc<Made>, value: f64) -> Point {
+    let scale = |axis| Some(chosen.scale(axis));
     Point {
         curve: curve.to_owned(),
         params: scale(Axis::Params),
         data: scale(Axis::Data),
         seen: Some(run.config.seen() as f64),
         compute: scale(Axis::Compute),
+        seconds: chosen.seconds,
         value,
         seed: i64::try_from(run.config.seed).ok(),
         source: run.id.clone(),

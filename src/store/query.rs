@@ -43,6 +43,14 @@ pub struct Run {
     pub attempts: u32,
 }
 
+/// Where a run stands in a sweep.
+#[derive(Clone, Debug, PartialEq, Serialize)]
+pub struct Place {
+    pub sweep: String,
+    pub curve: String,
+    pub cell: String,
+}
+
 impl Run {
     /// The value of a config's key by its name in a sweep file: of the recipe, the model, the task or the run.
     pub fn setting(&self, key: &str) -> Option<serde_json::Value> {
@@ -182,6 +190,16 @@ impl Reader {
         )
     }
 
+    /// The cells that a run stands in, by sweep.
+    pub fn places_of(&self, run: &str) -> Result<Vec<Place>> {
+        self.rows(
+            "SELECT DISTINCT name, label, cell FROM runs JOIN sweep_runs ON run = runs.key
+             JOIN sweeps ON sweeps.key = sweep WHERE id = ? ORDER BY name",
+            [run],
+            |row| Ok(Place { sweep: row.get(0)?, curve: row.get(1)?, cell: row.get(2)? }),
+        )
+    }
+
     pub fn attempts(&self, run: &str) -> Result<Vec<Attempt>> {
         self.rows(
             "SELECT attempt, started, host, device, pid, from_step, ended, seconds, examples_per_second, outcome
@@ -217,6 +235,15 @@ impl Reader {
             measured.entry(name).or_default().push((step, value));
         }
         Ok(measured)
+    }
+
+    /// Each metric after the last step of the run's budget.
+    pub fn final_metrics(&self, run: &Run) -> Result<BTreeMap<String, f64>> {
+        let last = |(metric, values): (String, Vec<(u64, f64)>)| {
+            let (step, value) = values.last().copied()?;
+            (step == run.config.steps).then_some((metric, value))
+        };
+        Ok(self.measured(&run.id)?.into_iter().filter_map(last).collect())
     }
 
     /// Lines of the run's log that could not be read.

@@ -36,7 +36,7 @@ fn finish(dir: &Path, run: &str, val_loss: f64, test_loss: f64) {
 
 fn export(reader: &Reader, format: Format) -> String {
     let mut bytes = Vec::new();
-    reader.export("small", format, &mut bytes).unwrap();
+    reader.export("small", Export { format, times: false }, &mut bytes).unwrap();
     String::from_utf8(bytes).unwrap()
 }
 

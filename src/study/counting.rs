@@ -33,6 +33,7 @@ impl Study {
                     Axis::Params => "params",
                     Axis::Data => "examples",
                     Axis::Compute => "flops",
+                    Axis::Seconds => "seconds",
                 };
                 let of_compute =
                     (axis == Axis::Compute && !self.counts_compute()).then(|| six_n_d(&self.points)).flatten();
@@ -69,7 +70,7 @@ fn recounts(runs: &[store::Run], axis: Axis) -> Vec<(&'static str, HashMap<Strin
         vec![(name, runs.iter().map(|run| (run.id.clone(), count(run))).collect())]
     };
     match axis {
-        Axis::Data => Vec::new(),
+        Axis::Data | Axis::Seconds => Vec::new(),
         Axis::Compute => {
             count("6 N D", &|run| 6.0 * run.costs.params as f64 * (run.config.steps * run.config.train.batch) as f64)
         }
@@ -87,6 +88,7 @@ fn recounted(points: &[Point], axis: Axis, name: &str, of_source: &HashMap<Strin
             Axis::Params => point.params = count,
             Axis::Data => point.data = count,
             Axis::Compute => point.compute = count,
+            Axis::Seconds => point.seconds = count,
         }
         point
     };

@@ -72,6 +72,7 @@ mod tests {
             data: None,
             seen: None,
             compute: Some(compute),
+            seconds: None,
             value,
             seed: None,
             source: String::new(),

@@ -14,6 +14,7 @@ impl Study {
             Axis::Params => ("model size", "parameters"),
             Axis::Data => ("training set size", "examples"),
             Axis::Compute => ("training compute", "FLOPs"),
+            Axis::Seconds => ("training time", "seconds"),
         };
         let of = |origin: &Origin| match origin {
             Origin::Sweep(_) => (label.into(), Some(unit.into())),
@@ -58,6 +59,7 @@ fn of_file(file: &FileOrigin, axis: Axis, label: &str) -> Label {
             ("examples", &[("token", "tokens"), ("example", "examples"), ("sample", "samples"), ("image", "images")])
         }
         Axis::Compute => ("flops", &[("flop", "FLOPs"), ("pf-day", "FLOPs")]),
+        Axis::Seconds => ("seconds", &[]),
     };
     let column = file.columns.get(meaning).or_else(|| file.columns.get("seen").filter(|_| axis == Axis::Data));
     match (file.formulas.get(&axis.to_string()), column) {

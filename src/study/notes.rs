@@ -13,7 +13,7 @@ struct Subject {
     next: Option<(&'static str, &'static str)>,
 }
 
-const SUBJECTS: [Subject; 4] = [
+const SUBJECTS: [Subject; 5] = [
     Subject {
         is: |why| matches!(why, Why::Waiting { .. } | Why::NotEnded),
         several: "cells with runs that have not ended",
@@ -30,11 +30,16 @@ const SUBJECTS: [Subject; 4] = [
         several: "runs without this metric after their last step",
         next: None,
     },
+    Subject { is: |why| matches!(why, Why::NoTime), several: "cells that do not say how long they took", next: None },
 ];
 
 /// `typed` is what a person types for the sweep.
 pub(super) fn notes(found: &Points, typed: &str, axis: Option<Axis>, sizes: Sizes) -> Vec<String> {
     let mut notes: Vec<String> = SUBJECTS.iter().filter_map(|subject| on(subject, &found.left_out, typed)).collect();
+    if found.devices.len() > 1 {
+        let devices: Vec<&str> = found.devices.iter().map(String::as_str).collect();
+        notes.push(format!("seconds of different devices stand beside one another: {}", devices.join(", ")));
+    }
     notes.extend(axis.and_then(|axis| on_choice(&found.contest, axis, sizes)));
     if let Some(axis) = axis {
         notes.extend(flips(&found.points, axis).iter().map(|(curve, verdict)| format!("{curve}: {verdict}")));

@@ -22,6 +22,9 @@ pub struct Row {
     pub data: Option<f64>,
     /// Training FLOPs.
     pub compute: Option<f64>,
+    /// Of training; only where they are the scale.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub seconds: Option<f64>,
     /// Absent for rows of a file.
     #[serde(flatten)]
     pub made: Option<Made>,
@@ -38,6 +41,7 @@ impl Row {
             Axis::Params => self.params,
             Axis::Data => self.data,
             Axis::Compute => self.compute,
+            Axis::Seconds => self.seconds,
         }
     }
 }
@@ -97,6 +101,7 @@ impl Row {
             params: point.params,
             data: point.data,
             compute: point.compute,
+            seconds: point.seconds,
             made: point.made.as_deref().cloned(),
             seeds: point.seed.into_iter().collect(),
             runs: vec![point.source.clone()],

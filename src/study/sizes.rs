@@ -12,7 +12,7 @@ use crate::units::si;
 /// Sizes would be curves of their own where the scale or the law is over sizes.
 pub fn check(sizes: Sizes, over: Option<Axis>) -> Result<()> {
     match (sizes, over) {
-        (Sizes::Best, _) | (Sizes::Each, Some(Axis::Data | Axis::Compute)) => Ok(()),
+        (Sizes::Best, _) | (Sizes::Each, Some(Axis::Data | Axis::Compute | Axis::Seconds)) => Ok(()),
         (Sizes::Each, Some(Axis::Params)) => {
             Err(Error::bad_input("--sizes each: along --x params the size is the scale, and no curve has one size")
                 .hint("--x data or --x compute"))

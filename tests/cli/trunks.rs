@@ -30,7 +30,7 @@ heads = 2
 "#;
 
 fn export(dir: &Workdir) -> String {
-    dir.stdout(&["export", "small", "--format", "csv"])
+    dir.stdout(&["export", "small", "--format", "csv", "--no-times"])
 }
 
 /// Logs of runs that left a trunk.

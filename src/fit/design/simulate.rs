@@ -145,7 +145,8 @@ fn law_of(given: &[(&str, f64)]) -> Result<&'static dyn Law> {
     })
 }
 
-/// Draws the cells' losses `trials` times, log loss scattered about the truths by `noise`, and analyses each draw.
+/// Draws the cells' losses `trials` times, log loss scattered about the truths by `noise`, and analyses each draw; `tick`
+/// is called after each.
 pub fn simulate(
     cells: &[Cell],
     truths: &[Truth],
@@ -153,6 +154,7 @@ pub fn simulate(
     trials: usize,
     axis: Axis,
     settings: &Settings,
+    tick: &(dyn Fn() + Sync),
 ) -> Result<Simulation> {
     let normal = Normal::new(0.0, noise).map_err(|error| Error::bad_input(format!("--noise {noise}: {error}")))?;
     let known: Vec<(&Cell, f64)> = cells
@@ -166,7 +168,11 @@ pub fn simulate(
     // The first failure stands for all: which scales there are does not depend on the draw.
     analyse(&draw(0), Scale::Curve(axis), &Settings { bootstrap: 0, ..settings.clone() })?;
     let drawn: Vec<Option<Vec<Crossover>>> = in_pool(settings.threads, || {
-        let crossovers = |trial| Some(analyse(&draw(trial), Scale::Curve(axis), settings).ok()?.crossovers);
+        let crossovers = |trial| {
+            let analysis = analyse(&draw(trial), Scale::Curve(axis), settings);
+            tick();
+            Some(analysis.ok()?.crossovers)
+        };
         (0..trials).into_par_iter().map(crossovers).collect()
     })?;
     let found: Vec<&Vec<Crossover>> = drawn.iter().flatten().collect();
@@ -191,6 +197,7 @@ impl Cell {
             data: on(Axis::Data),
             seen: None,
             compute: on(Axis::Compute),
+            seconds: None,
             value: ln_loss.exp(),
             seed: Some(self.seed),
             source: format!("{} {} {}", self.curve, self.x, self.seed),
@@ -294,7 +301,7 @@ mod tests {
 
     fn run(b: &str, noise: f64, threads: usize) -> Power {
         let settings = Settings { bootstrap: 100, threads: Some(threads), ..Settings::default() };
-        simulate(&cells(6, 3), &truths(b), noise, 100, Axis::Data, &settings).unwrap().pairs.remove(0)
+        simulate(&cells(6, 3), &truths(b), noise, 100, Axis::Data, &settings, &|| ()).unwrap().pairs.remove(0)
     }
 
     const CROSSES: &str = "b: E=0.3, A=15, alpha=0.35";
@@ -365,7 +372,8 @@ mod tests {
 
     #[test]
     fn too_few_scales_are_refused_before_anything_is_drawn() {
-        let error = simulate(&cells(3, 2), &truths(CROSSES), 0.02, 10, Axis::Data, &Settings::default()).unwrap_err();
+        let error =
+            simulate(&cells(3, 2), &truths(CROSSES), 0.02, 10, Axis::Data, &Settings::default(), &|| ()).unwrap_err();
         assert!(error.message.starts_with("a: too few scales"), "{}", error.message);
     }
 }

@@ -77,6 +77,7 @@ mod tests {
             data: None,
             seen: None,
             compute,
+            seconds: None,
             value,
             seed: None,
             source: String::new(),

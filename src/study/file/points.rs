@@ -66,6 +66,7 @@ fn one(table: &Table, layout: &Layout, row: usize) -> Result<Read> {
             data,
             seen: seen.or_else(|| Some(data? * epochs?)),
             compute: counted(&layout.compute)?,
+            seconds: None,
             value: measured.map_or(f64::NAN, |(value, _)| value),
             seed: seed(table, layout, row)?,
             source: run.map_or_else(|| format!("{name}:{}", table.line(row)), |run| format!("{name} run {run}")),
