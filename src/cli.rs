@@ -9,7 +9,9 @@ mod fixed;
 mod given;
 pub mod import;
 pub mod ingest;
+pub mod init;
 mod input;
+pub mod list;
 pub mod model;
 pub mod next;
 pub mod plan;
@@ -19,6 +21,7 @@ mod predict;
 mod profiles;
 pub mod rename;
 pub mod run;
+mod sections;
 mod sheet;
 pub mod show;
 pub mod simulate;
@@ -27,17 +30,20 @@ mod table;
 pub mod task;
 mod tuned;
 mod typed;
+mod usage;
 
-use std::io::{self, IsTerminal, Write};
+use std::io::{self, IsTerminal};
 use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use anstyle::{AnsiColor, Style};
-use clap::{CommandFactory, Parser, Subcommand};
+use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
-use crate::error::{Context, Error, Result, nearest};
+use crate::error::{Context, Error, Kind, Result, nearest};
+use crate::out;
 use crate::plan::Plan;
+use crate::progress::Waiting;
 use crate::shell::quoted;
 use crate::spec;
 
@@ -57,7 +63,8 @@ use crate::spec;
   crossover fit quickstart --x data            fitted curves, and where they cross
   crossover plot quickstart --x data -o a.svg  the picture
 
-Exit codes: 0 done, 1 the work failed, 2 the input was bad."
+Exit codes: 0 done, 1 the work failed, 2 the input was bad, 130 interrupted (Ctrl-C).
+Every command that prints data takes --json, which says what went wrong too: docs/json.md."
 )]
 pub struct Cli {
     /// Folder of all runs and their database [default: $CROSSOVER_STORE, else runs]
@@ -69,6 +76,8 @@ pub struct Cli {
 
 #[derive(Subcommand)]
 enum Command {
+    /// Write a commented sweep file for a task
+    Init(init::Args),
     /// Show what a sweep would train: runs, params, FLOPs, time, disk
     Plan(plan::Args),
     /// Train what is not trained yet; the same command again goes on where it stopped
@@ -77,10 +86,14 @@ enum Command {
     Resume(run::ResumeArgs),
     /// Show how far sweeps are, what failed and why
     Status(status::Args),
+    /// List runs with their state, filtered and in order
+    List(list::Args),
     /// Show one run: config, attempts, metrics
     Show(show::Args),
     /// Give a sweep of the store another name
     Rename(rename::Args),
+    /// Say what two sweeps or stores have in common, and where their results differ
+    Compare(compare::Args),
     /// Bring the database up to what the event logs say
     Ingest(ingest::Args),
     /// Keep a file or the logs of another program as a study of the store
@@ -93,7 +106,7 @@ enum Command {
     Simulate(simulate::Args),
     /// Draw points, fitted curves and crossovers
     Plot(plot::Args),
-    /// Write all metrics of a sweep as CSV or JSON
+    /// Write all metrics of a sweep as CSV, JSON or Parquet
     Export(export::Args),
     /// List tasks, show one, fetch its files
     Task(task::Args),
@@ -103,6 +116,33 @@ enum Command {
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
     Completions { shell: clap_complete::Shell },
+}
+
+impl Command {
+    /// What is told after a while to who waits; the others tell more themselves, or hand over to the worker.
+    fn waits_for(&self) -> Option<&'static str> {
+        match self {
+            Command::Plan(_) => Some("plan"),
+            Command::Init(_) => Some("init"),
+            Command::List(_) => Some("list"),
+            Command::Show(_) => Some("show"),
+            Command::Compare(_) => Some("compare"),
+            Command::Ingest(_) => Some("ingest"),
+            Command::Import(_) => Some("import"),
+            Command::Fit(_) => Some("fit"),
+            Command::Next(_) => Some("next"),
+            Command::Plot(_) => Some("plot"),
+            Command::Export(_) => Some("export"),
+            Command::Task(_) => Some("task"),
+            Command::Run(_)
+            | Command::Rename(_)
+            | Command::Resume(_)
+            | Command::Status(_)
+            | Command::Simulate(_)
+            | Command::Model(_)
+            | Command::Completions { .. } => None,
+        }
+    }
 }
 
 /// A sweep file, as an argument.
@@ -154,35 +194,66 @@ pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
     crate::plan::plan(&spec::parse(text, name)?)
 }
 
-pub fn run(cli: Cli) -> Result<ExitCode> {
+/// Reads the command line, does the command and says what went wrong: in JSON on stdout too, where JSON was asked for.
+pub fn main() -> ExitCode {
     end_with_the_reader();
+    let matches = match Cli::command().try_get_matches() {
+        Ok(matches) => matches,
+        Err(error) => return usage::answer(&error),
+    };
+    let done = Cli::from_arg_matches(&matches).map_err(|error| Error::bad_input(error.to_string())).and_then(run);
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            complain(&error);
+            if asks_for_json(&matches) {
+                // What cannot be written has been said on stderr already.
+                let _ = print_json(&error.json());
+            }
+            ExitCode::from(error.exit_code())
+        }
+    }
+}
+
+/// Whether the command, or the one below it, was given `--json`.
+fn asks_for_json(matches: &ArgMatches) -> bool {
+    let here = matches.try_get_one::<bool>("json").ok().flatten().copied().unwrap_or(false);
+    here || matches.subcommand().is_some_and(|(_, below)| asks_for_json(below))
+}
+
+fn run(cli: Cli) -> Result<()> {
     let store = cli.store.clone().unwrap_or_else(typed::default_store);
     command(&cli.command, &store)
         .map_err(|error| Error { hint: error.hint.as_deref().map(|hint| typed::typed(hint, &store)), ..error })
 }
 
-fn command(command: &Command, store: &Path) -> Result<ExitCode> {
+fn command(command: &Command, store: &Path) -> Result<()> {
+    let _waiting = command.waits_for().map(Waiting::new);
     match command {
-        Command::Plan(args) => plan::run(args, store)?,
-        Command::Run(args) => return run::run(args, store),
-        Command::Resume(args) => return run::resume(args, store),
-        Command::Status(args) => status::run(args, store)?,
-        Command::Show(args) => show::run(args, store)?,
-        Command::Rename(args) => rename::run(args, store)?,
-        Command::Ingest(args) => ingest::run(args, store)?,
-        Command::Import(args) => import::run(args, store)?,
-        Command::Fit(command) => fit::run(command, store)?,
-        Command::Next(args) => next::run(args, store)?,
-        Command::Simulate(args) => simulate::run(args)?,
-        Command::Plot(args) => plot::run(args, store)?,
-        Command::Export(args) => export::run(args, store)?,
-        Command::Task(args) => task::run(args)?,
-        Command::Model(args) => model::run(args)?,
+        Command::Init(args) => init::run(args),
+        Command::Plan(args) => plan::run(args, store),
+        Command::Run(args) => run::run(args, store),
+        Command::Resume(args) => run::resume(args, store),
+        Command::Status(args) => status::run(args, store),
+        Command::List(args) => list::run(args, store),
+        Command::Show(args) => show::run(args, store),
+        Command::Compare(args) => compare::run(args, store),
+        Command::Rename(args) => rename::run(args, store),
+        Command::Ingest(args) => ingest::run(args, store),
+        Command::Import(args) => import::run(args, store),
+        Command::Fit(command) => fit::run(command, store),
+        Command::Next(args) => next::run(args, store),
+        Command::Simulate(args) => simulate::run(args),
+        Command::Plot(args) => plot::run(args, store),
+        Command::Export(args) => export::run(args, store),
+        Command::Task(args) => task::run(args),
+        Command::Model(args) => model::run(args, store),
         Command::Completions { shell } => {
-            clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut io::stdout());
+            let mut script = Vec::new();
+            clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut script);
+            out::text(String::from_utf8_lossy(&script))
         }
     }
-    Ok(ExitCode::SUCCESS)
 }
 
 /// A reader of stdout that has seen enough (`head`, `less`) ends the program in silence, as it ends other tools; the
@@ -194,18 +265,21 @@ fn end_with_the_reader() {
 }
 
 /// `error: …` and `hint: …` on stderr, coloured on a terminal unless NO_COLOR is set.
-pub fn complain(error: &Error) {
+fn complain(error: &Error) {
     let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
     let style = |colour_of: AnsiColor| if colour { colour_of.on_default().bold() } else { Style::new() };
     let (red, green) = (style(AnsiColor::Red), style(AnsiColor::Green));
-    eprintln!("{red}error:{red:#} {}", error.message);
+    match error.kind {
+        Kind::Interrupted => out::say(&error.message),
+        Kind::Failed | Kind::BadInput => out::say(format_args!("{red}error:{red:#} {}", error.message)),
+    }
     if let Some(hint) = &error.hint {
-        eprintln!("{green}hint:{green:#} {hint}");
+        out::say(format_args!("{green}hint:{green:#} {hint}"));
     }
 }
 
 /// Data for programs, on stdout.
 pub fn print_json(data: &impl Serialize) -> Result<()> {
     let text = serde_json::to_string_pretty(data).context(|| "cannot write JSON")?;
-    writeln!(io::stdout(), "{text}").context(|| "cannot write to stdout")
+    out::line(text)
 }

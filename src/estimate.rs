@@ -11,6 +11,7 @@ use sha2::{Digest, Sha256};
 
 use crate::cache;
 use crate::error::{Context, Error, Result};
+use crate::out;
 use crate::plan::{Plan, Planned};
 use crate::task;
 use crate::trunk;
@@ -148,7 +149,8 @@ impl Timings {
         if shapes.is_empty() {
             return Ok(());
         }
-        eprintln!("measuring the training step of {} models on this machine (kept for next time)", shapes.len());
+        let models = shapes.len();
+        out::say(format_args!("measuring the training step of {models} models on this machine (kept for next time)"));
         let seconds = ask_worker(&shapes)?;
         if seconds.len() != shapes.len() {
             return Err(Error::failed(format!("crossover-worker timed {} of {} shapes", seconds.len(), shapes.len())));

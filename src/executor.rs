@@ -16,7 +16,7 @@ use serde::Serialize;
 use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::plan::Plan;
-use crate::store::{Reader, Store};
+use crate::store::{Reader, State, Store};
 use crate::task;
 use crate::worker::Progress;
 use devices::{Devices, Machine, Slot};
@@ -73,13 +73,15 @@ impl Decision {
     }
 }
 
-/// How it went.
+/// How the runs of a sweep stand once it is over.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Tally {
     pub done: usize,
     pub diverged: usize,
     /// Runs whose last attempt failed.
     pub failed: usize,
+    /// Of those that are done or diverged, how many were so before.
+    pub ended_before: usize,
     /// A signal ended it before all was done.
     pub interrupted: bool,
 }
@@ -144,14 +146,15 @@ pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn
     store.register(plan)?;
     report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
     let decision = decide(plan, Some(store.reader()), options)?;
+    let before = Tally::of_ended(plan, store.reader())?;
     decision.notes.iter().for_each(|note| observer.say(note));
     // What every run would fail for, once and before any is started.
     decision.tasks().into_iter().try_for_each(task::present::check_content)?;
     observer.sweep_started(&decision);
     if decision.jobs.is_empty() {
-        return Ok(Tally::default());
+        return Ok(before);
     }
-    local::act(store, &decision, observer)
+    Ok(before.and(local::act(store, &decision, observer)?))
 }
 
 fn report_skipped(skipped: &[crate::store::Skipped], observer: &mut dyn Observer) {
@@ -169,6 +172,31 @@ impl Observer for Silent {
 }
 
 impl Tally {
+    /// Of the plan's runs that have ended.
+    fn of_ended(plan: &Plan, store: &Reader) -> Result<Tally> {
+        let mut tally = Tally::default();
+        for (state, _) in store.standing(plan.runs.iter().map(|run| run.id.as_str()))?.values() {
+            match state {
+                State::Done => tally.done += 1,
+                State::Diverged { .. } => tally.diverged += 1,
+                _ => {}
+            }
+        }
+        tally.ended_before = tally.done + tally.diverged;
+        Ok(tally)
+    }
+
+    /// Of both; interrupted if one was.
+    pub fn and(self, other: Tally) -> Tally {
+        Tally {
+            done: self.done + other.done,
+            diverged: self.diverged + other.diverged,
+            failed: self.failed + other.failed,
+            ended_before: self.ended_before + other.ended_before,
+            interrupted: self.interrupted || other.interrupted,
+        }
+    }
+
     /// # Errors
     /// Runs failed, with what to type next.
     pub fn into_result(self, sweep: &str) -> Result<Tally> {

@@ -20,6 +20,7 @@ pub mod fit;
 pub mod model;
 #[cfg(not(torch))]
 pub mod next;
+pub mod out;
 #[cfg(not(torch))]
 pub mod plan;
 #[cfg(not(torch))]

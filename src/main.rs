@@ -2,15 +2,6 @@
 
 use std::process::ExitCode;
 
-use clap::Parser;
-use crossover::cli::Cli;
-
 fn main() -> ExitCode {
-    match crossover::cli::run(Cli::parse()) {
-        Ok(code) => code,
-        Err(error) => {
-            crossover::cli::complain(&error);
-            ExitCode::from(error.exit_code())
-        }
-    }
+    crossover::cli::main()
 }

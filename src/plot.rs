@@ -1,4 +1,5 @@
-//! Figures fit for a paper, from plain numbers: nothing here knows where they came from.
+//! Figures fit for a paper, from plain numbers: nothing here knows where they came from. In JSON a figure is the numbers
+//! that it draws.
 
 mod canvas;
 mod draw;
@@ -13,13 +14,15 @@ mod ticks;
 
 use std::path::Path;
 
+use serde::Serialize;
+
 use crate::error::{Error, Result};
 use crate::files::write_atomically;
 
 pub use sheet::Tile;
 
 /// One panel: curves over a scale.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Figure {
     pub title: Option<String>,
     pub x: AxisSpec,
@@ -35,7 +38,7 @@ pub struct Figure {
     pub footnote: Option<String>,
 }
 
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct AxisSpec {
     pub label: String,
     /// Shown in brackets behind the label.
@@ -44,7 +47,7 @@ pub struct AxisSpec {
 }
 
 /// One curve: its measured points, and what was fitted to them.
-#[derive(Clone, Debug, Default)]
+#[derive(Clone, Debug, Default, Serialize)]
 pub struct Series {
     pub label: String,
     /// Its place among all curves of the study, drawn or not: the same number has the same colour, marker and dashes
@@ -67,7 +70,7 @@ pub struct Series {
 }
 
 /// A point that is marked, with an interval of its x.
-#[derive(Clone, Copy, Debug, PartialEq)]
+#[derive(Clone, Copy, Debug, PartialEq, Serialize)]
 pub struct Best {
     pub at: (f64, f64),
     pub interval: Option<(f64, f64)>,
@@ -81,7 +84,7 @@ impl Series {
 }
 
 /// A vertical line, for example where two curves cross, with its interval shaded.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct Mark {
     pub x: f64,
     /// Ends outside the axis, 0 and infinity too, are drawn to its edge.
@@ -93,7 +96,7 @@ pub struct Mark {
 }
 
 /// A horizontal reference, for example chance.
-#[derive(Clone, Debug)]
+#[derive(Clone, Debug, Serialize)]
 pub struct HLine {
     pub y: f64,
     pub label: String,

@@ -1,17 +1,22 @@
 //! What a person sees while a sweep runs: the whole sweep and each busy slot on a terminal, plain lines elsewhere.
 
+mod bar;
+mod screen;
+mod waiting;
+
 use std::collections::BTreeMap;
 use std::io::{IsTerminal, Write};
 use std::time::{Duration, Instant};
 
-use indicatif::{MultiProgress, ProgressBar, ProgressDrawTarget, ProgressStyle};
-
 use crate::units::{duration, si};
+use bar::Whole;
+use screen::Screen;
+
+pub use screen::{cut, stdout_columns};
+pub use waiting::Waiting;
 
 /// Without a terminal, a line on the whole sweep at most this often.
 const LINE_EVERY: Duration = Duration::from_secs(10);
-/// Parts that a bar is divided into.
-const PARTS: u64 = 1000;
 
 /// Runs and their work (training FLOPs): all of the sweep's, or those of it that are over.
 #[derive(Clone, Copy, Debug, Default, PartialEq)]
@@ -48,7 +53,6 @@ pub struct Progress {
     gained: f64,
     slots: BTreeMap<usize, Slot>,
     view: View,
-    out: Box<dyn Write + Send>,
     clock: Box<dyn Fn() -> Duration + Send>,
 }
 
@@ -58,30 +62,33 @@ struct Slot {
     measured: Option<(f64, f64)>,
 }
 
+impl Slot {
+    fn shown(&self, number: usize) -> bar::Slot<'_> {
+        let Running { label, step, steps, .. } = &self.run;
+        let measured = self.measured.map(|(loss, rate)| (loss, si(rate)));
+        bar::Slot { number, step: *step, steps: *steps, measured, label }
+    }
+}
+
 enum View {
-    Bars { all: MultiProgress, whole: ProgressBar, slots: BTreeMap<usize, ProgressBar> },
-    Lines { due: Duration },
+    Bars(Screen),
+    Lines { out: Box<dyn Write + Send>, due: Duration },
 }
 
 impl Progress {
     /// Bars if stderr is a terminal that can move its cursor, else lines without control codes.
     pub fn new(title: &str, total: Amount, done: Amount) -> Progress {
-        let terminal = std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb");
-        let view = if terminal { View::bars(ProgressDrawTarget::stderr()) } else { View::Lines { due: LINE_EVERY } };
+        let view = match is_drawn() {
+            true => View::Bars(Screen::stderr()),
+            false => View::Lines { out: Box::new(std::io::stderr()), due: LINE_EVERY },
+        };
         let started = Instant::now();
-        Self::with(title, total, done, view, Box::new(std::io::stderr()), Box::new(move || started.elapsed()))
+        Self::with(title, total, done, view, Box::new(move || started.elapsed()))
     }
 
-    fn with(
-        title: &str,
-        total: Amount,
-        done: Amount,
-        view: View,
-        out: Box<dyn Write + Send>,
-        clock: Box<dyn Fn() -> Duration + Send>,
-    ) -> Progress {
+    fn with(title: &str, total: Amount, done: Amount, view: View, clock: Box<dyn Fn() -> Duration + Send>) -> Progress {
         let title = title.to_string();
-        let mut progress = Progress { title, total, done, gained: 0.0, slots: BTreeMap::new(), view, out, clock };
+        let mut progress = Progress { title, total, done, gained: 0.0, slots: BTreeMap::new(), view, clock };
         if matches!(progress.view, View::Lines { .. }) {
             let to_do = total.runs.saturating_sub(done.runs);
             progress.say(&format!("{}: {} runs, {} done, {to_do} to do", progress.title, total.runs, done.runs));
@@ -93,7 +100,6 @@ impl Progress {
     /// A slot took a run up.
     pub fn slot_started(&mut self, slot: usize, run: Running) {
         self.slots.insert(slot, Slot { run, measured: None });
-        self.show_slot(slot);
         self.tick();
     }
 
@@ -103,7 +109,6 @@ impl Progress {
         if let Some(busy) = self.slots.get_mut(&slot) {
             busy.measured = Some((loss, examples_per_second));
         }
-        self.show_slot(slot);
         self.tick();
     }
 
@@ -133,49 +138,55 @@ impl Progress {
     /// The slot has nothing to do, or its attempt failed and may be tried again.
     pub fn slot_idle(&mut self, slot: usize) {
         self.slots.remove(&slot);
-        if let View::Bars { all, slots, .. } = &mut self.view
-            && let Some(bar) = slots.remove(&slot)
-        {
-            all.remove(&bar);
-        }
         self.tick();
     }
 
     /// A line that stays, above the bars.
     pub fn say(&mut self, line: &str) {
         let line: String = line.chars().filter(|c| !c.is_control() || matches!(c, '\n' | '\t')).collect();
-        // A closed stderr is no reason to stop a sweep.
-        let mut write = || _ = writeln!(self.out, "{line}").and_then(|()| self.out.flush());
-        match &self.view {
-            View::Bars { all, .. } => all.suspend(write),
-            View::Lines { .. } => write(),
+        match &mut self.view {
+            View::Bars(screen) => screen.say(&line),
+            // A closed stderr is no reason to stop a sweep.
+            View::Lines { out, .. } => _ = writeln!(out, "{line}").and_then(|()| out.flush()),
         }
+        self.draw();
     }
 
     /// Time has passed: brings the whole up to date. For loops that wait while nothing else happens.
     pub fn tick(&mut self) {
         let now = (self.clock)();
-        let (state, share) = (self.state(), self.share());
         match &mut self.view {
-            View::Bars { whole, .. } => {
-                whole.set_prefix(self.title.clone());
-                whole.set_position((share * PARTS as f64) as u64);
-                whole.set_message(state);
-            }
-            View::Lines { due } if now >= *due => {
+            View::Bars(screen) if screen.is_due(now) => self.draw(),
+            View::Lines { due, .. } if now >= *due => {
                 *due = now + LINE_EVERY;
-                self.say(&format!("{}: {state}", self.title));
+                self.say(&format!("{}: {}", self.title, self.whole().state()));
             }
-            View::Lines { .. } => {}
+            View::Bars(_) | View::Lines { .. } => {}
+        }
+    }
+
+    fn draw(&mut self) {
+        let View::Bars(screen) = &self.view else { return };
+        let size = screen.size();
+        let slots: Vec<bar::Slot> = self.slots.iter().map(|(number, slot)| slot.shown(*number)).collect();
+        let (now, lines) = ((self.clock)(), bar::lines(&self.whole(), &slots, size));
+        if let View::Bars(screen) = &mut self.view {
+            screen.draw(now, size, lines);
         }
     }
 
     /// Takes the bars away and says how far the sweep got.
     pub fn finish(mut self) {
-        self.view.clear();
+        if let View::Bars(screen) = &mut self.view {
+            screen.clear();
+        }
         let (Amount { runs: done, .. }, Amount { runs: total, .. }) = (self.done, self.total);
         let elapsed = duration((self.clock)().as_secs_f64());
-        self.say(&format!("{}: {done} of {total} runs done, {elapsed}", self.title));
+        let line = format!("{}: {done} of {total} runs done, {elapsed}", self.title);
+        match &mut self.view {
+            View::Bars(screen) => screen.say(&line),
+            View::Lines { .. } => self.say(&line),
+        }
     }
 
     fn advance(&mut self, slot: usize, step: u64) {
@@ -202,66 +213,25 @@ impl Progress {
         (self.gained > 0.0).then(|| left / self.gained * (self.clock)().as_secs_f64())
     }
 
-    fn state(&self) -> String {
-        let left = self.seconds_left().map_or(String::new(), |seconds| format!(", {} left", duration(seconds)));
-        let percent = (100.0 * self.share()) as u64;
-        format!("{percent}%, {}/{} runs, {} running{left}", self.done.runs, self.total.runs, self.slots.len())
-    }
-
-    fn show_slot(&mut self, slot: usize) {
-        let View::Bars { all, slots, .. } = &mut self.view else { return };
-        let Some(Slot { run, measured }) = self.slots.get(&slot) else { return };
-        if !slots.contains_key(&slot) {
-            // Below the whole, in order of the slots.
-            let place = 1 + slots.range(..slot).count();
-            let bar = ProgressBar::with_draw_target(Some(PARTS), ProgressDrawTarget::hidden());
-            bar.set_style(style("{prefix:>3} {bar:10} {wide_msg}"));
-            bar.set_prefix(slot.to_string());
-            slots.insert(slot, all.insert(place, bar));
-        }
-        let steps = format!("{:>width$}/{}", run.step, run.steps, width = run.steps.to_string().len());
-        let numbers = match measured {
-            Some((loss, rate)) => format!("loss {loss:<7.4} {:>5} ex/s", si(*rate)),
-            None => "starting".to_string(),
-        };
-        if let Some(bar) = slots.get(&slot) {
-            bar.set_message(format!("{steps}  {numbers}  {}", run.label));
-            bar.set_position((PARTS as f64 * run.step as f64 / run.steps.max(1) as f64) as u64);
+    fn whole(&self) -> Whole<'_> {
+        Whole {
+            title: &self.title,
+            share: self.share(),
+            runs: format!("{}/{} runs", self.done.runs, self.total.runs),
+            running: self.slots.len(),
+            left: self.seconds_left().map(duration),
         }
     }
 }
 
-impl Drop for Progress {
-    fn drop(&mut self) {
-        self.view.clear();
-    }
-}
-
-impl View {
-    fn bars(target: ProgressDrawTarget) -> View {
-        let all = MultiProgress::with_draw_target(target);
-        let whole = all.add(ProgressBar::new(PARTS));
-        whole.set_style(style("{prefix} {bar:24} {wide_msg}"));
-        View::Bars { all, whole, slots: BTreeMap::new() }
-    }
-
-    fn clear(&self) {
-        if let View::Bars { all, .. } = self {
-            // A terminal that is gone needs no clearing.
-            let _ = all.clear();
-        }
-    }
-}
-
-/// No colours: the bars read without. Templates are constants of this file; a broken one shows as indicatif's own.
-fn style(template: &str) -> ProgressStyle {
-    ProgressStyle::with_template(template).unwrap_or_else(|_| ProgressStyle::default_bar()).progress_chars("━╸─")
+/// Whether lines can be drawn over: stderr is a terminal that can move its cursor.
+fn is_drawn() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|term| term != "dumb")
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use indicatif::{InMemoryTerm, TermLike};
     use std::sync::{Arc, Mutex};
 
     #[derive(Clone, Default)]
@@ -282,16 +252,34 @@ mod tests {
         }
     }
 
-    /// Writes to the terminal that the bars are on, as stderr does.
-    struct Screen(InMemoryTerm);
+    /// A terminal that a person can resize; its lines do not flow.
+    #[derive(Clone)]
+    struct Terminal(Arc<Mutex<vt100::Parser>>);
 
-    impl Write for Screen {
+    impl Terminal {
+        fn new(rows: u16, columns: u16) -> Self {
+            Self(Arc::new(Mutex::new(vt100::Parser::new(rows, columns, 0))))
+        }
+        fn contents(&self) -> String {
+            self.0.lock().unwrap().screen().contents().trim_end().to_owned()
+        }
+        fn view(&self) -> View {
+            let terminal = self.clone();
+            let size = move || {
+                let (rows, columns) = terminal.0.lock().unwrap().screen().size();
+                (columns.into(), rows.into())
+            };
+            View::Bars(Screen::new(Box::new(self.clone()), Box::new(size)))
+        }
+    }
+
+    impl Write for Terminal {
         fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
-            self.0.write_str(&String::from_utf8_lossy(bytes).replace('\n', "\r\n"))?;
+            self.0.lock().unwrap().process(bytes);
             Ok(bytes.len())
         }
         fn flush(&mut self) -> std::io::Result<()> {
-            self.0.flush()
+            Ok(())
         }
     }
 
@@ -306,10 +294,10 @@ mod tests {
     }
 
     /// Drawing is limited to so many a second; the loop that owns the bars ticks on.
-    fn settled(screen: &InMemoryTerm, progress: &mut Progress) -> String {
-        std::thread::sleep(Duration::from_millis(100));
+    fn settled(terminal: &Terminal, now: &Mutex<Duration>, progress: &mut Progress) -> String {
+        *now.lock().unwrap() += Duration::from_millis(100);
         progress.tick();
-        screen.contents()
+        terminal.contents()
     }
 
     const TOTAL: Amount = Amount { runs: 3, work: 1000.0 };
@@ -319,8 +307,8 @@ mod tests {
         let (now, clock) = clock();
         let sink = Sink::default();
         let done = Amount { runs: 1, work: 200.0 };
-        let view = View::Lines { due: LINE_EVERY };
-        let mut progress = Progress::with("quickstart", TOTAL, done, view, Box::new(sink.clone()), clock);
+        let view = View::Lines { out: Box::new(sink.clone()), due: LINE_EVERY };
+        let mut progress = Progress::with("quickstart", TOTAL, done, view, clock);
         progress.slot_started(0, run("vit 4k", 500, 400.0));
         progress.slot_started(1, run("convnet 4k", 0, 400.0));
         for step in 501..=750 {
@@ -346,20 +334,18 @@ mod tests {
     #[test]
     fn on_a_terminal_lines_stand_above_one_bar_for_all_and_one_for_each_busy_slot() {
         let (now, clock) = clock();
-        let screen = InMemoryTerm::new(12, 90);
-        let view = View::bars(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255));
-        let out = Box::new(Screen(screen.clone()));
-        let mut progress = Progress::with("quickstart", TOTAL, Amount::default(), view, out, clock);
+        let terminal = Terminal::new(12, 90);
+        let mut progress = Progress::with("quickstart", TOTAL, Amount::default(), terminal.view(), clock);
         progress.slot_started(2, run("convnet/4000/seed 1", 0, 400.0));
         progress.slot_started(0, run("vit/4000/seed 0", 0, 400.0));
         *now.lock().unwrap() = Duration::from_secs(10);
         progress.slot_progress(0, 250, 0.4123, 8123.0);
         progress.say("vit/1000/seed 0 failed: out of memory");
-        let seen = settled(&screen, &mut progress);
-        let lines: Vec<&str> = seen.lines().collect();
+        let seen = settled(&terminal, &now, &mut progress);
+        let lines: Vec<&str> = seen.lines().map(str::trim_end).collect();
         assert_eq!(lines[0], "vit/1000/seed 0 failed: out of memory");
         assert!(
-            lines[1].starts_with("quickstart ━━╸─") && lines[1].ends_with("10%, 0/3 runs, 2 running, 1 min 30 s left"),
+            lines[1].starts_with("quickstart ━━╸─") && lines[1].ends_with("10%, 0/3 runs, 2 running, 1 min 31 s left"),
             "{seen}"
         );
         assert!(
@@ -374,26 +360,42 @@ mod tests {
 
         progress.run_finished(0, "vit/4000/seed 0", 400.0);
         progress.slot_idle(0);
-        let seen = settled(&screen, &mut progress);
+        let seen = settled(&terminal, &now, &mut progress);
         assert!(!seen.contains("vit/4000") && seen.contains("40%, 1/3 runs, 1 running"), "{seen}");
         progress.finish();
-        assert_eq!(screen.contents(), "vit/1000/seed 0 failed: out of memory\nquickstart: 1 of 3 runs done, 10 s");
+        assert_eq!(terminal.contents(), "vit/1000/seed 0 failed: out of memory\nquickstart: 1 of 3 runs done, 10 s");
     }
 
     #[test]
     fn long_labels_and_many_slots_keep_to_the_terminal() {
-        let screen = InMemoryTerm::new(6, 60);
-        let view = View::bars(ProgressDrawTarget::term_like_with_hz(Box::new(screen.clone()), 255));
-        let mut progress =
-            Progress::with("s", TOTAL, Amount::default(), view, Box::new(Screen(screen.clone())), clock().1);
+        let (now, clock) = clock();
+        let terminal = Terminal::new(6, 60);
+        let mut progress = Progress::with("s", TOTAL, Amount::default(), terminal.view(), clock);
         for slot in 0..20 {
             progress.slot_started(slot, run(&"a long label ".repeat(9), 0, 1.0));
         }
-        let seen = settled(&screen, &mut progress);
-        assert!(seen.lines().count() <= 6 && seen.contains("20 running"), "{seen}");
-        progress.say("still readable");
-        let seen = settled(&screen, &mut progress);
-        assert!(seen.lines().count() <= 6 && seen.contains("20 running"), "{seen}");
+        for said in ["", "still readable"] {
+            progress.say(said);
+            let seen = settled(&terminal, &now, &mut progress);
+            assert!(seen.lines().count() <= 6 && seen.contains("20 running") && seen.contains(said), "{seen}");
+        }
+    }
+
+    /// Wider, narrower, lower: what stands there is what was drawn last.
+    #[test]
+    fn a_resized_terminal_shows_each_bar_once() {
+        let (now, clock) = clock();
+        let terminal = Terminal::new(12, 100);
+        let mut progress = Progress::with("quickstart", TOTAL, Amount::default(), terminal.view(), clock);
+        for slot in 0..4 {
+            progress.slot_started(slot, run("convnet, 4000 examples, 400 steps, lr 0.003, seed 1", 0, 400.0));
+        }
+        settled(&terminal, &now, &mut progress);
+        for (rows, columns) in [(12, 140), (12, 110), (10, 120)] {
+            terminal.0.lock().unwrap().screen_mut().set_size(rows, columns);
+            let seen = settled(&terminal, &now, &mut progress);
+            assert_eq!((seen.matches("quickstart").count(), seen.matches("starting").count()), (1, 4), "{seen}");
+        }
     }
 
     #[test]
@@ -401,8 +403,8 @@ mod tests {
         let sink = Sink::default();
         let (now, clock) = clock();
         let none = Amount::default();
-        let mut progress =
-            Progress::with("empty", none, none, View::Lines { due: LINE_EVERY }, Box::new(sink.clone()), clock);
+        let view = View::Lines { out: Box::new(sink.clone()), due: LINE_EVERY };
+        let mut progress = Progress::with("empty", none, none, view, clock);
         progress.slot_progress(7, 3, f64::NAN, f64::INFINITY);
         progress.slot_started(0, Running { label: "nothing".into(), step: 9, from: 0, steps: 0, work: 0.0 });
         progress.slot_progress(0, 12, f64::NAN, 0.0);

@@ -18,6 +18,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::model::Io;
+use crate::out;
 use crate::run::{Named, RunConfig};
 
 /// A worker that was told to stop and has not after this long ends itself: a hang is not orphaned either.
@@ -116,7 +117,7 @@ fn train(trainer: &mut dyn Trainer, job: &Job, stop: &AtomicBool, out: &mut File
         }
     });
     let failure = result.err().map(|error| {
-        eprintln!("error: {error}");
+        out::say(format_args!("error: {error}"));
         error.message
     });
     match say(out, &Message::Finished { failure }) {
@@ -179,7 +180,8 @@ fn stop_soon(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
         let _ = orders.send(Ok(Order::Stop));
         thread::spawn(|| {
             thread::sleep(GRACE);
-            eprintln!("error: asked to stop and still busy after {} s: ending without a checkpoint", GRACE.as_secs());
+            let grace = GRACE.as_secs();
+            out::say(format_args!("error: asked to stop and still busy after {grace} s: ending without a checkpoint"));
             std::process::exit(1);
         });
     }

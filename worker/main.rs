@@ -5,6 +5,7 @@ use std::process::ExitCode;
 use clap::{Parser, Subcommand};
 use crossover_worker::error::{Context, Result};
 use crossover_worker::model::forward::{self, ForwardArgs};
+use crossover_worker::out;
 use crossover_worker::train::{self, Libtorch, measure, process};
 use crossover_worker::worker::{self, Shape, noop::Noop};
 
@@ -35,9 +36,9 @@ fn main() -> ExitCode {
     match run(Cli::parse().command) {
         Ok(()) => ExitCode::SUCCESS,
         Err(error) => {
-            eprintln!("error: {error}");
+            out::say(format_args!("error: {error}"));
             if let Some(hint) = &error.hint {
-                eprintln!("hint: {hint}");
+                out::say(format_args!("hint: {hint}"));
             }
             ExitCode::from(error.exit_code())
         }
@@ -63,8 +64,7 @@ fn run(command: Command) -> Result<()> {
                 .iter()
                 .map(|shape| measure::step_seconds(&shape.model, shape.io, shape.batch, tch::Device::Cpu))
                 .collect::<Result<Vec<f64>>>()?;
-            println!("{}", serde_json::to_string(&seconds).context(|| "cannot write seconds")?);
-            Ok(())
+            out::line(serde_json::to_string(&seconds).context(|| "cannot write seconds")?)
         }
         Command::Forward(args) => forward::run(&args),
     }

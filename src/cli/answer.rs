@@ -1,6 +1,6 @@
 //! The analysis as a person reads it: the answer first, a sentence a pair, then on what it rests, then the tables.
 
-use super::table::{WIDTH, paragraph, table};
+use super::table::{natural_width, paragraph, table, width};
 use crate::fit::analysis::Tried;
 use crate::fit::compare::sentence;
 use crate::fit::uncertainty::interval::Interval;
@@ -17,7 +17,7 @@ pub fn text(analysis: &Analysis) -> String {
         if !text.is_empty() {
             text.push('\n');
         }
-        text += &format!("{}\n{}\n", heading(first), fit_table(&analysis.fits));
+        text += &format!("{}{}\n", paragraph(&heading(first), "", "  "), fit_table(&analysis.fits));
         text += &notes(analysis.fits.iter().map(|fit| (fit.curve.as_str(), fit.verdicts.as_slice())));
     }
     for fit in &analysis.fits {
@@ -61,7 +61,8 @@ fn at_once(pairs: &[Crossover]) -> String {
 pub fn dropped(curve: &str, dropped: &[Dropped]) -> String {
     const SHOWN: usize = 5;
     let lines = dropped.iter().take(SHOWN);
-    let mut text: String = lines.map(|one| format!("{curve}: {} was dropped: {}\n", one.point, one.reason)).collect();
+    let mut text: String =
+        lines.map(|one| paragraph(&format!("{curve}: {} was dropped: {}", one.point, one.reason), "", "  ")).collect();
     if dropped.len() > SHOWN {
         text += &format!("{curve}: {} more were dropped; --json lists them\n", dropped.len() - SHOWN);
     }
@@ -85,18 +86,15 @@ fn fit_table(fits: &[Fit]) -> String {
     let names: Vec<&str> = fits.first().map_or(Vec::new(), |fit| fit.names().collect());
     let value = |fit: &Fit, name: &str| with_interval(fit.params.get(name), fit.intervals.get(name));
     let header = [&["curve", "points"], &names[..], &["held-out"]].concat();
-    let wide = table(
-        &header,
-        &["curve"],
-        fits.iter().map(|fit| {
-            let mut row = vec![fit.curve.clone(), fit.points_used.to_string()];
-            row.extend(names.iter().map(|name| value(fit, name)));
-            row.push(percent(fit.holdout_rmse));
-            row
-        }),
-    );
-    if wide.lines().all(|line| textwrap::core::display_width(line) <= WIDTH) {
-        return wide;
+    let row = |fit: &Fit| {
+        let mut row = vec![fit.curve.clone(), fit.points_used.to_string()];
+        row.extend(names.iter().map(|name| value(fit, name)));
+        row.push(percent(fit.holdout_rmse));
+        row
+    };
+    let wide: Vec<Vec<String>> = fits.iter().map(row).collect();
+    if natural_width(&header, &wide) <= width() {
+        return table(&header, &["curve"], wide);
     }
     let rows = fits.iter().flat_map(|fit| {
         let first = [fit.curve.clone(), fit.points_used.to_string(), percent(fit.holdout_rmse)];

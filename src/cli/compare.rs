@@ -1,348 +1,273 @@
-//! What `crossover fit` says of curves beside one another: multipliers, shared parameters, back-test, multiverse.
+//! `crossover compare`: two sweeps or stores beside one another: which runs both have, and whether these agree.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::Path;
 
 use serde::Serialize;
+use serde_json::Value;
 
+use super::given::Given;
+use super::print_json;
 use super::table::{paragraph, table};
-use crate::error::{Error, Result};
-use crate::fit::compare::backtest::{Backtest, Decision, LawOfTrial, Outcome, Predicted};
-use crate::fit::compare::conclusion::Kind;
-use crate::fit::compare::multiplier::{At, Multiplier};
-use crate::fit::compare::multiverse::{Agreement, Convention, Multiverse, NotApplied, Pair};
-use crate::fit::compare::shared::{SIGNIFICANCE, Sharing, Test};
-use crate::fit::laws::Domain;
-use crate::fit::{self, Analysis, Settings};
-use crate::point::Axis;
-use crate::study::Study;
-use crate::units::si;
+use crate::error::Result;
+use crate::out;
+use crate::store::{Reader, Run};
+use crate::study::rows::shown;
+use crate::units::brief;
 
-/// Decisions of a back-test beyond which only the wrong ones are printed.
-const MOST_ROWS: usize = 30;
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  crossover compare quickstart next
+  crossover compare quickstart other/runs              the whole of another store
+  crossover compare quickstart other/runs:quickstart   one sweep of it
+  crossover compare quickstart other/runs --json | jq .differ
 
-/// Pairs of curves beyond which a multiverse has one line for each.
-const MOST_PAIRS: usize = 3;
-
-/// Sections beside the fits and crossovers; each refits the curves many times.
-#[derive(Clone, Debug, Default, clap::Args)]
-#[command(next_help_heading = "Comparison")]
-pub struct Sections {
-    /// Test whether the curves share an exponent or a floor, and fit them together where they may
+Runs are the same where their configs are: an id is the hash of a config.")]
+pub struct Args {
+    /// A sweep's name or file, the folder of a store, or FOLDER:SWEEP
+    #[arg(value_name = "A")]
+    a: String,
+    /// What it is compared to
+    #[arg(value_name = "B")]
+    b: String,
+    /// Print JSON
     #[arg(long)]
-    pub shared: bool,
-
-    /// Hide the largest scales, predict from the small ones who leads there, and count the errors
-    #[arg(long)]
-    pub backtest: bool,
-
-    /// Ask whether the conclusion holds under other outlier rules, objectives, scales and ways to count compute
-    #[arg(long)]
-    pub multiverse: bool,
-
-    /// Another column of the file that counts the scale of --x, for --multiverse, as in --count
-    /// params_without_embeddings; repeatable
-    #[arg(long, value_name = "COLUMN", requires = "multiverse", requires = "file")]
-    pub count: Vec<String>,
+    json: bool,
 }
 
-/// What was asked for; printed after the fits, and in JSON beside them.
-#[derive(Debug, Default, Serialize)]
-pub struct Comparison {
-    #[serde(skip_serializing_if = "Option::is_none")]
-    shared: Option<Vec<Sharing>>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    backtest: Option<Backtest>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    multiverse: Option<Multiverse>,
+/// Rows that the tables have at most; JSON has all.
+const MOST: usize = 12;
+
+/// One of the two.
+struct Side {
+    name: String,
+    /// By id.
+    runs: BTreeMap<String, Run>,
+    reader: Reader,
 }
 
-impl Sections {
-    pub fn of(
-        &self,
-        study: &Study,
-        axis: Axis,
-        analysis: &Analysis,
-        settings: &Settings,
-        law_of_trial: LawOfTrial,
-    ) -> Result<Comparison> {
-        let (points, settings) = (study.points(), &study.settings(settings));
-        let mut comparison = Comparison::default();
-        if self.backtest || self.multiverse {
-            curves_only(analysis)?;
-        }
-        if self.shared {
-            comparison.shared =
-                Some(fit::in_pool(settings.threads, || fit::compare::shared::test(points, &analysis.fits, settings))??);
-        }
-        if self.backtest {
-            let found = fit::compare::backtest::backtest(points, axis, analysis, settings, law_of_trial)?;
-            comparison.backtest = Some(found);
-        }
-        if self.multiverse {
-            let mut all = vec![Convention { name: "as given".into(), points: points.to_vec() }];
-            all.extend(study.conventions(axis, &self.count)?);
-            comparison.multiverse = Some(fit::compare::multiverse::multiverse(&all, axis, analysis, settings)?);
-        }
-        Ok(comparison)
-    }
+#[derive(Serialize)]
+struct Named<'a> {
+    name: &'a str,
+    runs: usize,
+    done: usize,
 }
 
-fn curves_only(analysis: &Analysis) -> Result<()> {
-    match analysis.fits.first() {
-        Some(fit) if fit.law.domain() != Domain::Curve => Err(Error::bad_input(format!(
-            "--law {}: back-test and multiverse compare curves over one scale",
-            fit.law.name()
-        ))
-        .hint("fit a curve, as --law power-floor")),
-        _ => Ok(()),
-    }
+#[derive(Serialize)]
+struct Report<'a> {
+    a: Named<'a>,
+    b: Named<'a>,
+    both: Vec<&'a str>,
+    only_a: Vec<&'a str>,
+    only_b: Vec<&'a str>,
+    settings: Vec<Setting>,
+    metrics: Vec<Metric>,
+    differ: Vec<Difference>,
 }
 
-impl Comparison {
-    /// As a person reads it: a part for each section, each after an empty line.
-    pub fn text(&self) -> String {
-        let mut parts = Vec::new();
-        parts.extend(self.shared.as_deref().map(shared_text));
-        parts.extend(self.backtest.as_ref().map(backtest_text));
-        parts.extend(self.multiverse.as_ref().map(multiverse_text));
-        parts.into_iter().map(|part| format!("\n{part}")).collect()
-    }
+/// A key of the configs that has other values in one than in the other.
+#[derive(Serialize)]
+struct Setting {
+    key: String,
+    a: Vec<Value>,
+    b: Vec<Value>,
 }
 
-/// What each curve needs to equal each other at three scales; empty for a single curve.
-pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
-    if multipliers.is_empty() {
-        return String::new();
-    }
-    let row = |multiplier: &Multiplier| {
-        let last = multiplier.curve.len().saturating_sub(1);
-        let mut row = vec![multiplier.who.clone(), multiplier.of.clone()];
-        row.extend([0, last / 2, last].iter().filter_map(|i| multiplier.curve.get(*i)).map(times));
-        row
+/// One metric after the last step of the runs that are done in both.
+#[derive(Serialize)]
+struct Metric {
+    metric: String,
+    runs: usize,
+    equal: usize,
+    /// The largest difference, and the run that has it; none where all are equal.
+    largest: Option<f64>,
+    run: Option<String>,
+}
+
+/// A run of both with another state or another value.
+#[derive(Serialize)]
+struct Difference {
+    run: String,
+    curve: String,
+    /// `state`, or a metric.
+    what: String,
+    a: Value,
+    b: Value,
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let (a, b) = (Side::of(&args.a, store)?, Side::of(&args.b, store)?);
+    let differ = differences(&a, &b)?;
+    let alone = |this: &'_ Side, other: &Side| -> BTreeSet<String> {
+        this.runs.keys().filter(|id| !other.runs.contains_key(*id)).cloned().collect()
     };
-    let header = ["curve", "equals", "at its smallest", "in the middle", "at its largest"];
-    format!(
-        "with how many times the {axis} (* beyond the data):\n{}\n",
-        table(&header, &header, multipliers.iter().map(row))
-    )
-}
-
-fn times(at: &At) -> String {
-    let multiple = |times: f64| match times {
-        0.0 => "0".into(),
-        _ if times.is_infinite() => "never".into(),
-        _ if times >= 100.0 => si(times.round()),
-        _ if times >= 0.01 => format!("{times:.2}"),
-        _ => format!("{times:.1e}"),
+    let (only_a, only_b) = (alone(&a, &b), alone(&b, &a));
+    let report = Report {
+        a: a.named(),
+        b: b.named(),
+        both: a.runs.keys().filter(|id| b.runs.contains_key(*id)).map(String::as_str).collect(),
+        only_a: only_a.iter().map(String::as_str).collect(),
+        only_b: only_b.iter().map(String::as_str).collect(),
+        settings: settings(&a, &b),
+        metrics: metrics(&a, &b, &differ)?,
+        differ,
     };
-    let interval = at.interval.map_or(String::new(), |ends| match (ends.low, ends.high) {
-        (low, _) if low.is_infinite() => String::new(),
-        (low, high) => format!(" ({} to {})", multiple(low), multiple(high)),
-    });
-    let star = if at.inside_data { "" } else { " *" };
-    format!("{}: {}{interval}{star}", si(at.x), multiple(at.times))
+    if args.json { print_json(&report) } else { out::text(text(&report)) }
 }
 
-fn shared_text(sets: &[Sharing]) -> String {
-    let row = |set: &Sharing, test: &Test| {
-        let value = |name: &&'static str| match (test.values.get(name), test.intervals.get(name)) {
-            (Some(value), Some(interval)) => {
-                format!("{name} {value:.4} ({:.4} to {:.4})", interval.low, interval.high)
+impl Side {
+    fn of(given: &str, store: &Path) -> Result<Side> {
+        let (reader, sweeps) = match given.rsplit_once(':') {
+            _ if Reader::exists(Path::new(given)) => {
+                let reader = Reader::open(Path::new(given))?;
+                let all = reader.sweeps()?.into_iter().map(|sweep| sweep.name).collect();
+                (reader, all)
             }
-            (Some(value), None) => format!("{name} {value:.4}"),
-            _ => (*name).into(),
+            Some((folder, sweep)) if Reader::exists(Path::new(folder)) => {
+                (Reader::open(Path::new(folder))?, vec![sweep.to_owned()])
+            }
+            _ => {
+                let given = Given::new(given, store)?;
+                (given.reader(store)?, vec![given.name])
+            }
         };
-        let verdict = match test.p_value {
-            None => "no resamples, no test",
-            Some(p) if p < SIGNIFICANCE => "separate",
-            Some(_) => "not told apart",
+        let mut runs = BTreeMap::new();
+        for sweep in sweeps {
+            runs.extend(reader.runs(&sweep)?.into_iter().map(|run| (run.id.clone(), run)));
+        }
+        Ok(Side { name: given.to_owned(), runs, reader })
+    }
+
+    fn named(&self) -> Named<'_> {
+        let done = self.runs.values().filter(|run| run.state.word() == "done").count();
+        Named { name: &self.name, runs: self.runs.len(), done }
+    }
+}
+
+/// Pairs of one run in both.
+fn pairs<'a>(a: &'a Side, b: &'a Side) -> impl Iterator<Item = (&'a Run, &'a Run)> {
+    a.runs.iter().filter_map(|(id, run)| Some((run, b.runs.get(id)?)))
+}
+
+fn differences(a: &Side, b: &Side) -> Result<Vec<Difference>> {
+    let mut found = Vec::new();
+    for (in_a, in_b) in pairs(a, b) {
+        let mut differ = |what: &str, a: Value, b: Value| {
+            found.push(Difference { run: in_a.id.clone(), curve: in_a.curve.clone(), what: what.to_owned(), a, b });
         };
-        vec![
-            set.curves.join(", "),
-            test.shared.iter().map(value).collect::<Vec<_>>().join(", "),
-            format!("{:.3}", test.statistic),
-            test.p_value.map_or("-".into(), |p| format!("{p:.3}")),
-            verdict.into(),
-        ]
-    };
-    let rows = sets.iter().flat_map(|set| set.tests.iter().map(move |test| row(set, test)));
-    let header = ["curves", "if they share", "F", "p", "verdict"];
-    let mut text = format!("shared or separate:\n{}\n", table(&header, &["curves", "if they share", "verdict"], rows));
-    for set in sets {
-        let Some(pooled) = &set.pooled else { continue };
-        for crossover in &pooled.crossovers {
-            let shared = pooled.shared.join(" and ");
-            text += &format!("with a shared {shared}, {} against {}: {crossover}\n", crossover.a, crossover.b);
+        if in_a.state.word() != in_b.state.word() {
+            differ("state", in_a.state.word().into(), in_b.state.word().into());
+        }
+        let others = b.reader.final_metrics(in_b)?;
+        for (metric, value) in a.reader.final_metrics(in_a)? {
+            match others.get(&metric) {
+                Some(other) if *other != value => differ(&metric, value.into(), (*other).into()),
+                _ => {}
+            }
         }
     }
-    text
+    Ok(found)
 }
 
-fn backtest_text(backtest: &Backtest) -> String {
-    let row = |decision: &Decision| {
-        vec![
-            format!("{}, {}", decision.a, decision.b),
-            decision.hidden.to_string(),
-            si(decision.seen_to),
-            si(decision.at),
-            match decision.confidence {
-                Some(share) => format!("{} ({:.0}%)", decision.predicted, 100.0 * share),
-                None => decision.predicted.clone(),
-            },
-            decision.measured.clone(),
-            percent(decision.predicted_gap.exp_m1()),
-            percent(decision.measured_gap.exp_m1()),
-            match outcome(decision) {
-                Outcome::Right => "right".into(),
-                Outcome::Wrong => "wrong".into(),
-                Outcome::Undecided => "undecided".into(),
-            },
-        ]
-    };
-    let header = ["curves", "hidden", "seen to", "at", "predicted", "measured", "predicted gap", "measured gap", ""];
-    let all = backtest.decisions.len() <= MOST_ROWS;
-    let shown = |decision: &&Decision| all || outcome(decision) == Outcome::Wrong;
-    let rows = backtest.decisions.iter().filter(shown).take(MOST_ROWS).map(row);
-    let shown = table(&header, &["curves", "predicted", "measured", ""], rows);
-    let which = if all { "" } else { "; the wrong ones (--json lists all)" };
-    let mut text = format!("back-test: who leads at scales that were hidden{which}\n{shown}\n");
-    text += &counts(backtest);
-    if backtest.law_chosen_anew {
-        let laws = backtest.trials.iter().map(|trial| format!("{} with {} hidden", trial.law.name(), trial.hidden));
-        text += &format!("laws, each chosen from the scales seen: {}\n", laws.collect::<Vec<_>>().join(", "));
-    }
-    for predicted in backtest.crossovers.iter().filter(|pair| !pair.found.is_empty() || !pair.same_count) {
-        text += &predicted_text(predicted);
-    }
-    text
-}
-
-/// Without resamples there is no band that could leave a decision open.
-fn outcome(decision: &Decision) -> Outcome {
-    decision.outcome.unwrap_or(if decision.right { Outcome::Right } else { Outcome::Wrong })
-}
-
-fn counts(backtest: &Backtest) -> String {
-    let costs = |mean: Option<f64>, worst: Option<f64>| match (mean, worst) {
-        (Some(mean), Some(worst)) => {
-            format!("; a wrong one costs {} of loss, at most {}", percent(mean), percent(worst))
+fn metrics(a: &Side, b: &Side, differ: &[Difference]) -> Result<Vec<Metric>> {
+    let mut counts: BTreeMap<String, usize> = BTreeMap::new();
+    for (in_a, in_b) in pairs(a, b) {
+        let others = b.reader.final_metrics(in_b)?;
+        for metric in a.reader.final_metrics(in_a)?.into_keys().filter(|metric| others.contains_key(metric)) {
+            *counts.entry(metric).or_default() += 1;
         }
-        _ => String::new(),
+    }
+    let of = |(metric, runs): (String, usize)| {
+        let size = |one: &&Difference| (one.a.as_f64().unwrap_or(0.0) - one.b.as_f64().unwrap_or(0.0)).abs();
+        let own: Vec<&Difference> = differ.iter().filter(|one| one.what == metric).collect();
+        let largest = own.iter().max_by(|a, b| size(a).total_cmp(&size(b)));
+        let (run, largest) = (largest.map(|one| one.run.clone()), largest.map(size));
+        Metric { equal: runs - own.len(), metric, runs, largest, run }
     };
-    let count = backtest.decisions.len();
-    let Some(decided) = &backtest.decided else {
-        return format!(
-            "{} of {count} decisions wrong{}; no resamples, so none is left undecided\n",
-            backtest.wrong,
-            costs(backtest.mean_cost, backtest.worst_cost)
+    Ok(counts.into_iter().map(of).collect())
+}
+
+/// Keys whose values are not the same in both; numbers in order.
+fn settings(a: &Side, b: &Side) -> Vec<Setting> {
+    let (mut of_a, of_b) = (values(a), values(b));
+    for key in of_b.keys() {
+        of_a.entry(key.clone()).or_default();
+    }
+    let sorted = |values: &BTreeMap<String, Value>| {
+        let mut values: Vec<Value> = values.values().cloned().collect();
+        values.sort_by(|a, b| a.as_f64().unwrap_or(f64::NAN).total_cmp(&b.as_f64().unwrap_or(f64::NAN)));
+        values
+    };
+    let none = BTreeMap::new();
+    let differs = |(key, in_a): (String, BTreeMap<String, Value>)| {
+        let in_b = of_b.get(&key).unwrap_or(&none);
+        (!in_a.keys().eq(in_b.keys())).then(|| Setting { a: sorted(&in_a), b: sorted(in_b), key })
+    };
+    of_a.into_iter().filter_map(differs).collect()
+}
+
+/// The values that each key takes, by their text.
+fn values(side: &Side) -> BTreeMap<String, BTreeMap<String, Value>> {
+    let mut values: BTreeMap<String, BTreeMap<String, Value>> = BTreeMap::new();
+    let mut add = |key: String, value: Value| drop(values.entry(key).or_default().insert(value.to_string(), value));
+    for run in side.runs.values() {
+        let config = &run.config;
+        add("examples".into(), config.examples.into());
+        add("steps".into(), config.steps.into());
+        add("seed".into(), config.seed.into());
+        add("arch".into(), config.model.name.clone().into());
+        add("task".into(), config.task.name.clone().into());
+        let recipe = serde_json::to_value(&config.train).unwrap_or_default();
+        recipe.as_object().into_iter().flatten().for_each(|(key, value)| add(key.clone(), value.clone()));
+        for (name, settings) in
+            [(&config.model.name, &config.model.settings), (&config.task.name, &config.task.settings)]
+        {
+            settings.iter().for_each(|(key, value)| add(format!("{name}.{key}"), value.clone()));
+        }
+    }
+    values
+}
+
+fn text(report: &Report) -> String {
+    let Report { a, b, both, only_a, only_b, settings, metrics, differ } = report;
+    let side = |letter: &str, side: &Named| {
+        paragraph(&format!("{letter}: {}, {} runs, {} done", side.name, side.runs, side.done), "", "   ")
+    };
+    let mut text = side("a", a) + &side("b", b);
+    let counts = format!("{} runs in both, {} in a alone, {} in b alone", both.len(), only_a.len(), only_b.len());
+    text += &paragraph(&counts, "", "  ");
+    if !settings.is_empty() {
+        let listed = |values: &[Value]| match values {
+            [] => "-".to_owned(),
+            values if values.len() > MOST => format!("{} values", values.len()),
+            values => values.iter().map(shown).collect::<Vec<_>>().join(", "),
+        };
+        let rows = settings.iter().map(|one| vec![one.key.clone(), listed(&one.a), listed(&one.b)]);
+        text +=
+            &format!("\n{}\n", table(&["other values of", "in a", "in b"], &["other values of", "in a", "in b"], rows));
+    }
+    if !metrics.is_empty() {
+        let rows = metrics.iter().map(|one| {
+            let largest = one.largest.map_or("-".into(), brief);
+            let run = one.run.clone().unwrap_or("-".into());
+            vec![one.metric.clone(), one.runs.to_string(), one.equal.to_string(), largest, run]
+        });
+        let header = ["metric", "in both", "equal", "largest difference", "run"];
+        text += &format!("\n{}\n", table(&header, &["metric", "run"], rows));
+    }
+    if !differ.is_empty() {
+        let value = |value: &Value| value.as_f64().map_or_else(|| shown(value), brief);
+        let rows = differ
+            .iter()
+            .take(MOST)
+            .map(|one| vec![one.run.clone(), one.curve.clone(), one.what.clone(), value(&one.a), value(&one.b)]);
+        text += &format!(
+            "\n{}\n",
+            table(&["run", "curve", "what differs", "a", "b"], &["run", "curve", "what differs"], rows)
         );
-    };
-    let mut text = format!(
-        "{} of {} decisions wrong{}",
-        decided.wrong,
-        decided.right + decided.wrong,
-        costs(decided.mean_cost, decided.worst_cost)
-    );
-    if decided.undecided > 0 {
-        let sure = 100.0 * decided.level;
-        text += &format!("; {} undecided: the {sure:.0}% band does not tell the curves apart there", decided.undecided);
-        text += &format!(" (the fitted curves alone are wrong in {} of all {count})", backtest.wrong);
+        if differ.len() > MOST {
+            text += &format!("and {} more, which --json lists\n", differ.len() - MOST);
+        }
     }
-    text + "\n"
-}
-
-fn predicted_text(predicted: &Predicted) -> String {
-    let Predicted { a, b, hidden, found, .. } = predicted;
-    let list = |values: Vec<String>| if values.is_empty() { "none".into() } else { values.join(", ") };
-    let roots = list(predicted.roots.iter().map(ToString::to_string).collect());
-    let found = list(found.iter().map(|at| si(*at)).collect());
-    let (seen, all) = (kind(predicted.conclusion), kind(predicted.conclusion_of_all));
-    let off = predicted.off_by.map_or(String::new(), |factor| format!(", off by a factor of {factor:.2}"));
-    let held = match predicted.held {
-        Some(true) => ", inside the interval",
-        Some(false) => ", outside the interval",
-        None => "",
-    };
-    format!("{a} against {b}, {hidden} hidden: {seen}; predicted {roots}; with all scales {all}, {found}{off}{held}\n")
-}
-
-fn kind(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Crosses => "they cross",
-        Kind::LeadsThroughout => "one leads throughout",
-        Kind::LeadsInPart => "one leads in part",
-        Kind::NotToldApart => "not told apart",
-        Kind::NoOverlap => "no scale in common",
-    }
-}
-
-fn percent(share: f64) -> String {
-    format!("{:.1}%", 100.0 * share)
-}
-
-fn multiverse_text(multiverse: &Multiverse) -> String {
-    let count = multiverse.universes.len();
-    let mut text = format!("multiverse: {count} combinations of choices\n");
-    let header = ["choice", "option", "fitted", "same outcome", "same fit", "low", "high", "crossover"];
-    let cells = |choice: &str, option: &str, agreement: &Agreement| {
-        let share = |share: f64| match agreement.universes {
-            0 => "-".into(),
-            _ => format!("{:.0}%", 100.0 * share),
-        };
-        let range =
-            agreement.crossover.map(|[low, middle, high]| format!("{} ({} to {})", si(middle), si(low), si(high)));
-        vec![
-            choice.to_owned(),
-            option.to_owned(),
-            match agreement.universes {
-                0 => "not fitted".into(),
-                fitted => format!("{fitted}/{}", fitted + agreement.unfitted),
-            },
-            agreement.outcome.map_or("-".into(), share),
-            share(agreement.same),
-            share(agreement.leads_low),
-            share(agreement.leads_high),
-            range.unwrap_or("-".into()),
-        ]
-    };
-    if multiverse.pairs.len() > MOST_PAIRS {
-        let row = |pair: &Pair| cells(&format!("{}, {}", pair.a, pair.b), &conclusion(pair), &pair.overall);
-        let header = [&["curves", "conclusion"], &header[2..]].concat();
-        let shown = table(&header, &["curves", "conclusion"], multiverse.pairs.iter().map(row));
-        return text + &format!("{shown}\n--json has the options of each pair\n") + &left_out(multiverse);
-    }
-    for pair in &multiverse.pairs {
-        text += &format!("{} against {}: {}\n", pair.a, pair.b, conclusion(pair));
-        let all = std::iter::once(cells("all", "", &pair.overall));
-        let each = pair.options.iter().map(|option| cells(option.choice, &option.option, &option.agreement));
-        text += &format!("{}\n", table(&header, &["choice", "option"], all.chain(each)));
-    }
-    text + &left_out(multiverse)
-}
-
-/// A line for each option that does not apply.
-fn left_out(multiverse: &Multiverse) -> String {
-    let line = |left: &NotApplied| paragraph(&format!("left out: {}: {}", left.option, left.reason), "", "  ");
-    multiverse.not_applied.iter().map(line).collect()
-}
-
-/// The outcome of the universe as asked, and what its fitted curves do.
-fn conclusion(pair: &Pair) -> String {
-    let Some(outcome) = &pair.conclusion.outcome else { return fitted(pair) };
-    let leads = outcome.leads.join(", then ");
-    match outcome.kind {
-        Kind::Crosses => format!("crosses: {leads} leads"),
-        Kind::LeadsThroughout => format!("{leads} leads throughout"),
-        Kind::LeadsInPart => format!("{leads} leads in part"),
-        Kind::NotToldApart => "not told apart".into(),
-        Kind::NoOverlap => "no scale in common".into(),
-    }
-}
-
-fn fitted(pair: &Pair) -> String {
-    let crossings = match pair.conclusion.crossovers.len() {
-        0 => "no crossing".into(),
-        1 => "one crossing".into(),
-        count => format!("{count} crossings"),
-    };
-    let (low, high) = (&pair.conclusion.leads_low, &pair.conclusion.leads_high);
-    format!("{low} leads at the smallest scale, {high} at the largest, {crossings} between")
+    text
 }

@@ -1,25 +1,25 @@
 //! `crossover fit`: laws and crossovers of a sweep or of any CSV file, as tables or JSON.
 
-use std::io::{self, Write};
 use std::path::Path;
 
 use clap::Args as ClapArgs;
 use serde::Serialize;
 
 use super::answer::{self, dropped, percent, with_interval};
-use super::compare::{self, Comparison, Sections};
 use super::fixed::Fixed;
 use super::input::Input;
 use super::predict::{self, Predict};
+use super::sections::{self, Comparison, Sections};
 use super::table::table;
 use super::typed::typed;
 use super::{points, print_json, tuned};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
 use crate::fit::compare::backtest::LawOfTrial;
 use crate::fit::isoflop::{IsoFlop, Outcome, Profiles};
 use crate::fit::predict::{Prediction, of_fits, of_profiles};
 use crate::fit::tuned::TunedLaws;
-use crate::fit::{self, Analysis, IntervalKind, Method, Objective, Settings};
+use crate::fit::{self, Analysis, Dropped, IntervalKind, Method, Objective, Settings};
+use crate::out;
 use crate::point::Axis;
 use crate::study::Study;
 use crate::study::file::FLOPS_PER;
@@ -93,7 +93,7 @@ pub struct Args {
     #[arg(long, value_name = "SCALES", default_value_t = 1)]
     pub holdout: usize,
 
-    /// Print JSON instead of tables
+    /// Print JSON
     #[arg(long)]
     pub json: bool,
 }
@@ -119,6 +119,20 @@ struct Report<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     predictions: Vec<Prediction>,
     points: Vec<Row>,
+    notes: &'a [String],
+}
+
+/// How the points came about, where they give no answer.
+#[derive(Serialize)]
+pub struct Known<'a> {
+    left_out: Vec<Dropped>,
+    notes: &'a [String],
+}
+
+impl<'a> Known<'a> {
+    pub fn of(study: &'a Study) -> Self {
+        Self { left_out: study.left_out(), notes: study.notes() }
+    }
 }
 
 /// The same of tuned values.
@@ -127,6 +141,8 @@ struct TunedReport<'a> {
     #[serde(flatten)]
     laws: &'a TunedLaws,
     points: Vec<Row>,
+    #[serde(flatten)]
+    known: Known<'a>,
 }
 
 /// The same of profiles.
@@ -137,6 +153,8 @@ struct ProfileReport<'a> {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     predictions: Vec<Prediction>,
     points: Vec<Row>,
+    #[serde(flatten)]
+    known: Known<'a>,
 }
 
 fn level(text: &str) -> Result<f64, String> {
@@ -153,7 +171,7 @@ pub fn run(command: &Command, store: &Path) -> Result<()> {
     // The answer comes first, and how its points came about also where there is none.
     let answered = print_answer(command, &study, method, settings);
     say_notes(&study, store);
-    answered
+    answered.map_err(|error| error.with(&Known::of(&study)))
 }
 
 fn print_answer(command: &Command, study: &Study, method: Method, settings: Settings) -> Result<()> {
@@ -176,20 +194,20 @@ fn print_answer(command: &Command, study: &Study, method: Method, settings: Sett
     let comparison = sections.of(study, args.x, &analysis, &Settings { law, ..settings }, law_of_trial)?;
     let points = points::used(study, &analysis, args.x);
     if args.json {
-        return print_json(&Report { analysis: &analysis, comparison, predictions, points });
+        return print_json(&Report { analysis: &analysis, comparison, predictions, points, notes: study.notes() });
     }
     let points = points::text(&points, args.x, study.chose_budgets());
     let text = answer::text(&analysis)
         + &predict::text(&predictions, level)
         + &points
-        + &compare::multiplier_table(&analysis.multipliers, args.x)
+        + &sections::multiplier_table(&analysis.multipliers, args.x)
         + &comparison.text();
-    write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
+    out::text(text)
 }
 
 /// What is to be said of how the points came about; after the answer, where there is one.
 pub fn say_notes(study: &Study, store: &Path) {
-    study.notes().iter().for_each(|note| eprintln!("{}", typed(note, store)));
+    study.notes().iter().for_each(|note| out::say(typed(note, store)));
 }
 
 /// The points that the flags name.
@@ -207,10 +225,10 @@ fn print_profiles(command: &Command, study: &Study, profiles: &Profiles, setting
     if args.json {
         let dropped = profiles.fits.iter().map(|fit| (fit.curve.as_str(), fit.points_dropped.as_slice()));
         let points = study.rows(Axis::Compute, dropped);
-        return print_json(&ProfileReport { profiles, predictions, points });
+        return print_json(&ProfileReport { profiles, predictions, points, known: Known::of(study) });
     }
     let text = profiles_text(profiles) + &predict::text(&predictions, settings.level);
-    write!(io::stdout(), "{text}").context(|| "cannot write to stdout")
+    out::text(text)
 }
 
 fn print_tuned(command: &Command, study: &Study, laws: &TunedLaws) -> Result<()> {
@@ -223,9 +241,9 @@ fn print_tuned(command: &Command, study: &Study, laws: &TunedLaws) -> Result<()>
         .hint("leave out --shared, --backtest and --multiverse"));
     }
     if args.json {
-        return print_json(&TunedReport { laws, points: study.rows(args.x, []) });
+        return print_json(&TunedReport { laws, points: study.rows(args.x, []), known: Known::of(study) });
     }
-    write!(io::stdout(), "{}", tuned::text(laws)).context(|| "cannot write to stdout")
+    out::text(tuned::text(laws))
 }
 
 /// The settings that the flags ask for.

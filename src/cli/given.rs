@@ -4,6 +4,7 @@ use std::path::Path;
 
 use super::{load_plan, read_sweep};
 use crate::error::{Error, Result};
+use crate::out;
 use crate::plan::Plan;
 use crate::shell::quoted;
 use crate::store::{Reader, Sweep};
@@ -41,7 +42,7 @@ impl Given {
         })?;
         if let Some(sweep) = of_text(&reader, &text)? {
             if load_name(&text).is_some_and(|name| name != sweep.name) {
-                eprintln!("{given} is '{}' in {}", sweep.name, store.display());
+                out::say(format_args!("{given} is '{}' in {}", sweep.name, store.display()));
             }
             return Ok(Given { name: sweep.name, typed, is_file, plan: None });
         }
@@ -92,11 +93,12 @@ fn say_difference(reader: &Reader, plan: &Plan, file: &str, store: &Path) -> Res
             return Err(Error::bad_input(format!("no sweep '{name}' in {store}, and no run of {file}"))
                 .hint(format!("'crossover run {}' trains them", quoted(file))));
         }
-        eprintln!("no sweep '{name}' in {store}; other sweeps have {known} of the {} runs of {file}", plan.runs.len());
+        let all = plan.runs.len();
+        out::say(format_args!("no sweep '{name}' in {store}; other sweeps have {known} of the {all} runs of {file}"));
         return Ok(());
     };
     if !difference.is_none() {
-        eprintln!("{file} differs from '{name}' in {store}: {difference}; used here: the runs of {file}");
+        out::say(format_args!("{file} differs from '{name}' in {store}: {difference}; used here: the runs of {file}"));
     }
     Ok(())
 }

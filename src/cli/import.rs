@@ -2,9 +2,13 @@
 
 use std::path::{Path, PathBuf};
 
+use serde::Serialize;
+
 use super::input::Reading;
+use super::print_json;
 use super::typed::typed;
 use crate::error::Result;
+use crate::out;
 use crate::store::Store;
 use crate::study::import;
 
@@ -24,20 +28,36 @@ pub struct Args {
     /// Replace an import of this name
     #[arg(long)]
     force: bool,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     reading: Reading,
+}
+
+#[derive(Serialize)]
+struct Report<'a> {
+    name: &'a str,
+    /// False where the same was there already.
+    new: bool,
+    points: usize,
+    curves: &'a [String],
+    notes: &'a [String],
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let prepared = import::prepare(args.reading.asked(&args.path), args.name.as_deref())?;
     let name = &prepared.record.name;
     let new = Store::open(store)?.import(&prepared.record, &prepared.bytes, args.force)?;
-    prepared.notes.iter().for_each(|note| eprintln!("{note}"));
+    prepared.notes.iter().for_each(out::say);
+    if args.json {
+        let import::Prepared { points, curves, notes, .. } = &prepared;
+        return print_json(&Report { name, new, points: *points, curves, notes });
+    }
     let curves = prepared.curves.join(", ");
     match new {
-        true => println!("imported {} points of {curves} as '{name}'", prepared.points),
-        false => println!("'{name}' is there already: {} points of {curves}", prepared.points),
+        true => out::line(format_args!("imported {} points of {curves} as '{name}'", prepared.points))?,
+        false => out::line(format_args!("'{name}' is there already: {} points of {curves}", prepared.points))?,
     }
-    println!("{}", typed(&format!("crossover fit {name}"), store));
-    Ok(())
+    out::line(typed(&format!("crossover fit {name}"), store))
 }

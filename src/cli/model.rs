@@ -1,19 +1,19 @@
 //! `crossover model`: the architectures, what a config of one costs, and a forward pass with given weights.
 
 mod ladder;
+mod trained;
 
-use std::ffi::OsString;
-use std::process::Command;
+use std::path::Path;
 
 use clap::Subcommand;
 use serde::Serialize;
 
 use crate::cli::print_json;
-use crate::cli::table::{folded, table};
-use crate::error::{Context, Error, Result};
+use crate::cli::table::{folded, paragraph, table, width};
+use crate::error::Result;
 use crate::model::choice::ModelChoice;
-use crate::model::forward::ForwardArgs;
 use crate::model::{Io, arch, costs, names, receptive_field};
+use crate::out;
 use crate::run::{Named, Settings};
 use crate::units::si;
 
@@ -59,8 +59,13 @@ These are the models of 'params' and 'forward_flops' in a sweep.")]
     /// Run a model with given weights on images and write its logits
     #[command(after_help = "Examples:
   crossover model forward vit --size b16 --input 3x224x224 --classes 1000 \\
-    --weights vit_b16.safetensors --images images.npy -o logits.npy")]
-    Forward(ForwardArgs),
+    --weights vit_b16.safetensors --images images.npy -o logits.npy
+  crossover model forward --run 52bc05cd --images images.npy -o logits.npy")]
+    Forward(trained::Forward),
+    /// Write the weights of a run that is done
+    #[command(after_help = "Example:
+  crossover model export 52bc05cd -o vit.safetensors")]
+    Export(trained::Export),
 }
 
 #[derive(Serialize)]
@@ -88,12 +93,13 @@ struct Info<'a> {
     receptive_field: Option<[u64; 2]>,
 }
 
-pub fn run(args: &Args) -> Result<()> {
+pub fn run(args: &Args, store: &Path) -> Result<()> {
     match &args.command {
         Model::List { json } => list(*json),
         Model::Info { model, json } => info(&model.model()?, model.io()?, *json),
         Model::Ladder(args) => ladder::run(args),
-        Model::Forward(args) => forward(args),
+        Model::Forward(args) => trained::forward(args, store),
+        Model::Export(args) => trained::export(args, store),
     }
 }
 
@@ -109,10 +115,9 @@ fn list(json: bool) -> Result<()> {
     }
     let columns = ["arch", "what", "sizes"];
     let rows = listed.iter().map(|arch| vec![arch.arch.into(), arch.about.into(), arch.sizes.join(" ")]);
-    println!("{}\n", table(&columns, &columns, rows));
-    println!("'crossover model info ARCH' shows the keys of one, what they mean and what it costs;");
-    println!("'crossover model ladder ARCH --params N' which shape it has at N parameters.");
-    Ok(())
+    let next = "'crossover model info ARCH' shows the keys of one, what they mean and what it costs; 'crossover model \
+                ladder ARCH --params N' which shape it has at N parameters.";
+    out::text(format_args!("{}\n\n{}", table(&columns, &columns, rows), paragraph(next, "", "")))
 }
 
 fn info(model: &Named, io: Io, json: bool) -> Result<()> {
@@ -148,23 +153,7 @@ fn info(model: &Named, io: Io, json: bool) -> Result<()> {
         rows.push(vec!["receptive_field".into(), format!("{height}x{width}")]);
     }
     rows.iter_mut().for_each(|row| row.resize(3, String::new()));
-    println!("{}", table(&["key", "value", "meaning"], &["key", "value", "meaning"], rows));
-    println!("\n{}", folded(&format!("Usual shapes: {}.", arch.usual), 100));
-    Ok(())
-}
-
-/// Hands over to the worker program: this one does not load libtorch.
-fn forward(args: &ForwardArgs) -> Result<()> {
-    let worker = crate::worker::program()?;
-    let status = Command::new(&worker)
-        .arg(OsString::from("forward"))
-        .args(args.command_line())
-        .status()
-        .context(|| format!("cannot start {}", worker.display()))?;
-    match status.code() {
-        Some(0) => Ok(()),
-        // The worker has said what was wrong.
-        Some(code) => std::process::exit(code),
-        None => Err(Error::failed(format!("{} ended by a signal: {status}", worker.display()))),
-    }
+    let columns = ["key", "value", "meaning"];
+    let usual = folded(&format!("Usual shapes: {}.", arch.usual), width());
+    out::line(format_args!("{}\n\n{usual}", table(&columns, &columns, rows)))
 }

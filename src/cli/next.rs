@@ -9,6 +9,7 @@ use crate::files::{refuse_to_replace, write_new};
 use crate::fit::design::extend::{Move, Target};
 use crate::fit::{self, Analysis, Method, Settings};
 use crate::next::{Next, Question, next};
+use crate::out;
 use crate::plan::Planned;
 use crate::point::Axis;
 use crate::shell::quoted;
@@ -118,10 +119,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     match (&args.output, args.json) {
         (_, true) => print_json(&found)?,
-        (Some(path), false) => print!("{}", explanation(args, &found, &analysis, &quoted(&path.display().to_string()))),
+        (Some(path), false) => out::text(explanation(args, &found, &analysis, &quoted(&path.display().to_string())))?,
         (None, false) => {
-            eprint!("{}", explanation(args, &found, &analysis, "NEXT.toml"));
-            print!("{}", found.toml);
+            out::say(explanation(args, &found, &analysis, "NEXT.toml").trim_end());
+            out::text(&found.toml)?;
         }
     }
     Ok(())

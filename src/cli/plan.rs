@@ -11,6 +11,7 @@ use crate::cli::{SweepFile, audits, print_json};
 use crate::error::{Error, Result};
 use crate::estimate::{self, Estimate};
 use crate::model;
+use crate::out;
 use crate::plan::{Dropped, Plan, Planned};
 use crate::store::{Difference, Reader, State};
 use crate::task::imported::audit::Audit;
@@ -142,24 +143,27 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         });
     }
     print_runs(&plan, &known, seconds.as_deref(), args.all)?;
-    print_dropped(&plan.dropped);
+    print_dropped(&plan.dropped)?;
     for (at, (what, text)) in found.iter().enumerate() {
-        println!("{}  {what:<10} {text}", if at == 0 { "\ndata:\n" } else { "" });
+        let heading = if at == 0 { "\ndata:\n" } else { "" };
+        out::line(format_args!("{heading}  {what:<10} {text}"))?;
     }
-    println!(
+    out::line(format_args!(
         "\n{} runs, {} training FLOPs in all, {} of disk at most",
         plan.runs.len(),
         plan.train_flops(),
         bytes(estimate::disk_bytes(&plan, slots))
-    );
+    ))?;
     let (alone, shared) = (plan.train_flops().as_f64(), plan.shared_flops().as_f64());
     if shared < alone {
-        println!("{} training FLOPs with shared trunks, {:.0}% of that", si(shared), 100.0 * shared / alone);
+        let share = 100.0 * shared / alone;
+        out::line(format_args!("{} training FLOPs with shared trunks, {share:.0}% of that", si(shared)))?;
     }
     if let Some(estimate) = estimate {
-        println!("about {} on {} slots of this machine", duration(estimate.seconds), estimate.slots);
+        let Estimate { seconds, slots, .. } = estimate;
+        out::line(format_args!("about {} on {slots} slots of this machine", duration(seconds)))?;
     }
-    print_left(&plan, &left, store);
+    print_left(&plan, &left, store)?;
     say_obstacles(&plan, &known, &missing, store);
     Ok(())
 }
@@ -180,19 +184,19 @@ impl Left {
 }
 
 /// Nothing where nothing is done.
-fn print_left(plan: &Plan, left: &Left, store: &Path) {
+fn print_left(plan: &Plan, left: &Left, store: &Path) -> Result<()> {
     let ended = plan.runs.len() - left.runs;
     let store = store.display();
     match (ended, left) {
-        (0, left) if left.train_flops >= plan.shared_flops() => {}
-        (_, Left { runs: 0, .. }) => println!("all of them have ended in {store}"),
+        (0, left) if left.train_flops >= plan.shared_flops() => Ok(()),
+        (_, Left { runs: 0, .. }) => out::line(format_args!("all of them have ended in {store}")),
         (_, Left { train_flops, estimate, disk_bytes, .. }) => {
             let time = estimate.map_or(String::new(), |estimate| format!(", about {}", duration(estimate.seconds)));
-            println!(
+            out::line(format_args!(
                 "{ended} of {} have ended in {store}; the rest: {train_flops} training FLOPs, {} of disk{time}",
                 plan.runs.len(),
                 bytes(*disk_bytes)
-            );
+            ))
         }
     }
 }
@@ -200,11 +204,11 @@ fn print_left(plan: &Plan, left: &Left, store: &Path) {
 /// What 'run' would refuse.
 fn say_obstacles(plan: &Plan, known: &Known, missing: &[(&str, Error)], store: &Path) {
     for (_, error) in missing {
-        eprintln!("{}; {}", error.message, error.hint.as_deref().unwrap_or_default());
+        out::say(format_args!("{}; {}", error.message, error.hint.as_deref().unwrap_or_default()));
     }
     let Some(difference) = &known.difference else { return };
     let asks = if difference.loses() { "; 'run' asks for --replace, which keeps both" } else { "" };
-    eprintln!("'{}' in {} has other runs: {difference}{asks}", plan.sweep, store.display());
+    out::say(format_args!("'{}' in {} has other runs: {difference}{asks}", plan.sweep, store.display()));
 }
 
 /// One line per cell (or run): tuned values and seeds of a cell are counted, not listed.
@@ -246,15 +250,12 @@ fn print_runs(plan: &Plan, known: &Known, seconds: Option<&[f64]>, all: bool) ->
         row.extend(seconds.map(|seconds| duration(seconds[index])));
         rows.push(row);
     }
-    println!("{}", table(&header, &["run", "model", "shape"], rows));
-    Ok(())
+    out::line(table(&header, &["run", "model", "shape"], rows))
 }
 
-fn print_dropped(dropped: &[Dropped]) {
+fn print_dropped(dropped: &[Dropped]) -> Result<()> {
     if !dropped.is_empty() {
-        println!("\ndropped:");
+        out::line("\ndropped:")?;
     }
-    for Dropped { what, reason } in dropped {
-        println!("  {what}: {reason}");
-    }
+    dropped.iter().try_for_each(|Dropped { what, reason }| out::line(format_args!("  {what}: {reason}")))
 }

@@ -3,12 +3,15 @@
 use std::collections::HashSet;
 use std::path::{Path, PathBuf};
 
-use super::{fit, points, profiles};
+use serde::Serialize;
+
+use super::{fit, points, print_json, profiles};
 use crate::error::{Error, Kind, Result};
 use crate::fit::compare::sentence;
 use crate::fit::isoflop::Profiles;
 use crate::fit::laws::frontier::frontier;
-use crate::fit::{Analysis, Crossover, Fit, Method, Scale};
+use crate::fit::{Analysis, Crossover, Fit, Method, Scale, Settings};
+use crate::out;
 use crate::plot::{self, AxisSpec, Figure, HLine, Mark, Series};
 use crate::point::{Axis, Point};
 use crate::study::labels::Label;
@@ -23,14 +26,15 @@ use crate::units::si;
   crossover plot quickstart --x data --multiplier -o times.svg
   crossover plot frontier --x compute --every-size -o frontier.svg
   crossover plot --file runs.csv --by arch --x data -o runs.svg
-  crossover plot --file runs.csv --law isoflop -o profiles.svg")]
+  crossover plot --file runs.csv --law isoflop -o profiles.svg
+  crossover plot quickstart --json | jq '.figures[0].series[] | {label, points}'")]
 #[group(skip)]
 pub struct Args {
     #[command(flatten)]
     fit: fit::Args,
-    /// Figure to write; one that is there is replaced
-    #[arg(short, long, value_name = "FILE.svg|FILE.png")]
-    output: PathBuf,
+    /// Figure to write; one that is there is replaced. With --json it may be left out
+    #[arg(short, long, value_name = "FILE.svg|FILE.png", required_unless_present = "json")]
+    output: Option<PathBuf>,
     /// Draw how many times the scale one curve needs to equal another, in place of losses
     #[arg(long)]
     multiplier: bool,
@@ -42,29 +46,52 @@ pub struct Args {
     title: Option<String>,
 }
 
+/// What is drawn, as data.
+#[derive(Serialize)]
+struct Report<'a> {
+    output: Option<&'a Path>,
+    figures: &'a [Figure],
+    #[serde(flatten)]
+    known: fit::Known<'a>,
+}
+
 /// Draws what `crossover fit` with the same flags fits. Curves that cannot be fitted are drawn as points, and said.
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let (method, settings) = (Method::by_name(&args.fit.law)?, fit::settings(&args.fit)?);
     let study = fit::study(&args.fit, store)?;
     fit::say_notes(&study, store);
-    if let Method::IsoFlop(profile) = method {
-        return draw_profiles(args, &study, &study.profiles(profile, &settings)?);
+    let figures = figures(args, &study, method, &settings).map_err(|error| error.with(&fit::Known::of(&study)))?;
+    if let Some(path) = &args.output {
+        plot::write_panels(&figures, path)?;
     }
-    let analysis = match study.analyse(method, args.fit.x, &settings) {
+    match &args.output {
+        output if args.fit.json => {
+            print_json(&Report { output: output.as_deref(), figures: &figures, known: fit::Known::of(&study) })
+        }
+        Some(path) => out::line(path.display()),
+        None => Ok(()),
+    }
+}
+
+fn figures(args: &Args, study: &Study, method: Method, settings: &Settings) -> Result<Vec<Figure>> {
+    if let Method::IsoFlop(profile) = method {
+        return of_profiles(args, study, &study.profiles(profile, settings)?);
+    }
+    let analysis = match study.analyse(method, args.fit.x, settings) {
         Ok(analysis) => Some(analysis),
         // Points can be drawn without curves; multipliers, or what cannot be asked for, cannot.
         Err(error) if args.multiplier || error.kind == Kind::BadInput => return Err(error),
         Err(error) => {
-            eprintln!("drawn without curves: {error}");
+            out::say(format_args!("drawn without curves: {error}"));
             None
         }
     };
     let figure = match analysis.as_ref().filter(|_| args.multiplier) {
-        Some(analysis) => multiplier_figure(args, &study, analysis),
+        Some(analysis) => multiplier_figure(args, study, analysis),
         None => {
             let floors = if study.metric().ends_with("loss") { study.floors()? } else { Vec::new() };
             let line = |y| HLine { y, label: format!("floor of local features, {y:.3}") };
-            let mut figure = figure(args, &study, analysis.as_ref());
+            let mut figure = figure(args, study, analysis.as_ref());
             figure.references = floors.into_iter().map(line).collect();
             if args.every_size {
                 add_sizes(&mut figure, study.every_size(args.fit.x)?);
@@ -72,36 +99,32 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
             figure
         }
     };
-    plot::write(&figure, &args.output)?;
-    println!("{}", args.output.display());
-    Ok(())
+    Ok(vec![figure])
 }
 
 /// Profiles, and the best sizes and examples over compute.
-fn draw_profiles(args: &Args, study: &Study, found: &Profiles) -> Result<()> {
+fn of_profiles(args: &Args, study: &Study, found: &Profiles) -> Result<Vec<Figure>> {
     if args.multiplier || args.every_size {
         let flag = if args.multiplier { "--multiplier" } else { "--every-size" };
         return Err(Error::bad_input(format!("{flag}: --law {} gives no curves of loss", args.fit.law))
             .hint("fit a law, as --law power-floor"));
     }
     for refused in &found.refused {
-        eprintln!("{}: not drawn: {}", refused.curve, refused.summary);
+        out::say(format_args!("{}: not drawn: {}", refused.curve, refused.summary));
     }
     let (loss, scale) = (on_axis(study.y_label()), |axis| on_axis(study.x_label(axis)));
-    let figures = profiles::figures(found, study.curves(), args.title.as_deref(), &loss, scale);
-    plot::write_panels(&figures, &args.output)?;
-    println!("{}", args.output.display());
-    Ok(())
+    Ok(profiles::figures(found, study.curves(), args.title.as_deref(), &loss, scale))
 }
 
 fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
     let (axis, points) = (args.fit.x, study.points());
     let fits = analysis.map_or(&[][..], |analysis| &analysis.fits);
     for refused in analysis.iter().flat_map(|analysis| &analysis.refused) {
-        eprintln!("{}: drawn without a curve: {}", refused.curve, refused.summary);
+        out::say(format_args!("{}: drawn without a curve: {}", refused.curve, refused.summary));
     }
     if fits.first().is_some_and(|fit| fit.x != Scale::Curve(axis)) {
-        eprintln!("drawn without curves: {} is not fitted over {axis} alone", fits[0].law.name());
+        let law = fits[0].law.name();
+        out::say(format_args!("drawn without curves: {law} is not fitted over {axis} alone"));
     }
     let xs = points.iter().filter_map(|point| point.x(axis)).filter(|x| *x > 0.0);
     let range = xs.fold((f64::INFINITY, 0f64), |(low, high), x| (low.min(x), high.max(x)));
@@ -126,7 +149,7 @@ fn figure(args: &Args, study: &Study, analysis: Option<&Analysis>) -> Figure {
 
 fn add_sizes(figure: &mut Figure, sizes: Vec<SizeLine>) {
     if sizes.is_empty() {
-        eprintln!("--every-size: no curve has several sizes");
+        out::say("--every-size: no curve has several sizes");
     }
     for size in sizes {
         let own = figure.series.iter_mut().find(|series| series.label == size.curve);

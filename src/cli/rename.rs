@@ -2,7 +2,9 @@
 
 use std::path::Path;
 
+use super::print_json;
 use crate::error::{Error, Result};
+use crate::out;
 use crate::spec;
 use crate::store::{Reader, Store};
 
@@ -19,10 +21,13 @@ pub struct Args {
     /// Its name from here on
     #[arg(value_name = "NEW")]
     new: String,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
-    let Args { old, new } = args;
+    let Args { old, new, json } = args;
     if !spec::is_name(new) {
         return Err(Error::bad_input(format!("'{new}' is no name for a sweep: it names files and is typed"))
             .hint("use letters, digits, - and _, for example quickstart-old"));
@@ -35,6 +40,8 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     reader.sweep(old)?;
     drop(reader);
     Store::open(store)?.rename(old, new)?;
-    println!("'{old}' is '{new}' now");
-    Ok(())
+    if *json {
+        return print_json(&serde_json::json!({"old": old, "new": new}));
+    }
+    out::line(format_args!("'{old}' is '{new}' now"))
 }

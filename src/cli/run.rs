@@ -1,7 +1,6 @@
 //! `crossover run` and `crossover resume`: do what is not done yet.
 
 use std::path::Path;
-use std::process::ExitCode;
 
 use serde::Serialize;
 
@@ -11,15 +10,13 @@ use super::{SweepFile, print_json};
 use crate::error::{Error, Result};
 use crate::executor::display::Display;
 use crate::executor::{self, Decision, Options, Tally};
+use crate::out;
 use crate::plan::Plan;
 use crate::shell::quoted;
 use crate::spec;
 use crate::store::{Difference, Reader, Store, Sweep, is_replaced};
 use crate::task;
 use crate::units::si;
-
-/// As a shell says of a program that Ctrl-C ended.
-const INTERRUPTED: u8 = 130;
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
@@ -73,6 +70,7 @@ enum Executor {
     Local,
 }
 
+/// How one sweep went.
 #[derive(Serialize)]
 struct Report<'a> {
     sweep: &'a str,
@@ -87,15 +85,42 @@ struct Asked {
     typed: String,
 }
 
-pub fn run(args: &Args, store: &Path) -> Result<ExitCode> {
+/// How all of them went; the name where there is one.
+#[derive(Serialize)]
+struct Reports<'a> {
+    #[serde(skip_serializing_if = "Option::is_none")]
+    sweep: Option<&'a str>,
+    runs: usize,
+    #[serde(flatten)]
+    tally: Tally,
+    sweeps: &'a [Report<'a>],
+}
+
+impl<'a> Reports<'a> {
+    fn of(sweeps: &'a [Report<'a>]) -> Self {
+        let sweep = if let [one] = sweeps { Some(one.sweep) } else { None };
+        let tally = sweeps.iter().fold(Tally::default(), |all, one| all.and(one.tally));
+        Self { sweep, runs: sweeps.iter().map(|one| one.runs).sum(), tally, sweeps }
+    }
+}
+
+/// What would be done for all of them, and for the one where there is one.
+#[derive(Serialize)]
+struct Decisions<'a> {
+    #[serde(flatten)]
+    one: Option<&'a Decision>,
+    sweeps: &'a [Decision],
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
     let (plan, typed) = (args.sweep.plan()?, args.sweep.typed());
     for dropped in &plan.dropped {
-        eprintln!("dropped: {}: {}", dropped.what, dropped.reason);
+        out::say(format_args!("dropped: {}: {}", dropped.what, dropped.reason));
     }
     execute(&[Asked { plan, typed }], &args.how, store)
 }
 
-pub fn resume(args: &ResumeArgs, store: &Path) -> Result<ExitCode> {
+pub fn resume(args: &ResumeArgs, store: &Path) -> Result<()> {
     let reader = Reader::open(store)?;
     let asked = match &args.sweep {
         Some(given) => {
@@ -117,10 +142,11 @@ fn unfinished(reader: &Reader, store: &Path) -> Result<Vec<Asked>> {
     let sweeps = reader.sweeps()?.into_iter().filter(|sweep| sweep.ended < sweep.runs);
     let (replaced, sweeps): (Vec<Sweep>, Vec<Sweep>) = sweeps.partition(|sweep| is_replaced(&sweep.name));
     for Sweep { name, .. } in &replaced {
-        eprintln!("{}", typed(&format!("'{name}' was replaced; 'crossover resume {name}' goes on with it"), store));
+        out::say(typed(&format!("'{name}' was replaced; 'crossover resume {name}' goes on with it"), store));
     }
     if sweeps.is_empty() {
-        eprintln!("every{} sweep in {} is finished", if replaced.is_empty() { "" } else { " other" }, store.display());
+        let every = if replaced.is_empty() { "every" } else { "every other" };
+        out::say(format_args!("{every} sweep in {} is finished", store.display()));
     }
     sweeps.iter().map(|sweep| Ok(Asked { plan: stored(sweep)?, typed: quoted(&sweep.name) })).collect()
 }
@@ -132,38 +158,42 @@ fn stored(sweep: &Sweep) -> Result<Plan> {
 }
 
 /// Sweep after sweep, until one is interrupted.
-fn execute(asked: &[Asked], how: &How, store: &Path) -> Result<ExitCode> {
+fn execute(asked: &[Asked], how: &How, store: &Path) -> Result<()> {
     let Executor::Local = how.executor;
     if how.dry_run {
         return dry_run(asked, how, store);
     }
-    if asked.is_empty() {
-        return Ok(ExitCode::SUCCESS);
-    }
+    let mut reports = Vec::new();
+    let done = if asked.is_empty() { Ok(()) } else { each(asked, how, store, &mut reports) };
+    let known = Reports::of(&reports);
+    done.map_err(|error| error.with(&known))?;
+    if how.json { print_json(&known) } else { Ok(()) }
+}
+
+/// # Errors
+/// One was interrupted, or could not be run; or, once all are over, runs of one failed.
+fn each<'a>(asked: &'a [Asked], how: &How, store: &Path, reports: &mut Vec<Report<'a>>) -> Result<()> {
     if !Reader::exists(store) {
-        eprintln!("a new store: {}", store.display());
+        out::say(format_args!("a new store: {}", store.display()));
     }
-    let at = store;
     let mut store = Store::open(store)?;
     let mut failure = None;
     for Asked { plan, typed: name } in asked {
         if admit(store.reader(), plan, name, how.replace)? {
-            eprintln!("the sweep that was '{}' is '{}' now", plan.sweep, store.put_aside(&plan.sweep)?);
+            let aside = store.put_aside(&plan.sweep)?;
+            out::say(format_args!("the sweep that was '{}' is '{aside}' now", plan.sweep));
         }
         let mut display = Display::default();
         let tally = executor::run(&mut store, plan, &how.options, &mut display);
         display.finish();
         let tally = tally?;
-        if how.json {
-            print_json(&Report { sweep: &plan.sweep, runs: plan.runs.len(), tally })?;
-        }
+        reports.push(Report { sweep: &plan.sweep, runs: plan.runs.len(), tally });
         if tally.interrupted {
-            eprintln!("{}", typed(&format!("interrupted; 'crossover resume {name}' goes on from here"), at));
-            return Ok(ExitCode::from(INTERRUPTED));
+            return Err(Error::interrupted().hint(format!("'crossover resume {name}' goes on from here")));
         }
         failure = failure.or(tally.into_result(&plan.sweep).err());
     }
-    failure.map_or(Ok(ExitCode::SUCCESS), Err)
+    failure.map_or(Ok(()), Err)
 }
 
 /// Says what is new to the sweep of this name; true where that one has to be put aside.
@@ -177,7 +207,7 @@ fn admit(store: &Reader, plan: &Plan, typed: &str, replace: bool) -> Result<bool
         return Err(refusal(store, name, typed, &difference)?);
     }
     if !difference.is_none() {
-        eprintln!("{name}: {difference}");
+        out::say(format_args!("{name}: {difference}"));
     }
     Ok(difference.loses())
 }
@@ -195,52 +225,55 @@ fn refusal(store: &Reader, name: &str, typed: &str, difference: &Difference) -> 
     })
 }
 
-fn dry_run(asked: &[Asked], how: &How, store: &Path) -> Result<ExitCode> {
+fn dry_run(asked: &[Asked], how: &How, store: &Path) -> Result<()> {
     let reader = if Reader::exists(store) { Some(Reader::open(store)?) } else { None };
+    let mut decisions = Vec::new();
     for Asked { plan, typed } in asked {
         if let Some(reader) = &reader
             && admit(reader, plan, typed, how.replace)?
         {
-            eprintln!("the sweep that is '{}' would be '{}'", plan.sweep, reader.aside(&plan.sweep)?);
+            out::say(format_args!("the sweep that is '{}' would be '{}'", plan.sweep, reader.aside(&plan.sweep)?));
         }
         let decision = executor::decide(plan, reader.as_ref(), &how.options)?;
         for task in decision.tasks() {
             if let Err(error) = task::present::check(task) {
-                eprintln!("{}; {}", error.message, error.hint.unwrap_or_default());
+                out::say(format_args!("{}; {}", error.message, error.hint.unwrap_or_default()));
             }
         }
-        if how.json {
-            print_json(&decision)?;
-        } else {
-            print_decision(&decision);
-        }
+        decisions.push(decision);
     }
-    Ok(ExitCode::SUCCESS)
+    if how.json {
+        let one = if let [one] = decisions.as_slice() { Some(one) } else { None };
+        return print_json(&Decisions { one, sweeps: &decisions });
+    }
+    decisions.iter().try_for_each(print_decision)
 }
 
-fn print_decision(decision: &Decision) {
+fn print_decision(decision: &Decision) -> Result<()> {
     let Decision { sweep, runs, ended, slots, jobs, notes, .. } = decision;
-    notes.iter().for_each(|note| eprintln!("{note}"));
-    println!("{sweep}: {runs} runs, {ended} ended, {} to do in {} jobs", runs - ended, jobs.len());
+    notes.iter().for_each(out::say);
+    let to_do = runs - ended;
+    out::line(format_args!("{sweep}: {runs} runs, {ended} ended, {to_do} to do in {} jobs", jobs.len()))?;
     for (number, slot) in slots.iter().enumerate() {
         let cores = match slot.cores.as_slice() {
             [] => String::new(),
             cores => format!(" on cores {}", cores.iter().map(usize::to_string).collect::<Vec<_>>().join(",")),
         };
-        println!("slot {number}: {}, {} threads{cores}", slot.device, slot.threads);
+        out::line(format_args!("slot {number}: {}, {} threads{cores}", slot.device, slot.threads))?;
     }
     for (number, job) in jobs.iter().enumerate() {
-        println!("job {number}: {} training FLOPs", si(job.train_flops()));
+        out::line(format_args!("job {number}: {} training FLOPs", si(job.train_flops())))?;
         for run in &job.runs {
             let config = &run.config;
             let branch = match run.shared_steps {
                 0 => String::new(),
                 steps => format!(", branches off after {steps}"),
             };
-            println!(
+            out::line(format_args!(
                 "  {} {}, {} examples, {} steps{branch}, lr {}, seed {}, attempt {}",
                 run.id, run.label, config.examples, config.steps, config.train.lr, config.seed, run.attempt
-            );
+            ))?;
         }
     }
+    Ok(())
 }

@@ -8,7 +8,8 @@ use super::print_json;
 use super::table::table;
 use crate::error::Result;
 use crate::event::Outcome;
-use crate::store::{Attempt, Measured, Reader, Run, State};
+use crate::out;
+use crate::store::{Attempt, Measured, Place, Reader, Run, State};
 use crate::units::{duration, si};
 
 #[derive(clap::Args)]
@@ -26,30 +27,34 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report {
+    /// With the curve and the cell that it has in the first of its sweeps.
     #[serde(flatten)]
     run: Run,
     sweeps: Vec<String>,
+    places: Vec<Place>,
     history: Vec<Attempt>,
     metrics: Measured,
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let reader = Reader::open(store)?;
-    let run = reader.run(&args.run)?;
-    let id = run.id.clone();
-    let report =
-        Report { sweeps: reader.sweeps_of(&id)?, history: reader.attempts(&id)?, metrics: reader.measured(&id)?, run };
+    let mut run = reader.run(&args.run)?;
+    let (id, places) = (run.id.clone(), reader.places_of(&run.id)?);
+    if let Some(first) = places.first() {
+        (run.curve, run.cell) = (first.curve.clone(), first.cell.clone());
+    }
+    let (sweeps, history, metrics) = (reader.sweeps_of(&id)?, reader.attempts(&id)?, reader.measured(&id)?);
+    let report = Report { run, sweeps, places, history, metrics };
     if args.json {
         return print_json(&report);
     }
-    print_config(&report);
-    print_attempts(&report.history);
-    print_metrics(&report.metrics);
-    println!("folder  {}", reader.run_folder(&id).display());
-    Ok(())
+    print_config(&report)?;
+    print_attempts(&report.history)?;
+    print_metrics(&report.metrics)?;
+    out::line(format_args!("folder  {}", reader.run_folder(&id).display()))
 }
 
-fn print_config(report: &Report) {
+fn print_config(report: &Report) -> Result<()> {
     let Report { run, sweeps, .. } = report;
     let state = match &run.state {
         State::Stopped { step } => format!("stopped at step {step}"),
@@ -67,6 +72,8 @@ fn print_config(report: &Report) {
         ("run", run.id.clone()),
         ("state", state),
         ("sweeps", sweeps.join(", ")),
+        ("curve", run.curve.clone()),
+        ("cell", run.cell.clone()),
         ("model", settings(&run.config.model.name, &mut run.config.model.settings.iter())),
         ("task", settings(&run.config.task.name, &mut run.config.task.settings.iter())),
         ("train", settings("", &mut train.into_iter()).trim_start().to_owned()),
@@ -81,12 +88,10 @@ fn print_config(report: &Report) {
             ),
         ),
     ];
-    for (name, text) in lines {
-        println!("{name:<7} {text}");
-    }
+    lines.iter().try_for_each(|(name, text)| out::line(format_args!("{name:<7} {text}")))
 }
 
-fn print_attempts(attempts: &[Attempt]) {
+fn print_attempts(attempts: &[Attempt]) -> Result<()> {
     let rows = attempts.iter().map(|attempt| {
         let outcome = match &attempt.outcome {
             None => "no end was written".into(),
@@ -106,11 +111,11 @@ fn print_attempts(attempts: &[Attempt]) {
         ]
     });
     let header = ["attempt", "from step", "time", "examples/s", "device", "host", "outcome"];
-    println!("\n{}", table(&header, &["device", "host", "outcome"], rows));
+    out::line(format_args!("\n{}", table(&header, &["device", "host", "outcome"], rows)))
 }
 
 /// A column for each metric, a row for each step that was evaluated.
-fn print_metrics(metrics: &Measured) {
+fn print_metrics(metrics: &Measured) -> Result<()> {
     let mut steps: Vec<u64> = metrics.values().flatten().map(|(step, _)| *step).collect();
     steps.sort_unstable();
     steps.dedup();
@@ -120,5 +125,5 @@ fn print_metrics(metrics: &Measured) {
         let values = metrics.values().map(|values| at(values).map_or("-".into(), |value| format!("{value:.4}")));
         std::iter::once(step.to_string()).chain(values).collect()
     });
-    println!("\n{}\n", table(&header, &[], rows));
+    out::line(format_args!("\n{}\n", table(&header, &[], rows)))
 }

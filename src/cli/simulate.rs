@@ -4,12 +4,15 @@ use std::collections::BTreeSet;
 
 use serde::Serialize;
 
+use super::table::paragraph;
 use super::{SweepFile, print_json};
 use crate::error::{Error, Result, nearest};
 use crate::fit::design::simulate::{Cell, Power, Simulation, Truth, simulate};
 use crate::fit::{Settings, laws};
+use crate::out;
 use crate::plan::Plan;
 use crate::point::Axis;
+use crate::progress::Waiting;
 use crate::units::{Flops, si};
 
 #[derive(clap::Args)]
@@ -74,7 +77,7 @@ impl Args {
         let (old, laws): (Vec<&str>, Vec<&str>) =
             self.law.iter().map(String::as_str).partition(|law| law.contains(':'));
         if let Some(first) = old.first() {
-            eprintln!("warning: --law '{first}' names what a curve follows, which is --truth now");
+            out::say(format_args!("warning: --law '{first}' names what a curve follows, which is --truth now"));
         }
         if let [_, second, ..] = laws[..] {
             return Err(Error::bad_input(format!(
@@ -98,6 +101,10 @@ struct Report<'a> {
 }
 
 pub fn run(args: &Args) -> Result<()> {
+    if args.x == Axis::Seconds {
+        return Err(Error::bad_input("--x seconds: how long runs take is measured, and these are not run")
+            .hint("--x compute is what a plan knows"));
+    }
     let plan = args.sweep.plan()?;
     let (truths, fitted) = args.named()?;
     let truths: Vec<Truth> = truths.into_iter().map(Truth::parse).collect::<Result<_>>()?;
@@ -119,7 +126,10 @@ pub fn run(args: &Args) -> Result<()> {
         ..Settings::default()
     };
     let cells = cells(&plan, args.x);
-    let simulation = simulate(&cells, &truths, args.noise, args.trials as usize, args.x, &settings)?;
+    let trials = args.trials as usize;
+    let waiting = Waiting::counting("simulate", trials, "trials");
+    let simulation = simulate(&cells, &truths, args.noise, trials, args.x, &settings, &|| waiting.tick())?;
+    drop(waiting);
     let report = Report {
         sweep: &plan.sweep,
         runs: plan.runs.len(),
@@ -132,10 +142,9 @@ pub fn run(args: &Args) -> Result<()> {
         return print_json(&report);
     }
     for curve in curves.iter().filter(|curve| !truths.iter().any(|truth| truth.curve == **curve)) {
-        eprintln!("{curve}: no --truth names it, so it is left out");
+        out::say(format_args!("{curve}: no --truth names it, so it is left out"));
     }
-    print!("{}", text(&report, &cells));
-    Ok(())
+    out::text(text(&report, &cells))
 }
 
 fn check(truths: &[Truth], curves: &BTreeSet<&str>, sweep: &str) -> Result<()> {
@@ -173,18 +182,19 @@ fn cells(plan: &Plan, axis: Axis) -> Vec<Cell> {
 
 fn text(report: &Report, cells: &[Cell]) -> String {
     let Report { sweep, runs, train_flops, simulation, .. } = report;
-    let mut text = format!(
-        "{sweep}: {runs} runs, {train_flops} training FLOPs, {} points; {} trials with noise of {:.1}%, fitted by {}\n",
+    let heading = format!(
+        "{sweep}: {runs} runs, {train_flops} training FLOPs, {} points; {} trials with noise of {:.1}%, fitted by {}",
         cells.len(),
         simulation.trials,
         100.0 * simulation.noise,
         simulation.law.name()
     );
+    let mut text = paragraph(&heading, "", "  ");
     if simulation.unfitted > 0 {
         text += &format!("{} trials could not be fitted\n", simulation.unfitted);
     }
     for power in &simulation.pairs {
-        text += &format!("{} against {}: {}\n", power.a, power.b, in_words(power));
+        text += &paragraph(&format!("{} against {}: {}", power.a, power.b, in_words(power)), "", "  ");
     }
     text
 }

@@ -1,7 +1,6 @@
 //! `crossover status`: how far sweeps are, what failed and why, how long it will take.
 
 use std::fmt::Write as _;
-use std::io::{self, IsTerminal, Write};
 use std::path::Path;
 use std::time::Duration;
 
@@ -9,7 +8,8 @@ use super::given::Given;
 use super::print_json;
 use super::table::table;
 use super::typed::{DEFAULT, typed};
-use crate::error::{Context, Result};
+use crate::error::Result;
+use crate::out;
 use crate::store::{Reader, Summary, is_replaced};
 use crate::units::{duration, si};
 
@@ -38,16 +38,15 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
             return print_json(&summaries);
         }
         let text = shown(&summaries, store) + &imports(args, store)?;
-        let mut out = io::stdout();
-        let clear = if args.watch && out.is_terminal() { "\x1b[H\x1b[2J" } else { "" };
-        write!(out, "{clear}{text}").and_then(|()| out.flush()).context(|| "cannot write to stdout")?;
+        let clear = if args.watch && out::is_terminal() { "\x1b[H\x1b[2J" } else { "" };
+        out::text(format_args!("{clear}{text}"))?;
         // What was replaced waits until it is named.
         let awaited = summaries.iter().filter(|one| given.is_some() || !is_replaced(&one.sweep));
         let left = awaited.map(|one| one.counts.running + one.counts.interrupted + one.counts.to_do).sum::<usize>() > 0;
         if !args.watch || !left {
             return Ok(());
         }
-        std::thread::sleep(Duration::from_secs(if out.is_terminal() { 1 } else { 10 }));
+        std::thread::sleep(Duration::from_secs(if out::is_terminal() { 1 } else { 10 }));
     }
 }
 

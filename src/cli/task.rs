@@ -9,6 +9,7 @@ use crate::cli::print_json;
 use crate::cli::sheet;
 use crate::cli::table::table;
 use crate::error::{Error, Result};
+use crate::out;
 use crate::plot;
 use crate::run::{Named, Settings};
 use crate::task::{self, fetch, files};
@@ -53,7 +54,12 @@ enum Command {
     },
     /// Get the files of a task from their public address, checked, going on where it broke off
     #[command(after_help = "Example:\n  crossover task fetch fashion-mnist")]
-    Fetch { name: String },
+    Fetch {
+        name: String,
+        /// Print JSON
+        #[arg(long)]
+        json: bool,
+    },
 }
 
 pub fn run(args: &Args) -> Result<()> {
@@ -67,8 +73,11 @@ pub fn run(args: &Args) -> Result<()> {
                 None => Ok(()),
             }
         }
-        Command::Fetch { name } => {
-            fetch::fetch(task::entry(name)?, &files::data_dir()?, &mut |line| eprintln!("{line}"))
+        Command::Fetch { name, json } => {
+            let (entry, data) = (task::entry(name)?, files::data_dir()?);
+            fetch::fetch(entry, &data, &mut |line| out::say(line))?;
+            let found = || entry.files.iter().filter_map(|file| files::find(&data, entry.name, file));
+            if *json { print_json(&json!({"name": name, "files": found().collect::<Vec<_>>()})) } else { Ok(()) }
         }
     }
 }
@@ -86,8 +95,7 @@ fn list(json: bool) -> Result<()> {
     }
     let columns = ["name", "about", "input", "classes", "train", "validation", "test", "files"];
     let rows = described.iter().map(|task| columns.map(|column| shown(&task[column])).to_vec());
-    println!("{}", table(&columns, &["name", "about", "input", "files"], rows));
-    Ok(())
+    out::line(table(&columns, &["name", "about", "input", "files"], rows))
 }
 
 fn show(named: &Named, json: bool) -> Result<()> {
@@ -96,22 +104,24 @@ fn show(named: &Named, json: bool) -> Result<()> {
         return print_json(&described);
     }
     for key in ["name", "about", "input", "classes", "train", "validation", "test", "files", "folder"] {
-        println!("{key:<11} {}", shown(&described[key]));
+        out::line(format_args!("{key:<11} {}", shown(&described[key])))?;
     }
     let classes = task::classes(named)?;
-    println!("{:<11} {}", "labels", few(&classes));
+    out::line(format_args!("{:<11} {}", "labels", few(&classes)))?;
     if let Some(audit) = task::audit(named)? {
-        audit.lines(&classes).iter().for_each(|(what, text)| println!("{what:<11} {text}"));
+        for (what, text) in audit.lines(&classes) {
+            out::line(format_args!("{what:<11} {text}"))?;
+        }
     }
     if let Some(floor) = task::floor(named)? {
-        println!("{:<11} {floor:.4} nats, for models of local features without positions", "floor");
+        out::line(format_args!("{:<11} {floor:.4} nats, for models of local features without positions", "floor"))?;
     }
     for (key, value) in &named.settings {
         let setting = format!("{key} = {value}");
-        println!("{:<11} {setting:<27} {}", "setting", entry.meaning(key).unwrap_or_default());
+        out::line(format_args!("{:<11} {setting:<27} {}", "setting", entry.meaning(key).unwrap_or_default()))?;
     }
     if described["files"] == "missing" {
-        eprintln!("hint: crossover task fetch {}", named.name);
+        out::say(format_args!("hint: crossover task fetch {}", named.name));
     }
     Ok(())
 }
@@ -158,7 +168,7 @@ fn few(names: &[String]) -> String {
 }
 
 /// `KEY=VALUE` as in TOML; a value that is no TOML is a string.
-fn parse_settings(set: &[String]) -> Result<Settings> {
+pub fn parse_settings(set: &[String]) -> Result<Settings> {
     set.iter()
         .map(|pair| {
             let (key, value) = pair.split_once('=').ok_or_else(|| {

@@ -3,6 +3,7 @@
 use super::jobs::{Pending, PlannedJob};
 use super::{Decision, Observer, tail};
 use crate::event::Outcome;
+use crate::out;
 use crate::progress::{Amount, Progress, Running};
 use crate::run::Recipe;
 use crate::worker;
@@ -85,7 +86,7 @@ impl Observer for Display {
     fn say(&mut self, line: &str) {
         match &mut self.progress {
             Some(progress) => progress.say(line),
-            None => eprintln!("{line}"),
+            None => out::say(line),
         }
     }
 }

@@ -95,7 +95,8 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
         }
     }
     if let (true, Some(first)) = (found.is_empty(), refused.first()) {
-        return Err(first.reason.clone().into_error(&first.curve));
+        let error = first.reason.clone().into_error(&first.curve);
+        return Err(error.with(&serde_json::json!({ "refused": refused })));
     }
     let draws = resample(&found, &solver, settings)?;
     let fits: Vec<Fit> = found

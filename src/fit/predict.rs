@@ -82,7 +82,9 @@ impl At {
                 "seen" => &mut at.seen,
                 "compute" => &mut at.compute,
                 "seconds" => &mut at.seconds,
-                other => return Err(format!("'{other}' is no scale: they are params, data, seen, compute and seconds")),
+                other => {
+                    return Err(format!("'{other}' is no scale: they are params, data, seen, compute and seconds"));
+                }
             };
             let value = number(value.trim()).filter(|value| *value > 0.0 && value.is_finite());
             let value = value.ok_or_else(|| format!("'{part}': a scale is a positive number, as 1e9 and 1B are"))?;
@@ -231,6 +233,7 @@ fn of_fit(fit: &Fit, at: At, place: Place, settings: &Settings) -> Prediction {
         Scale::Curve(Axis::Params) => &["params"],
         Scale::Curve(Axis::Data) => &["data"],
         Scale::Curve(Axis::Compute) => &["compute"],
+        Scale::Curve(Axis::Seconds) => &["seconds"],
         Scale::Surface | Scale::Profile => &["params", "data"],
         Scale::Repeated => &["params", "data", "seen"],
     };

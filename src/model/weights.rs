@@ -10,6 +10,7 @@ use tch::{Kind, Tensor};
 use crate::error::{Error, Result, nearest};
 use crate::files::and_is;
 use crate::model::layout::{Layout, Parameter};
+use crate::out;
 
 /// Parameters `[1, P]` and running statistics `[1, S]`, float32, from a file that has exactly the network's tensors.
 /// Refuses a tensor that is missing, left over or of another shape, by name. (`num_batches_tracked` is passed over.)
@@ -18,7 +19,7 @@ pub fn load(layout: &Layout, path: &Path) -> Result<(Tensor, Tensor)> {
     let tensors: Vec<_> = tensors.into_iter().filter(|(name, _)| !name.ends_with("num_batches_tracked")).collect();
     let (names, notes) = names::ours(&tensors.iter().map(|(name, _)| name.clone()).collect::<Vec<_>>());
     for note in notes {
-        eprintln!("note: {}: {note}", path.display());
+        out::say(format_args!("note: {}: {note}", path.display()));
     }
     let mut tensors: BTreeMap<String, Tensor> =
         names.into_iter().zip(tensors).map(|(name, (_, tensor))| (name, tensor)).collect();

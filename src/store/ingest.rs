@@ -9,8 +9,8 @@ use std::io::{Read, Seek, SeekFrom};
 use std::path::PathBuf;
 
 use rusqlite::{OptionalExtension, Transaction};
-use serde::Deserialize;
 use serde::de::{MapAccess, Visitor};
+use serde::{Deserialize, Serialize};
 
 use super::state::State;
 use super::{Store, schema};
@@ -34,7 +34,7 @@ pub struct Ingested {
 }
 
 /// A whole line that is no event. It stays in the log, is counted and not read again.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Skipped {
     pub file: PathBuf,
     pub line: u64,

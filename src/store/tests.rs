@@ -250,6 +250,32 @@ fn the_best_size_at_a_scale_says_which_it_is() {
     assert_eq!(points(None, Sizes::Best).points.len(), 8);
 }
 
+/// Seeds lie at their mean; a size that another one beats in no more time is left out.
+#[test]
+fn seconds_are_a_scale_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = two_sizes();
+    store.register(&plan).unwrap();
+    let took = [(0.5, 0.9), (0.5, 1.1), (0.4, 2.0), (0.4, 2.0), (0.6, 3.0), (0.6, 3.0), (0.3, 4.0), (0.3, 4.0)];
+    for (run, (loss, seconds)) in plan.runs.iter().zip(took) {
+        let (values, outcome) = ([("val_loss", loss), ("test_loss", loss)], Outcome::Done);
+        let end = Event::End { attempt: 1, time: 2.0, seconds, examples_per_second: 320.0 / seconds, outcome };
+        write(dir.path(), &run.id, &[start(1), metrics(20, &values), end]);
+    }
+    store.ingest().unwrap();
+    let found = store.reader().points("small", "test_loss", Some(Axis::Seconds), Sizes::Best).unwrap();
+    let seconds: Vec<f64> = found.points.iter().filter_map(|point| point.seconds).collect();
+    assert!(
+        seconds.iter().zip([1.0, 1.0, 2.0, 2.0, 4.0, 4.0]).all(|(found, mean)| (found - mean).abs() < 0.02),
+        "{seconds:?}"
+    );
+    assert_eq!((seconds.len(), seconds[0] == seconds[1], found.outshone.len()), (6, true, 1));
+    assert!(
+        store.reader().points("small", "test_loss", Some(Axis::Data), Sizes::Best).unwrap().points[0].seconds.is_none()
+    );
+}
+
 #[test]
 fn sizes_with_as_many_parameters_are_named_by_their_shape() {
     let dir = tempfile::tempdir().unwrap();

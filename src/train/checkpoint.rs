@@ -10,6 +10,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Context, Error, Result};
 use crate::model::layout::{Layout, Parameter};
+use crate::out;
 
 const FILE: &str = "checkpoint.safetensors";
 /// The trained weights, named as in the programs that the architectures are from. Kept when a run is done: probes
@@ -55,7 +56,8 @@ impl Checkpoint {
         match parse(&path, layout) {
             Ok(checkpoint) => Ok(Some(checkpoint)),
             Err(error) => {
-                eprintln!("warning: {} cannot be used, so the run starts over: {error}", path.display());
+                let path = path.display();
+                out::say(format_args!("warning: {path} cannot be used, so the run starts over: {error}"));
                 Self::remove(folder)?;
                 Ok(None)
             }

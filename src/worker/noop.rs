@@ -9,6 +9,7 @@ use std::time::{Duration, Instant, SystemTime};
 use super::{Assignment, Job, Progress, Trainer};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, EventLog, Outcome};
+use crate::out;
 
 /// How it behaves, from the environment: `CROSSOVER_NOOP="step_millis=5 checkpoint_every=10 crash=3:20"`.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -97,7 +98,7 @@ impl Noop {
     fn provoke(&self, attempt: u32, step: u64) -> Result<()> {
         let due = |at: Option<(u32, u64)>| at.is_some_and(|(last, at)| attempt <= last && step == at);
         if due(self.crash) {
-            eprintln!("told to crash at step {step} of attempt {attempt}");
+            out::say(format_args!("told to crash at step {step} of attempt {attempt}"));
             std::process::abort();
         }
         if due(self.fail) {

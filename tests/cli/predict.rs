@@ -115,7 +115,7 @@ fn what_cannot_be_asked_is_refused() {
     assert!(said(&["--fix", "E=-1"], 2).contains("E is 0 or more"));
     assert!(said(&["--predict", "data=1e9"], 2).contains("a surface has a loss for two of params, data and compute"));
     assert!(said(&["--predict", "data=-1"], 2).contains("a scale is a positive number"));
-    assert!(said(&["--predict", "tokens=1"], 2).contains("they are params, data, seen and compute"));
+    assert!(said(&["--predict", "tokens=1"], 2).contains("they are params, data, seen, compute and seconds"));
     assert!(said(&["--predict", "params=1B,data=20B,seen=40B"], 2).contains("for two of params, data and compute"));
     assert!(said(&["--predict", "data=1,data=2"], 2).contains("given twice"));
     let said = |more: &[&str]| dir.stderr(&[&["fit", "--csv", "profiles.csv", "--law"], more].concat(), 2);

@@ -54,7 +54,7 @@ fn libraries_stay_in_their_rooms() {
     let walls: [(&str, &[&str]); 4] = [
         ("tch::", &["model", "task", "train"]),
         ("rusqlite::", &["store"]),
-        ("indicatif::", &["progress"]),
+        ("terminal_size::", &["progress"]),
         ("plotters::", &["plot"]),
     ];
     for (name, code) in modules() {
@@ -64,6 +64,18 @@ fn libraries_stay_in_their_rooms() {
             let names = |at: usize| !code[..at].ends_with(|before: char| before.is_alphanumeric() || before == '_');
             let named = code.match_indices(library).any(|(at, _)| names(at));
             assert!(rooms.contains(&room) || !named, "{name} names {library}: only {rooms:?} do");
+        }
+    }
+}
+
+/// println! panics where a disk is full or a reader has gone.
+#[test]
+fn one_place_writes_stdout_and_stderr() {
+    for (name, code) in modules() {
+        let room = name.split("::").next().unwrap_or_default();
+        for written in ["print!(", "println!(", "stdout()"] {
+            let allowed = room == "out" || (["worker", "progress"].contains(&room) && written == "stdout()");
+            assert!(allowed || !code.contains(written), "{name} has {written}: crate::out writes");
         }
     }
 }

@@ -48,12 +48,17 @@ impl Workdir {
         serde_json::from_str(&self.stdout(args)).expect("JSON")
     }
 
-    /// Its stderr; it has to fail with this exit code and print no data.
+    /// Its stderr; it has to fail with this exit code and print no data but the error, where JSON is asked for.
     pub fn stderr(&self, args: &[&str], code: i32) -> String {
         let output = self.output(args);
         let described = describe(self.folder.path(), args, &output);
         assert_eq!(output.status.code(), Some(code), "{described}");
-        assert!(output.stdout.is_empty(), "{described}");
+        if args.contains(&"--json") {
+            let data: serde_json::Value = serde_json::from_slice(&output.stdout).expect("JSON");
+            assert_eq!(data["error"]["exit_code"], code, "{described}");
+        } else {
+            assert!(output.stdout.is_empty(), "{described}");
+        }
         String::from_utf8(output.stderr).expect("UTF-8")
     }
 }

@@ -7,6 +7,7 @@ use crate::cli::table::table;
 use crate::error::{Error, Result};
 use crate::model::choice::{input, parse_settings};
 use crate::model::{Costs, Io, TOLERANCE, Target, arch, costs, names, resolve, scale_to, shape, shape_text};
+use crate::out;
 use crate::run::Settings;
 use crate::units::si;
 
@@ -126,10 +127,9 @@ fn print(rungs: &[Rung]) -> Result<()> {
         rows.push(row);
     }
     let header = ["arch", "target", "shape", "params", "FLOPs/example", "off"];
-    println!("{}", table(&header, &["arch", "shape"], rows));
+    out::line(table(&header, &["arch", "shape"], rows))?;
     if !refusals.is_empty() {
-        println!("\nnone:");
+        out::line("\nnone:")?;
     }
-    refusals.iter().for_each(|refusal| println!("  {refusal}"));
-    Ok(())
+    refusals.iter().try_for_each(|refusal| out::line(format_args!("  {refusal}")))
 }

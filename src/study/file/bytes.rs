@@ -30,7 +30,9 @@ pub fn read(path: &Path) -> Result<Bytes> {
         }
         _ => std::fs::read(path),
     };
-    let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| Error { kind: Kind::BadInput, ..error })?;
+    let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| {
+        Error { kind: Kind::BadInput, ..error }.hint("name a file, a folder of logs, or - for stdin")
+    })?;
     let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || hex_sha256(&raw));
     Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
 }

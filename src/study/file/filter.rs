@@ -112,22 +112,34 @@ pub fn number(cell: &str) -> Option<f64> {
 /// No such column, an order is asked of a value that is no number, or no row passes.
 pub fn apply(table: &mut Table, filters: &[Filter]) -> Result<()> {
     for filter in filters {
-        let column = table.column(&filter.column).map_err(|error| error.context(format!("--where {filter}")))?;
-        let value = number(&filter.value);
-        if value.is_none() && !matches!(filter.relation, Relation::Equal | Relation::Unequal) {
-            return Err(Error::bad_input(format!("--where {filter}: '{}' is no number", filter.value))
-                .hint("texts are compared by = and !="));
-        }
-        let known = some_values(table, column);
-        table.retain(|table, row| {
-            std::str::from_utf8(table.cell(row, column)).is_ok_and(|cell| filter.keeps(cell, value))
-        });
+        let known = some_values(table, column(table, filter)?);
+        keep(table, filter)?;
         if table.rows() == 0 {
+            let column = &table.header[column(table, filter)?];
             return Err(Error::bad_input(format!("--where {filter}: no row of {} is left", table.name))
-                .hint(format!("column {} holds {known}", table.header[column])));
+                .hint(format!("column {column} holds {known}")));
         }
     }
     Ok(())
+}
+
+/// The rows that pass one filter; there may be none.
+///
+/// # Errors
+/// No such column, or an order is asked of a value that is no number.
+pub fn keep(table: &mut Table, filter: &Filter) -> Result<()> {
+    let (column, value) = (column(table, filter)?, number(&filter.value));
+    if value.is_none() && !matches!(filter.relation, Relation::Equal | Relation::Unequal) {
+        return Err(Error::bad_input(format!("--where {filter}: '{}' is no number", filter.value))
+            .hint("texts are compared by = and !="));
+    }
+    let passes = |cell: &[u8]| std::str::from_utf8(cell).is_ok_and(|cell| filter.keeps(cell, value));
+    table.retain(|table, row| passes(table.cell(row, column)));
+    Ok(())
+}
+
+fn column(table: &Table, filter: &Filter) -> Result<usize> {
+    table.column(&filter.column).map_err(|error| error.context(format!("--where {filter}")))
 }
 
 /// The first few different values of a column, as a person is told them.

@@ -5,6 +5,7 @@ use std::path::Path;
 use serde::{Deserialize, Serialize};
 
 use super::picture::Seen;
+use crate::out;
 
 /// The parts of a set, as they are called.
 pub const PARTS: [&str; 3] = ["train", "validation", "test"];
@@ -145,7 +146,7 @@ impl Audit {
     /// Says it while the import goes on.
     pub fn say(&self, classes: &[String]) {
         for (what, text) in self.lines(classes) {
-            eprintln!("  {what:<10} {text}");
+            out::say(format_args!("  {what:<10} {text}"));
         }
     }
 

@@ -18,6 +18,7 @@ use super::set::{LABEL_BYTES, digits};
 use super::{About, Opened};
 use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
+use crate::out;
 
 /// Files named in a message; a list has all.
 const NAMED: usize = 10;
@@ -40,7 +41,7 @@ pub struct Made {
 
 impl Making<'_> {
     pub fn make(&self, opened: Opened) -> Result<Made> {
-        eprintln!("importing {}, once", opened.what);
+        out::say(format_args!("importing {}, once", opened.what));
         let part = self.folder.join("import.part");
         let mut sheet = Sheet::new(&part, &opened)?;
         let leftover = Leftover::find(self.folder, &opened, sheet.size);
@@ -76,7 +77,7 @@ impl Making<'_> {
                 let seen = leftover.copy(opened, index, image).map_or_else(|| (opened.read)(index, image), Ok);
                 let done = done.fetch_add(1, Ordering::Relaxed) + 1;
                 if done.is_multiple_of(10_000) {
-                    eprintln!("{done} of {count} imported, {:.0} s", started.elapsed().as_secs_f64());
+                    out::say(format_args!("{done} of {count} imported, {:.0} s", started.elapsed().as_secs_f64()));
                 }
                 seen
             })

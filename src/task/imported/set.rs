@@ -16,6 +16,7 @@ use super::make::{Made, Making};
 use super::{About, Import};
 use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
+use crate::out;
 use crate::run::Settings;
 use crate::task::{config, files};
 
@@ -85,7 +86,7 @@ impl Set {
             return Ok(set);
         }
         fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
-        let _lock = files::lock(folder, &mut |line| eprintln!("{line}"))?;
+        let _lock = files::lock(folder, &mut |line| out::say(line))?;
         if let Some(set) = known() {
             return Ok(set);
         }
