@@ -29,9 +29,42 @@ pub fn line(line: impl Display) -> Result<()> {
 /// Those of `write`; stdout cannot be written.
 pub fn stream(write: impl FnOnce(&mut dyn Write) -> Result<()>) -> Result<()> {
     *cleared() = Status::Over;
-    let mut out = BufWriter::new(io::stdout().lock());
-    write(&mut out)?;
-    out.flush().and_then(|()| out.get_mut().flush()).map_err(refused)
+    let mut out = BufWriter::new(Watched { out: io::stdout().lock(), failure: None });
+    let written = write(&mut out).and_then(|()| out.flush().map_err(refused));
+    // What failed is stdout, whatever was being written.
+    match out.get_mut().failure.take() {
+        Some(failure) => Err(refused(failure)),
+        None => written,
+    }
+}
+
+/// A writer that remembers why it could not be written.
+struct Watched<W> {
+    out: W,
+    failure: Option<io::Error>,
+}
+
+impl<W: Write> Watched<W> {
+    fn watch<T>(&mut self, done: io::Result<T>) -> io::Result<T> {
+        if let Err(error) = &done
+            && error.kind() != io::ErrorKind::Interrupted
+        {
+            self.failure = Some(io::Error::new(error.kind(), error.to_string()));
+        }
+        done
+    }
+}
+
+impl<W: Write> Write for Watched<W> {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        let written = self.out.write(bytes);
+        self.watch(written)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        let flushed = self.out.flush();
+        self.watch(flushed)
+    }
 }
 
 /// A line of talk. Where stderr cannot be written there is nobody to tell.

@@ -151,7 +151,7 @@ mod tests {
             let line = slot.line(width);
             assert!(display_width(&line) <= width && line.contains("250/1000  loss 0.4123"), "{width}: {line}");
         }
-        assert_eq!(slot.line(79), "  3 ━━╸───────  250/1000  loss 0.4123   8.12k ex/s  convnet, 4000 examples, 40…");
+        assert_eq!(slot.line(79), "  3 ━━╸───────  250/1000  loss 0.4123  8.12k ex/s  convnet, 4000 examples, 400…");
         assert_eq!(slot.line(40), "  3  250/1000  loss 0.4123   convnet, 4…");
     }
 

@@ -49,7 +49,10 @@ pub(super) fn open(dir: &Path) -> Result<Connection> {
 /// Opens for reading alone; works while an orchestrator writes.
 pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
     let path = file(dir);
-    if !path.try_exists().map_err(|error| Error::failed(format!("cannot read {}: {error}", dir.display())))? {
+    let unreadable = |error| {
+        Error::failed(format!("cannot read {}: {error}", dir.display())).hint("--store names the folder of runs")
+    };
+    if !path.try_exists().map_err(unreadable)? {
         return Err(no_store(dir));
     }
     let connection = match read(&path, "") {
