@@ -1,8 +1,9 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build coverage fuzz bench clean
+.PHONY: quickstart test libtorch data build check install dist coverage fuzz bench clean
 SHELL := /bin/bash
 store := runs
+prefix := $(HOME)/.local
 
 quickstart: build data                ## set up, train sweeps/quickstart.toml, fit it, draw it
 	scripts/quickstart.sh $(store)
@@ -21,6 +22,16 @@ data: build                           ## Fashion-MNIST into the shared cache fol
 
 build: libtorch                       ## both programs, in target/release
 	cargo build --release --locked
+
+check:                                ## licences, advisories and sources of every dependency (installs cargo-deny, once)
+	cargo deny --version || cargo install --locked cargo-deny
+	cargo deny check
+
+install: build                        ## both programs, man pages and bash's completions into $(prefix)
+	scripts/install.sh target/release '$(DESTDIR)$(prefix)'
+
+dist: libtorch                        ## one archive that runs on another machine with a libtorch
+	scripts/dist.sh
 
 coverage: libtorch                    ## how often intervals and verdicts hold, over 30,000 experiments
 	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::

@@ -116,6 +116,10 @@ enum Command {
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
     Completions { shell: clap_complete::Shell },
+    /// Write the man pages into a folder
+    ///
+    /// crossover man ~/.local/share/man/man1, then man crossover-fit
+    Man { folder: PathBuf },
 }
 
 impl Command {
@@ -140,7 +144,8 @@ impl Command {
             | Command::Status(_)
             | Command::Simulate(_)
             | Command::Model(_)
-            | Command::Completions { .. } => None,
+            | Command::Completions { .. }
+            | Command::Man { .. } => None,
         }
     }
 }
@@ -252,6 +257,11 @@ fn command(command: &Command, store: &Path) -> Result<()> {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut script);
             out::text(String::from_utf8_lossy(&script))
+        }
+        Command::Man { folder } => {
+            let failed = || format!("cannot write man pages into {}", folder.display());
+            std::fs::create_dir_all(folder).context(failed)?;
+            clap_mangen::generate_to(Cli::command(), folder).context(failed)
         }
     }
 }

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 use std::io::{Seek, Write};
 use std::path::PathBuf;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use serde::Serialize;
 use sha2::{Digest, Sha256};
@@ -15,7 +15,8 @@ use crate::out;
 use crate::plan::{Plan, Planned};
 use crate::task;
 use crate::trunk;
-use crate::worker::{self, Shape};
+use crate::worker::Shape;
+use crate::worker::program::{Program, missing_library};
 
 /// Larger steps are measured on fewer examples and scaled up, so that measuring stays short.
 const MEASURED_FLOPS: u64 = 20_000_000_000;
@@ -162,14 +163,16 @@ impl Timings {
 }
 
 fn ask_worker(shapes: &[Shape]) -> Result<Vec<f64>> {
-    let worker = worker::program()?;
-    let failed = || format!("cannot time training steps with {}", worker.display());
+    let worker = Program::find()?;
+    let failed = || format!("cannot time training steps with {}", worker.path().display());
     // A file, not a pipe: a worker that dies early cannot end this program with a broken pipe.
     let mut question = tempfile::tempfile().context(failed)?;
     question.write_all(&serde_json::to_vec(shapes).context(failed)?).context(failed)?;
     question.rewind().context(failed)?;
-    let output =
-        Command::new(&worker).arg("measure").stdin(question).stderr(Stdio::inherit()).output().context(failed)?;
+    let output = worker.command().arg("measure").stdin(question).stderr(Stdio::inherit()).output().context(failed)?;
+    if let Some(error) = missing_library(output.status.code(), "") {
+        return Err(error);
+    }
     if !output.status.success() {
         return Err(Error::failed(format!("{}: it ended with {}", failed(), output.status))
             .hint("--no-time plans without an estimate"));

@@ -3,6 +3,8 @@
 
 pub mod cuda;
 pub mod noop;
+#[cfg(not(torch))]
+pub mod program;
 
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -195,17 +197,4 @@ pub struct Shape {
     pub model: Named,
     pub io: Io,
     pub batch: u64,
-}
-
-/// The worker program: `$CROSSOVER_WORKER`, else `crossover-worker` beside this program.
-pub fn program() -> Result<PathBuf> {
-    if let Some(path) = std::env::var_os("CROSSOVER_WORKER") {
-        return Ok(path.into());
-    }
-    let worker = std::env::current_exe()?.with_file_name("crossover-worker");
-    if worker.exists() {
-        return Ok(worker);
-    }
-    Err(Error::failed(format!("there is no worker program at {}", worker.display()))
-        .hint("build both programs with 'make build', or set CROSSOVER_WORKER"))
 }

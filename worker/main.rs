@@ -60,10 +60,7 @@ fn run(command: Command) -> Result<()> {
         Command::Measure => {
             process::prepare(1);
             let shapes: Vec<Shape> = serde_json::from_reader(std::io::stdin()).context(|| "stdin: not shapes")?;
-            let seconds = shapes
-                .iter()
-                .map(|shape| measure::step_seconds(&shape.model, shape.io, shape.batch, tch::Device::Cpu))
-                .collect::<Result<Vec<f64>>>()?;
+            let seconds = measure::on_cpu(&shapes)?;
             out::line(serde_json::to_string(&seconds).context(|| "cannot write seconds")?)
         }
         Command::Forward(args) => forward::run(&args),

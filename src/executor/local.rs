@@ -1,7 +1,6 @@
 //! Acts on a decision on this machine: one worker process a slot, jobs handed out, results taken in as they come.
 
 use std::collections::{HashMap, VecDeque};
-use std::path::PathBuf;
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
 
@@ -11,7 +10,8 @@ use super::{Decision, Observer, Tally, signals, tail};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventLog, Outcome};
 use crate::store::{State, Store};
-use crate::worker::{self, Assignment, Job, Message};
+use crate::worker::program::{Program, missing_library};
+use crate::worker::{Assignment, Job, Message};
 
 const TICK: Duration = Duration::from_millis(100);
 /// Results reach the database this often while runs go on, and at once when a job ends.
@@ -42,7 +42,7 @@ struct Local<'a> {
     store: &'a mut Store,
     observer: &'a mut dyn Observer,
     decision: &'a Decision,
-    program: PathBuf,
+    program: Program,
     events: Sender<Happened>,
     queue: VecDeque<PlannedJob>,
     workers: Vec<Option<Worker>>,
@@ -57,7 +57,7 @@ struct Local<'a> {
 
 /// Does the decision's jobs. Whatever happens, no worker is left when it returns.
 pub(super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Observer) -> Result<Tally> {
-    let program = worker::program()?;
+    let program = Program::find()?;
     let (events, happened) = mpsc::channel();
     let signals = signals::listen({
         let events = events.clone();
@@ -198,10 +198,13 @@ impl Local<'_> {
         if worker.ready || self.stopping.is_some() {
             return self.settle(slot, job, &reason, &log);
         }
+        if let Some(error) = missing_library(None, &log) {
+            return Err(error);
+        }
         self.bad_starts += 1;
         if self.bad_starts >= BAD_STARTS {
             return Err(Error::failed(format!("workers do not start: {reason}{}", tail::indented(&log)))
-                .hint(format!("try it by hand: {} serve --help", self.program.display())));
+                .hint(format!("try it by hand: {} serve --help", self.program.path().display())));
         }
         self.queue.push_front(job);
         Ok(())

@@ -14,6 +14,7 @@ use nix::unistd::Pid;
 
 use super::devices::Slot;
 use crate::error::{Context, Error, Result};
+use crate::worker::program::Program;
 use crate::worker::{Job, Message};
 
 /// Between the end of a worker's output and its death.
@@ -39,12 +40,12 @@ pub(super) struct WorkerProcess {
 impl WorkerProcess {
     /// Starts `program` on a slot. What it says goes to `hear`, from a thread of its own; its stderr goes to `log`.
     pub(super) fn start(
-        program: &Path,
+        program: &Program,
         slot: &Slot,
         log: PathBuf,
         hear: impl Fn(FromWorker) + Send + 'static,
     ) -> Result<WorkerProcess> {
-        let failed = || format!("cannot start a worker ({})", program.display());
+        let failed = || format!("cannot start a worker ({})", program.path().display());
         if let Some(folder) = log.parent() {
             std::fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
         }
@@ -52,7 +53,7 @@ impl WorkerProcess {
         let mut command = command(program, slot)?;
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(stderr);
         let mut child = command.spawn().context(failed).map_err(|error| {
-            error.hint("build both programs with 'make build', or set CROSSOVER_WORKER to the worker program")
+            error.hint("'make build' builds both programs; CROSSOVER_WORKER names the worker program")
         })?;
         let (Some(stdin), Some(stdout)) = (child.stdin.take(), child.stdout.take()) else {
             return Err(Error::failed("a worker was started without its pipes"));
@@ -107,9 +108,9 @@ impl Drop for WorkerProcess {
     }
 }
 
-fn command(program: &Path, slot: &Slot) -> Result<Command> {
+fn command(program: &Program, slot: &Slot) -> Result<Command> {
     let threads = slot.threads.to_string();
-    let mut command = Command::new(program);
+    let mut command = program.command();
     // A worker on a GPU sees only its own, which is then number 0.
     let device = if slot.is_gpu() { "cuda:0" } else { "cpu" };
     command.args(["serve", "--device", device, "--threads", &threads]);

@@ -10,13 +10,19 @@ use crate::model::network::{self, Mode};
 use crate::run::{Named, Recipe, Schedule};
 use crate::train::evaluation::cross_entropy;
 use crate::train::optimizer::AdamW;
+use crate::worker::Shape;
 
 /// Timed for about this long, in seconds, and at least so many steps.
 const TIMED_FOR: f64 = 0.5;
 const STEPS: u32 = 3;
 
+/// Seconds of one training step of each shape on a CPU.
+pub fn on_cpu(shapes: &[Shape]) -> Result<Vec<f64>> {
+    shapes.iter().map(|shape| step_seconds(&shape.model, shape.io, shape.batch, Device::Cpu)).collect()
+}
+
 /// Seconds of one training step of a model on `batch` examples: the fastest seen, since other programs only add to it.
-pub fn step_seconds(model: &Named, io: Io, batch: u64, device: Device) -> Result<f64> {
+fn step_seconds(model: &Named, io: Io, batch: u64, device: Device) -> Result<f64> {
     let network = network::build(model, io)?;
     let layout = network.layout();
     let (params, stats) = network.init(&[0]);

@@ -1,5 +1,8 @@
 //! The program as a user meets it: one file per command.
 
+// Tests may: clippy allows it by itself only within #[test].
+#![allow(clippy::unwrap_used)]
+
 mod bad_sweeps;
 mod compare;
 mod degenerate;

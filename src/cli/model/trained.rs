@@ -1,8 +1,6 @@
 //! `crossover model forward` and `export`: the models that runs have left.
 
-use std::ffi::OsString;
 use std::path::{Path, PathBuf};
-use std::process::Command;
 
 use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
@@ -12,6 +10,7 @@ use crate::out;
 use crate::run::RunConfig;
 use crate::store::{Reader, Run, State};
 use crate::task::{self, examples::Moments, files};
+use crate::worker::program::{Program, missing_library};
 
 /// What a run leaves in its folder once it is done.
 const WEIGHTS: &str = "weights.safetensors";
@@ -80,17 +79,18 @@ pub fn forward(args: &Forward, store: &Path) -> Result<()> {
         Some(run) => of_run(run, args, store)?,
         None => as_given(args),
     };
-    let worker = crate::worker::program()?;
-    let status = Command::new(&worker)
-        .arg(OsString::from("forward"))
-        .args(asked.command_line())
-        .status()
-        .context(|| format!("cannot start {}", worker.display()))?;
+    let worker = Program::find()?;
+    let path = worker.path().display();
+    let status =
+        worker.command().arg("forward").args(asked.command_line()).status().context(|| format!("cannot start {path}"))?;
+    if let Some(error) = missing_library(status.code(), "") {
+        return Err(error);
+    }
     match status.code() {
         Some(0) => Ok(()),
         // The worker has said what was wrong.
         Some(code) => std::process::exit(code),
-        None => Err(Error::failed(format!("{} ended by a signal: {status}", worker.display()))),
+        None => Err(Error::failed(format!("{path} ended by a signal: {status}"))),
     }
 }
 

@@ -253,19 +253,23 @@ struct Drawn<'a> {
     draws: &'a [Option<Theta>],
 }
 
+impl<'a> Drawn<'a> {
+    fn each(&self) -> impl Iterator<Item = Option<(&'a Row, &'a Theta)>> {
+        self.rows.iter().zip(self.draws).map(|(row, theta)| row.as_ref().zip(theta.as_ref()))
+    }
+}
+
 fn meetings(tables: &Tables, a: Drawn, b: Drawn) -> Vec<Meeting> {
     let within = tables.within(reach(a.fit, b.fit));
     let at = |i: usize| tables.at(within.start() + i);
-    let one =
-        |((row_a, theta_a), (row_b, theta_b)): ((&Option<Row>, &Option<Theta>), (&Option<Row>, &Option<Theta>))| {
-            let (row_a, theta_a, row_b, theta_b) =
-                (row_a.as_ref()?, theta_a.as_ref()?, row_b.as_ref()?, theta_b.as_ref()?);
-            let both = row_a.ln_loss[within.clone()].iter().zip(&row_b.ln_loss[within.clone()]);
-            let values: Vec<f64> = both.map(|(a, b)| a - b).collect();
-            let gap = |t: f64| a.fit.ln_loss_of(theta_a, t) - b.fit.ln_loss_of(theta_b, t);
-            Some(Meeting { roots: changes(&values, &at, &gap), a_leads_first: values[0] < 0.0 })
-        };
-    a.rows.iter().zip(a.draws).zip(b.rows.iter().zip(b.draws)).filter_map(one).collect()
+    let both = a.each().zip(b.each()).filter_map(|(of_a, of_b)| of_a.zip(of_b));
+    both.map(|((row_a, theta_a), (row_b, theta_b))| {
+        let losses = row_a.ln_loss[within.clone()].iter().zip(&row_b.ln_loss[within.clone()]);
+        let values: Vec<f64> = losses.map(|(a, b)| a - b).collect();
+        let gap = |t: f64| a.fit.ln_loss_of(theta_a, t) - b.fit.ln_loss_of(theta_b, t);
+        Meeting { roots: changes(&values, &at, &gap), a_leads_first: values[0] < 0.0 }
+    })
+    .collect()
 }
 
 impl Meeting {

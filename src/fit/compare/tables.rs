@@ -135,14 +135,14 @@ mod tests {
         let points = [of("narrow", &narrow), of("wide", &wide)].concat();
         let fits = fit_curves(&points, Axis::Data, &Settings { bootstrap: 50, ..Settings::default() }).unwrap().fits;
         let tables = Tables::of(&fits);
-        for curve in 0..2 {
-            let own = tables.within(reach(&fits[curve], &fits[curve]));
+        for (curve, fit) in fits.iter().enumerate() {
+            let own = tables.within(reach(fit, fit));
             assert!(own.end() - own.start() >= STEPS);
-            assert!(tables.at(*own.start()) <= fits[curve].range.0.ln() - REACH.ln() + 1e-6);
-            for (row, theta) in tables.resamples(curve).iter().zip(&fits[curve].draws.resamples) {
+            assert!(tables.at(*own.start()) <= fit.range.0.ln() - REACH.ln() + 1e-6);
+            for (row, theta) in tables.resamples(curve).iter().zip(&fit.draws.resamples) {
                 let (row, theta) = (row.as_ref().unwrap(), theta.as_ref().unwrap());
                 for ln_x in [6.3, 7.77, 9.0, 11.2] {
-                    let found = tables.scale_at(row, fits[curve].ln_loss_of(theta, ln_x)).unwrap();
+                    let found = tables.scale_at(row, fit.ln_loss_of(theta, ln_x)).unwrap();
                     assert!((found - ln_x).abs() < 2e-6, "{found} {ln_x}");
                 }
                 assert_eq!(tables.scale_at(row, -9.0), Some(f64::INFINITY), "below the floor");
