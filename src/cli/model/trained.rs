@@ -81,8 +81,12 @@ pub fn forward(args: &Forward, store: &Path) -> Result<()> {
     };
     let worker = Program::find()?;
     let path = worker.path().display();
-    let status =
-        worker.command().arg("forward").args(asked.command_line()).status().context(|| format!("cannot start {path}"))?;
+    let status = worker
+        .command()
+        .arg("forward")
+        .args(asked.command_line())
+        .status()
+        .context(|| format!("cannot start {path}"))?;
     if let Some(error) = missing_library(status.code(), "") {
         return Err(error);
     }

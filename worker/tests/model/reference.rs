@@ -74,7 +74,8 @@ fn logits_are_those_of_the_reference() {
         };
         let output = folder.path().join("logits.npy");
         let (weights, images) = (case.file("safetensors"), case.file("images.npy"));
-        run(&ForwardArgs { model: choice, weights, images, output: output.clone() }).unwrap();
+        let (mean, deviation) = (Vec::new(), Vec::new());
+        run(&ForwardArgs { model: choice, weights, images, output: output.clone(), mean, deviation }).unwrap();
         let off = gap(&Tensor::read_npy(&output).unwrap(), &Tensor::read_npy(case.file("logits.npy")).unwrap());
         assert!(off < 1e-5, "{}: logits are {off} off", case.name);
     }
@@ -164,8 +165,9 @@ fn images_are_floats() {
         classes: case.classes,
     };
     let output = folder.path().join("logits.npy");
-    let error = run(&ForwardArgs { model: choice, weights: case.file("safetensors"), images, output: output.clone() });
-    let error = error.unwrap_err();
+    let (weights, mean, deviation) = (case.file("safetensors"), Vec::new(), Vec::new());
+    let error =
+        run(&ForwardArgs { model: choice, weights, images, output: output.clone(), mean, deviation }).unwrap_err();
     assert!(error.message.contains("images are uint8 from 0 to "), "{error}");
     assert!(error.hint.unwrap().contains("((x / 255 - mean) / std).astype('float32')"));
     assert!(!output.exists());
