@@ -78,7 +78,7 @@ fn a_set_that_is_too_large_to_hold_trains_to_the_same_results() {
         let mut command = dir.write("arrays.toml", SWEEP).command(&["run", "arrays.toml", "--slots", "1"]);
         let output = command.envs(hold.map(|bytes| ("CROSSOVER_HOLD_BYTES", bytes))).output().expect("it starts");
         assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
-        dir.stdout(&["export", "arrays", "--format", "csv"])
+        dir.stdout(&["export", "arrays", "--format", "csv", "--no-times"])
     };
     let held = exported(None);
     assert_eq!(held.lines().filter(|line| line.contains(",12,test_loss,")).count(), 8, "{held}");

@@ -67,7 +67,8 @@ fn every_command_that_prints_is_tried() {
     let named = commands.lines().take_while(|line| line.starts_with("  "));
     // Lines that go on with what a command does are indented further.
     let names = named.filter(|line| !line.starts_with("   ")).filter_map(|line| line.split_whitespace().next());
-    let names: Vec<&str> = names.filter(|name| *name != "help").collect();
+    // 'man' writes files, and nothing else.
+    let names: Vec<&str> = names.filter(|name| !["help", "man"].contains(name)).collect();
     assert!(names.len() > 12, "{help}");
     for name in names {
         assert!(COMMANDS.iter().any(|command| command.starts_with(name)), "{name} is not tried");

@@ -25,7 +25,7 @@ depths = [1, 1]
 
 /// float32, as numpy writes it.
 fn write_npy(path: &Path, shape: &[usize], values: impl Iterator<Item = f32>) {
-    let shape: String = shape.iter().map(|side| format!("{side}, ")).collect();
+    let shape = shape.iter().map(usize::to_string).collect::<Vec<String>>().join(", ");
     let mut header = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({shape}), }}");
     header += &" ".repeat(63 - (10 + header.len()) % 64);
     header.push('\n');

@@ -147,7 +147,7 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     };
     assert_eq!(said("vot", "{}"), "arch 'vot' is not known | did you mean 'vit'?");
     assert_eq!(said("vit", r#"{"widht": 3}"#), "vit has no key 'widht' | did you mean 'width'?");
-    assert_eq!(said("vit", r#"{"width": 30}"#), "vit: heads = 4: must divide width = 30 | heads = 2");
+    assert_eq!(said("vit", r#"{"width": 30}"#), "vit: heads = 4 (the default): must divide width = 30 | heads = 2");
     assert_eq!(
         said("vit", r#"{"pool": "max"}"#),
         "vit: pool = \"max\": unknown variant `max`, expected `cls` or `mean` | the default is pool = \"cls\""
@@ -160,7 +160,10 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     let error = resolve("vit", Some("b61"), &Settings::new()).unwrap_err();
     assert_eq!((error.message.as_str(), error.hint.as_deref()), ("vit has no size 'b61'", Some("did you mean 'b16'?")));
     assert_eq!(said("mixer", r#"{"width": 1}"#), "mixer: width = 1: must be at least 2 | width = 64");
-    assert_eq!(said("perceiver", r#"{"heads": 5}"#), "perceiver: heads = 5: must divide width = 64 | heads = 4");
+    assert_eq!(
+        said("perceiver", r#"{"heads": 5}"#),
+        "perceiver: heads = 5: must divide width = 64 (the default) | heads = 4"
+    );
     assert_eq!(said("perceiver", r#"{"bands": 0}"#), "perceiver: bands = 0: must be at least 1 | bands = 4");
     let error = costs(&model("perceiver", r#"{"position": "none"}"#), io(1, 28, 28, 10)).unwrap_err();
     assert_eq!(

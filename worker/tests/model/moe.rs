@@ -174,9 +174,9 @@ fn keys_that_exclude_each_other_take_each_other_back() {
         said(r#"{"router": "soft", "priority": "score"}"#),
         "moe: priority = \"score\": is a key of router = top_k | router = top_k"
     );
-    assert_eq!(said(r#"{"every": 5}"#), "moe: every = 5: must be 1 to depth = 4 | every = 1");
-    assert_eq!(said(r#"{"top_k": 9}"#), "moe: top_k = 9: must be 1 to experts = 8 | top_k = 1");
+    assert_eq!(said(r#"{"every": 5}"#), "moe: every = 5: must be 1 to depth = 4 (the default) | every = 1");
+    assert_eq!(said(r#"{"top_k": 9}"#), "moe: top_k = 9: must be 1 to experts = 8 (the default) | top_k = 1");
     assert_eq!(said(r#"{"capacity": 0}"#), "moe: capacity = 0: must be above 0, and at most 1024 | capacity = 1.05");
     assert_eq!(said(r#"{"expert": 4}"#), "moe has no key 'expert' | did you mean 'experts'?");
-    assert_eq!(said(r#"{"heads": 5}"#), "moe: heads = 5: must divide width = 64 | heads = 4");
+    assert_eq!(said(r#"{"heads": 5}"#), "moe: heads = 5: must divide width = 64 (the default) | heads = 4");
 }
