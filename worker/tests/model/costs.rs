@@ -175,7 +175,7 @@ fn refusals_name_the_key_its_rule_and_what_to_type() {
     assert_eq!(error.hint.as_deref(), Some("patch is one of 1, 2, 4, 8, 16, 32"));
     assert_eq!(
         said("recurrent", r#"{"stride": 5}"#),
-        "recurrent: stride = 5: must be at most patch = 4: pixels between patches are not seen | stride = 4"
+        "recurrent: stride = 5: must be at most patch = 4 (the default): pixels between patches are not seen | stride = 4"
     );
     let error = costs(&model("vit", r#"{"stride": 3}"#), io(3, 32, 32, 10)).unwrap_err();
     assert_eq!(error.message, "vit: stride = 3: patches of 4 must end at the border of the 32x32 image");
