@@ -20,12 +20,13 @@ use crate::fit::estimate::Fit;
 use crate::fit::settings::Settings;
 use crate::fit::uncertainty::interval::IntervalKind;
 
-/// Every pair of fits, whose resamples are paired, told in sentences; none of surfaces.
+/// Every pair of fits, whose resamples are paired, told in sentences; none of surfaces, or of one curve,
+/// of which nothing is counted.
 pub fn pairs(fits: &[Fit], kind: IntervalKind, settings: &Settings) -> (Vec<Crossover>, Vec<Multiplier>) {
-    let Some(Scale::Curve(axis)) = fits.first().map(|fit| fit.x) else { return (Vec::new(), Vec::new()) };
+    let [Fit { x: Scale::Curve(axis), .. }, _, ..] = fits else { return (Vec::new(), Vec::new()) };
     let tables = Tables::of(fits);
     let multipliers = multipliers(&tables, settings.level);
     let metric = settings.origin.as_ref().map_or("loss", Origin::falling);
     let crossovers = compare_all(&tables, kind, settings.level);
-    (sentence::told(crossovers, axis, &multipliers, metric), multipliers)
+    (sentence::told(crossovers, *axis, &multipliers, metric), multipliers)
 }
