@@ -4,6 +4,7 @@
 pub mod devices;
 pub mod display;
 pub mod jobs;
+mod lines;
 mod local;
 mod process;
 mod signals;

@@ -22,7 +22,7 @@ use crate::error::{Context, Error, Result};
 use crate::model::network;
 use crate::task::data::Loaded;
 use crate::trunk;
-use crate::worker::{Assignment, Job, Progress, Trainer};
+use crate::worker::{Assignment, Job, Progress, Report, Trainer};
 use checkpoint::Checkpoint;
 use pack::Pack;
 use row::Row;
@@ -44,7 +44,7 @@ impl Libtorch {
 }
 
 impl Trainer for Libtorch {
-    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()> {
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()> {
         // A call of tch that fails, for want of memory for example, panics: that is one failed attempt, not the end.
         let trained = catch_unwind(AssertUnwindSafe(|| {
             let stop = |_| stop.load(Ordering::Relaxed);
@@ -69,7 +69,7 @@ fn train_alike(
     runs: &[&Assignment],
     loaded: &mut Loaded,
     stop: &dyn Fn(u64) -> bool,
-    report: &mut dyn FnMut(Progress),
+    report: &mut dyn FnMut(Report),
 ) -> Result<()> {
     let config = &runs[0].config;
     let network = network::build(&config.model, runs[0].io)?;
@@ -105,12 +105,7 @@ fn train_alike(
 }
 
 /// The loop. `stop` is asked before each step, with the steps done.
-fn train_pack(
-    mut pack: Pack,
-    device: &str,
-    stop: &dyn Fn(u64) -> bool,
-    report: &mut dyn FnMut(Progress),
-) -> Result<()> {
+fn train_pack(mut pack: Pack, device: &str, stop: &dyn Fn(u64) -> bool, report: &mut dyn FnMut(Report)) -> Result<()> {
     let checkpoint_every = process::checkpoint_every()?;
     let from_step = pack.step;
     pack.rows.iter_mut().try_for_each(|row| row.log_start(device, from_step))?;
@@ -132,7 +127,7 @@ fn train_pack(
         if report_due {
             reported = Instant::now();
             let (step, loss, examples_per_second) = (pack.step, pack.loss(), pack.examples_per_second());
-            report(Progress { step, loss, examples_per_second });
+            report(Report::Progress(Progress { step, loss, examples_per_second }));
         }
         if saved.elapsed() >= checkpoint_every {
             pack.checkpoint()?;

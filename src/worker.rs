@@ -54,6 +54,10 @@ pub enum Message {
     /// Ready for its first job.
     Ready,
     Progress(Progress),
+    /// What the user is to know at once though the job goes on: a checkpoint that cannot be used, for example.
+    Warning {
+        text: String,
+    },
     /// The job is over; how each run ended is in its log. `failure` is said of the runs whose log has no end.
     Finished {
         failure: Option<String>,
@@ -68,13 +72,20 @@ pub struct Progress {
     pub examples_per_second: f64,
 }
 
+/// What a trainer says while it trains.
+#[derive(Clone, Debug, PartialEq)]
+pub enum Report {
+    Progress(Progress),
+    Warning(String),
+}
+
 /// What trains a job. It writes `Start`, `Metrics` and `End` events to the log of every run (`event::EventLog`), and
 /// goes on from the checkpoint in the run's folder if there is one.
 pub trait Trainer {
     /// Returns when all runs have ended. When `stop` is set it writes a checkpoint and `End` with `Stopped`, and
     /// returns within seconds. `report` may be called at every step. An error is a failed attempt of every run that
     /// has no `End`.
-    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()>;
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()>;
 }
 
 enum Order {
@@ -111,11 +122,16 @@ pub fn serve(trainer: &mut dyn Trainer) -> Result<()> {
 
 fn train(trainer: &mut dyn Trainer, job: &Job, stop: &AtomicBool, out: &mut File) -> Result<()> {
     let mut last: Option<Instant> = None;
-    let result = trainer.train(job, stop, &mut |progress| {
-        if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) {
+    // An orchestrator that is gone is noticed by stdin, which closes with it.
+    let result = trainer.train(job, stop, &mut |report| match report {
+        Report::Progress(progress) if last.is_none_or(|last| last.elapsed() >= PROGRESS_EVERY) => {
             last = Some(Instant::now());
-            // An orchestrator that is gone is noticed by stdin, which closes with it.
             let _ = say(out, &Message::Progress(progress));
+        }
+        Report::Progress(_) => {}
+        Report::Warning(text) => {
+            out::say(format_args!("warning: {text}"));
+            let _ = say(out, &Message::Warning { text });
         }
     });
     let failure = result.err().map(|error| {

@@ -171,6 +171,7 @@ impl Local<'_> {
                 self.bad_starts = 0;
             }
             FromWorker::Said(Message::Progress(progress)) => self.observer.progress(slot, &progress),
+            FromWorker::Said(Message::Warning { text }) => self.observer.say(&format!("warning: {text}")),
             FromWorker::Said(Message::Finished { failure }) => {
                 let log = tail::read(worker.process.log(), worker.log_mark);
                 if let Some(job) = worker.job.take() {

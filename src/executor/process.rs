@@ -1,7 +1,7 @@
 //! A worker's process: started pinned and leashed, spoken to in lines, and never left behind.
 
 use std::fs::File;
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufReader, Write};
 use std::os::unix::process::{CommandExt, ExitStatusExt};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, ExitStatus, Stdio};
@@ -13,12 +13,15 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::devices::Slot;
+use super::lines::{Line, Lines};
 use crate::error::{Context, Error, Result};
 use crate::worker::program::Program;
 use crate::worker::{Job, Message};
 
 /// Between the end of a worker's output and its death.
 const REAP: Duration = Duration::from_secs(5);
+/// Longer than any message that there is.
+const LINE: usize = 1 << 20;
 /// libtorch's large tensors go back to the kernel at every free unless these are large: 12 to 15% of a step.
 const MALLOC: [(&str, &str); 2] = [("MALLOC_MMAP_THRESHOLD_", "1073741824"), ("MALLOC_TRIM_THRESHOLD_", "8589934592")];
 
@@ -149,11 +152,14 @@ fn command(program: &Program, slot: &Slot) -> Result<Command> {
 }
 
 fn listen(stdout: ChildStdout, hear: &dyn Fn(FromWorker)) {
-    for line in BufReader::new(stdout).lines() {
+    for line in Lines::new(BufReader::new(stdout), LINE) {
         let Ok(line) = line else { break };
-        hear(match serde_json::from_str(&line) {
-            Ok(message) => FromWorker::Said(message),
-            Err(_) => FromWorker::Garbled(line),
+        hear(match line {
+            Line::Whole(line) => match serde_json::from_str(&line) {
+                Ok(message) => FromWorker::Said(message),
+                Err(_) => FromWorker::Garbled(line),
+            },
+            Line::Overlong(start) => FromWorker::Garbled(start),
         });
     }
     hear(FromWorker::Closed);

@@ -6,7 +6,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Assignment, Job, Progress, Trainer};
+use super::{Assignment, Job, Progress, Report, Trainer};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, EventLog, Outcome};
 use crate::out;
@@ -52,7 +52,7 @@ impl Noop {
         Ok(noop)
     }
 
-    fn train_one(&self, run: &Assignment, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<Outcome> {
+    fn train_one(&self, run: &Assignment, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<Outcome> {
         let started = Instant::now();
         let mut log = EventLog::open(&run.folder)?;
         let from_step = read_checkpoint(&run.folder)?;
@@ -72,7 +72,7 @@ impl Noop {
             }
             thread::sleep(Duration::from_secs_f64(self.step_millis / 1e3));
             let speed = run.config.train.batch as f64 * (step - from_step) as f64 / started.elapsed().as_secs_f64();
-            report(Progress { step, loss, examples_per_second: speed });
+            report(Report::Progress(Progress { step, loss, examples_per_second: speed }));
             let stopping = stop.load(Ordering::Relaxed) && step < run.config.steps;
             if stopping || (self.checkpoint_every > 0 && step % self.checkpoint_every == 0) {
                 log.sync()?;
@@ -109,7 +109,7 @@ impl Noop {
 }
 
 impl Trainer for Noop {
-    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Progress)) -> Result<()> {
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()> {
         for run in &job.runs {
             self.train_one(run, stop, report)?;
         }
