@@ -53,12 +53,12 @@ pub fn estimate(plan: &Plan, seconds: &[f64], slots: usize) -> Estimate {
     }
 }
 
-/// Checkpoints of the runs under way (parameters and two moments, of each run of a trunk, once more while one is
-/// replaced), the final weights and about 4 kB of config and metrics of each run.
+/// Checkpoints of the runs under way (parameters and two moments; two of each run of a trunk, and one more while it is
+/// written), the final weights and about 4 kB of config and metrics of each run.
 pub fn disk_bytes(plan: &Plan, slots: usize) -> u64 {
     let at_start: Vec<_> = plan.runs.iter().map(|run| (&run.config, 0)).collect();
     let of_trunk = |group: &Vec<usize>| {
-        (group.len() as u64 + 1).saturating_mul(3 * 4).saturating_mul(plan.runs[group[0]].costs.params)
+        (2 * group.len() as u64 + 1).saturating_mul(3 * 4).saturating_mul(plan.runs[group[0]].costs.params)
     };
     let mut largest: Vec<u64> = trunk::groups(&at_start).iter().map(of_trunk).collect();
     largest.sort_unstable_by(|a, b| b.cmp(a));

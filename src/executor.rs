@@ -4,7 +4,6 @@
 pub mod devices;
 pub mod display;
 pub mod jobs;
-mod lines;
 mod local;
 mod process;
 mod signals;

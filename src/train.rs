@@ -76,7 +76,9 @@ fn train_alike(
     let (mut rows, mut steps) = (Vec::new(), Vec::new());
     for &run in runs {
         let Some(mut row) = Row::open(run)? else { continue };
-        let saved = Checkpoint::read(&run.folder, network.layout())?.filter(|saved| saved.step > 0);
+        let found = Checkpoint::read(run, &|step| row.bears_out(step), network.layout())?;
+        found.warning.into_iter().for_each(|text| report(Report::Warning(text)));
+        let saved = found.saved.filter(|saved| saved.step > 0);
         if let Some(saved) = &saved {
             (row.loss_sum, row.loss_count) = (saved.loss_sum, saved.loss_count);
         }

@@ -1,6 +1,7 @@
 //! One slot's process: takes jobs on stdin, trains them, says how it goes on stdout, and never outlives the
 //! orchestrator that started it. It knows nothing of sweeps, retries or the database: results go to the runs' logs.
 
+pub mod checkpoint;
 pub mod cuda;
 pub mod noop;
 #[cfg(not(torch))]

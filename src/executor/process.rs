@@ -13,8 +13,8 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::devices::Slot;
-use super::lines::{Line, Lines};
 use crate::error::{Context, Error, Result};
+use crate::lines::{Line, Lines};
 use crate::worker::program::Program;
 use crate::worker::{Job, Message};
 

@@ -1,18 +1,18 @@
-//! What a stopped run goes on from: one file a run, replaced whole, so that it is never torn. A run resumed from it
-//! gives what it would have given without the stop, bit for bit on a CPU.
+//! The state of a run in training, as its checkpoints hold it. A run resumed from one gives what it would have given
+//! without the stop, bit for bit on a CPU.
 
-use std::collections::BTreeMap;
+use std::borrow::Cow;
 use std::fs::{self, File};
-use std::io::ErrorKind;
 use std::path::Path;
 
+use safetensors::tensor::{Dtype, SafeTensors, View};
 use tch::{Device, Kind, Tensor};
 
-use crate::error::{Context, Error, Result};
+use crate::error::{Context, Result};
 use crate::model::layout::{Layout, Parameter};
-use crate::out;
+use crate::worker::Assignment;
+use crate::worker::checkpoint::{self, Found};
 
-const FILE: &str = "checkpoint.safetensors";
 /// The trained weights, named as in the programs that the architectures are from. Kept when a run is done: probes
 /// read them, and `crossover plan` counts them.
 const WEIGHTS: &str = "weights.safetensors";
@@ -33,10 +33,10 @@ pub struct Checkpoint {
 }
 
 impl Checkpoint {
-    pub fn write(&self, folder: &Path) -> Result<()> {
+    pub fn write(&self, run: &Assignment) -> Result<()> {
         let number = |value: u64| Tensor::from_slice(&[value as i64]);
         let tensors = [
-            ("step", number(self.step)),
+            (checkpoint::STEP, number(self.step)),
             ("params", on_cpu(&self.params)),
             ("first", on_cpu(&self.first)),
             ("second", on_cpu(&self.second)),
@@ -44,52 +44,28 @@ impl Checkpoint {
             ("loss_sum", Tensor::from_slice(&[self.loss_sum])),
             ("loss_count", number(self.loss_count)),
         ];
-        write(folder, FILE, &tensors)
+        let tensors = tensors.into_iter().map(|(name, tensor)| Ok((name, Values::of(tensor)?)));
+        checkpoint::write(&run.folder, &run.id, tensors.collect::<Result<_>>()?)
     }
 
-    /// The checkpoint in a run's folder. One that cannot be used is reported on stderr and removed: the run starts over.
-    pub fn read(folder: &Path, layout: &Layout) -> Result<Option<Checkpoint>> {
-        let path = folder.join(FILE);
-        if !path.exists() {
-            return Ok(None);
-        }
-        match parse(&path, layout) {
-            Ok(checkpoint) => Ok(Some(checkpoint)),
-            Err(error) => {
-                let path = path.display();
-                out::say(format_args!("warning: {path} cannot be used, so the run starts over: {error}"));
-                Self::remove(folder)?;
-                Ok(None)
-            }
-        }
-    }
-
-    pub fn remove(folder: &Path) -> Result<()> {
-        let path = folder.join(FILE);
-        match fs::remove_file(&path) {
-            Err(error) if error.kind() != ErrorKind::NotFound => {
-                Err(Error::failed(format!("cannot remove {}: {error}", path.display())))
-            }
-            _ => Ok(()),
-        }
+    /// See [`checkpoint::read`].
+    pub fn read(run: &Assignment, bears_out: &dyn Fn(u64) -> bool, layout: &Layout) -> Result<Found<Checkpoint>> {
+        checkpoint::read(run, bears_out, &|step, tensors| take(step, tensors, layout))
     }
 }
 
-fn parse(path: &Path, layout: &Layout) -> Result<Checkpoint> {
-    let mut tensors: BTreeMap<String, Tensor> =
-        Tensor::read_safetensors(path).context(|| "not a whole file")?.into_iter().collect();
-    let mut take = |name: &str, kind: Kind, length: i64| {
-        let tensor = tensors.remove(name).ok_or_else(|| Error::failed(format!("it has no '{name}'")))?;
+fn take(step: u64, tensors: &SafeTensors, layout: &Layout) -> Result<Checkpoint, String> {
+    let take = |name: &str, kind: Kind, length: i64| {
+        let view = tensors.tensor(name).map_err(|_| format!("has no '{name}'"))?;
+        let tensor = Tensor::try_from(view).map_err(|error| format!("has a '{name}' that cannot be read: {error}"))?;
         if tensor.kind() != kind || tensor.size() != [length] {
             let found = (tensor.kind(), tensor.size());
-            return Err(Error::failed(format!(
-                "its '{name}' is {found:?}, and {length} values of {kind:?} are needed"
-            )));
+            return Err(format!("has '{name}' as {found:?}, and {length} values of {kind:?} are needed"));
         }
         Ok(tensor)
     };
     Ok(Checkpoint {
-        step: take("step", Kind::Int64, 1)?.int64_value(&[0]) as u64,
+        step,
         params: take("params", Kind::Float, layout.params)?,
         first: take("first", Kind::Float, layout.params)?,
         second: take("second", Kind::Float, layout.params)?,
@@ -97,6 +73,41 @@ fn parse(path: &Path, layout: &Layout) -> Result<Checkpoint> {
         loss_sum: take("loss_sum", Kind::Double, 1)?.double_value(&[0]),
         loss_count: take("loss_count", Kind::Int64, 1)?.int64_value(&[0]) as u64,
     })
+}
+
+/// A tensor on its way to a file, of which no second copy is made before it is written.
+struct Values {
+    tensor: Tensor,
+    dtype: Dtype,
+    shape: Vec<usize>,
+}
+
+impl Values {
+    fn of(tensor: Tensor) -> Result<Values> {
+        let dtype = Dtype::try_from(tensor.kind()).context(|| "cannot write a tensor")?;
+        let shape = tensor.size().iter().map(|&length| length as usize).collect();
+        Ok(Values { tensor, dtype, shape })
+    }
+}
+
+impl View for Values {
+    fn dtype(&self) -> Dtype {
+        self.dtype
+    }
+
+    fn shape(&self) -> &[usize] {
+        &self.shape
+    }
+
+    fn data(&self) -> Cow<'_, [u8]> {
+        let mut bytes = vec![0; self.data_len()];
+        self.tensor.copy_data_u8(&mut bytes, self.tensor.numel());
+        bytes.into()
+    }
+
+    fn data_len(&self) -> usize {
+        self.tensor.numel() * self.dtype.size()
+    }
 }
 
 /// Leaves the trained weights, parameters `[P]` and running statistics `[S]`, in a run's folder.

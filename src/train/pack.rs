@@ -18,6 +18,7 @@ use crate::train::evaluation::{cross_entropy, evaluate};
 use crate::train::optimizer::AdamW;
 use crate::train::row::Row;
 use crate::train::schedule;
+use crate::worker;
 
 /// In shape comments: R lanes, B batch, P parameters, S running statistics.
 pub struct Pack<'a> {
@@ -183,7 +184,7 @@ impl<'a> Pack<'a> {
             loss_sum: row.loss_sum,
             loss_count: row.loss_count,
         };
-        checkpoint.write(&row.run.folder)
+        checkpoint.write(row.run)
     }
 
     /// Lets the runs go whose trunk ends here: they stop, each with a checkpoint, and their folders are free.
@@ -223,7 +224,7 @@ impl<'a> Pack<'a> {
         self.write_ends()
     }
 
-    /// Logs the end of each row that has one since the last call; only a stopped one keeps its checkpoint.
+    /// Logs the end of each row that has one since the last call; only a stopped one keeps its checkpoints.
     fn write_ends(&mut self) -> Result<()> {
         let (seconds, speed) = (self.seconds(), self.examples_per_second() / self.seeds.len() as f64);
         for row in self.rows.iter_mut().filter(|row| !row.end_logged) {
@@ -234,7 +235,7 @@ impl<'a> Pack<'a> {
             row.log.sync()?;
             row.end_logged = true;
             if !kept {
-                Checkpoint::remove(&row.run.folder)?;
+                worker::checkpoint::remove(&row.run.folder)?;
             }
         }
         Ok(())

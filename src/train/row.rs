@@ -83,6 +83,12 @@ impl<'a> Row<'a> {
         self.is_due(step) && !self.logged.contains(&step)
     }
 
+    /// Whether the log has all that was measured up to a step: a run that went on from a checkpoint beyond lost lines would
+    /// never measure them again.
+    pub fn bears_out(&self, step: u64) -> bool {
+        self.evaluations.iter().take_while(|at| **at <= step).all(|at| self.logged.contains(at))
+    }
+
     /// Whether a longer run of the pack's goes on from this step without it.
     pub fn branches(&self, step: u64, steps: u64) -> bool {
         self.outcome.is_none() && self.run.config.steps < steps && self.run.config.trunk_steps() == step

@@ -1,4 +1,4 @@
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::json;
 
@@ -48,11 +48,22 @@ fn assignment(config: &RunConfig, folder: &Path, attempt: u32) -> Assignment {
 
 /// Trains the runs as one job until `stop` says so.
 fn train(runs: &[Assignment], stop: &dyn Fn(u64) -> bool) {
+    warned(runs, stop).unwrap();
+}
+
+/// The same, and what the user was warned of.
+fn warned(runs: &[Assignment], stop: &dyn Fn(u64) -> bool) -> Result<Vec<String>> {
     tch::set_num_threads(1); // tests run side by side
     let mut loaded = Loaded::new(Device::Cpu);
+    let mut warnings = Vec::new();
     for runs in alike(runs) {
-        train_alike(&runs, &mut loaded, stop, &mut |_| ()).unwrap();
+        train_alike(&runs, &mut loaded, stop, &mut |report| {
+            if let Report::Warning(text) = report {
+                warnings.push(text);
+            }
+        })?;
     }
+    Ok(warnings)
 }
 
 fn events(folder: &Path) -> Vec<Event> {
@@ -124,10 +135,104 @@ fn metrics_are_logged_once_when_a_run_starts_over() {
     let path = again.path().join("checkpoint.safetensors");
     let half = std::fs::read(&path).unwrap();
     std::fs::write(&path, &half[..half.len() / 2]).unwrap();
-    train(&[assignment(&config, again.path(), 2)], &|_| false);
+    let warnings = warned(&[assignment(&config, again.path(), 2)], &|_| false).unwrap();
+    assert!(warnings[0].contains("starts over: ") && warnings[0].contains("is not a whole file"), "{warnings:?}");
     assert!(events(again.path()).iter().any(|event| matches!(event, Event::Start { attempt: 2, from_step: 0, .. })));
     assert_eq!(metrics(straight.path()), metrics(again.path()));
     assert_eq!(weights(straight.path()), weights(again.path()));
+}
+
+/// A run that was stopped after 7 steps and after 19, and the files of its folder.
+fn stopped_twice(config: &RunConfig) -> (tempfile::TempDir, Vec<(PathBuf, Vec<u8>)>) {
+    let folder = tempfile::tempdir().unwrap();
+    for (attempt, at) in [(1, 7), (2, 19)] {
+        train(&[assignment(config, folder.path(), attempt)], &|step| step == at);
+    }
+    let paths = std::fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().path());
+    let files = paths.map(|path| (path.clone(), std::fs::read(path).unwrap())).collect();
+    (folder, files)
+}
+
+fn from_step(folder: &Path) -> u64 {
+    let start = events(folder).into_iter().rev().find_map(|event| match event {
+        Event::Start { from_step, .. } => Some(from_step),
+        _ => None,
+    });
+    start.unwrap()
+}
+
+#[test]
+fn a_flipped_bit_changes_no_result() {
+    let config = config("convnet", 1);
+    let straight = tempfile::tempdir().unwrap();
+    train(&[assignment(&config, straight.path(), 1)], &|_| false);
+    let (folder, files) = stopped_twice(&config);
+    let newest = folder.path().join("checkpoint.safetensors");
+    let length = std::fs::metadata(&newest).unwrap().len() as usize;
+    for (bit, byte) in (0..length).step_by(length / 23).chain([40, length - 1]).enumerate() {
+        files.iter().for_each(|(path, bytes)| std::fs::write(path, bytes).unwrap());
+        let mut bytes = std::fs::read(&newest).unwrap();
+        bytes[byte] ^= 1 << (bit % 8);
+        std::fs::write(&newest, bytes).unwrap();
+        let warnings = warned(&[assignment(&config, folder.path(), 3)], &|_| false).unwrap();
+        assert_eq!(warnings.len(), 1, "byte {byte}");
+        assert!(warnings[0].contains("goes on from the checkpoint before, at step 7"), "{warnings:?}");
+        assert_eq!(from_step(folder.path()), 7);
+        assert_eq!(metrics(straight.path()), metrics(folder.path()), "byte {byte}");
+        assert_eq!(weights(straight.path()), weights(folder.path()), "byte {byte}");
+        assert_eq!(std::fs::read_dir(folder.path()).unwrap().count(), 2, "the log and the weights");
+    }
+}
+
+/// The first release wrote checkpoints without checksums.
+#[test]
+fn a_checkpoint_of_the_first_release_is_gone_on_from() {
+    let config = config("convnet", 1);
+    let straight = tempfile::tempdir().unwrap();
+    train(&[assignment(&config, straight.path(), 1)], &|_| false);
+    let (folder, _) = stopped_twice(&config);
+    let newest = folder.path().join("checkpoint.safetensors");
+    let tensors = Tensor::read_safetensors(&newest).unwrap();
+    Tensor::write_safetensors(&tensors, &newest).unwrap();
+    assert!(warned(&[assignment(&config, folder.path(), 3)], &|_| false).unwrap().is_empty());
+    assert_eq!(from_step(folder.path()), 19);
+    assert_eq!(metrics(straight.path()), metrics(folder.path()));
+    assert_eq!(weights(straight.path()), weights(folder.path()));
+}
+
+#[test]
+fn a_log_that_lost_lines_under_a_checkpoint_is_measured_again() {
+    let config = config("convnet", 1);
+    let straight = tempfile::tempdir().unwrap();
+    train(&[assignment(&config, straight.path(), 1)], &|_| false);
+    let (folder, _) = stopped_twice(&config);
+    let log = folder.path().join(EventLog::FILE);
+    let text = std::fs::read_to_string(&log).unwrap();
+    let lost = text.lines().rfind(|line| line.contains("\"metrics\"")).unwrap();
+    std::fs::write(&log, text.replace(&format!("{lost}\n"), "")).unwrap();
+    let warnings = warned(&[assignment(&config, folder.path(), 3)], &|_| false).unwrap();
+    assert!(warnings[0].contains("the log lacks what was measured up to it"), "{warnings:?}");
+    assert_eq!(from_step(folder.path()), 7);
+    assert_eq!(metrics(straight.path()), metrics(folder.path()));
+}
+
+/// It may be good: a disk that cannot be read now is no reason to start over.
+#[test]
+fn a_checkpoint_that_cannot_be_read_is_a_failed_attempt() {
+    let config = config("convnet", 1);
+    let (folder, _) = stopped_twice(&config);
+    let newest = folder.path().join("checkpoint.safetensors");
+    let kept = folder.path().join("kept");
+    std::fs::rename(&newest, &kept).unwrap();
+    std::fs::create_dir(&newest).unwrap();
+    let before = events(folder.path());
+    let error = warned(&[assignment(&config, folder.path(), 3)], &|_| false).unwrap_err();
+    assert!(error.message.contains(&newest.display().to_string()), "{error}");
+    assert_eq!(events(folder.path()), before);
+    std::fs::remove_dir(&newest).unwrap();
+    std::fs::rename(&kept, &newest).unwrap();
+    assert!(warned(&[assignment(&config, folder.path(), 4)], &|_| false).unwrap().is_empty());
+    assert_eq!(from_step(folder.path()), 19);
 }
 
 #[test]

@@ -1,12 +1,13 @@
 //! A trainer that trains nothing, to measure and to test everything around training: its loss is a function of
 //! (seed, step), it checkpoints, it resumes, and it fails when told to.
 
-use std::path::Path;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
 use std::time::{Duration, Instant, SystemTime};
 
-use super::{Assignment, Job, Progress, Report, Trainer};
+use safetensors::tensor::{Dtype, TensorView};
+
+use super::{Assignment, Job, Progress, Report, Trainer, checkpoint};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, EventLog, Outcome};
 use crate::out;
@@ -55,7 +56,9 @@ impl Noop {
     fn train_one(&self, run: &Assignment, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<Outcome> {
         let started = Instant::now();
         let mut log = EventLog::open(&run.folder)?;
-        let from_step = read_checkpoint(&run.folder)?;
+        let found = checkpoint::read(run, &|_| true, &|step, _| Ok(step))?;
+        found.warning.into_iter().for_each(|text| report(Report::Warning(text)));
+        let from_step = found.saved.unwrap_or(0);
         log.append(&start(run, from_step))?;
         let mut outcome = Outcome::Done;
         for step in from_step + 1..=run.config.steps {
@@ -76,7 +79,7 @@ impl Noop {
             let stopping = stop.load(Ordering::Relaxed) && step < run.config.steps;
             if stopping || (self.checkpoint_every > 0 && step % self.checkpoint_every == 0) {
                 log.sync()?;
-                write_checkpoint(&run.folder, step)?;
+                write_checkpoint(run, step)?;
             }
             if stopping {
                 outcome = Outcome::Stopped { step };
@@ -92,6 +95,9 @@ impl Noop {
             examples_per_second: speed,
             outcome: outcome.clone(),
         })?;
+        if !matches!(outcome, Outcome::Stopped { .. }) {
+            checkpoint::remove(&run.folder)?;
+        }
         Ok(outcome)
     }
 
@@ -130,20 +136,10 @@ fn loss(run: &Assignment, step: u64) -> f64 {
     0.1 + level * tuned * scale * (1.0 + 0.01 * ((run.config.seed * 31 + step) as f64).sin())
 }
 
-fn read_checkpoint(folder: &Path) -> Result<u64> {
-    let path = folder.join("noop.checkpoint");
-    match std::fs::read_to_string(&path) {
-        Ok(text) => text.parse().context(|| format!("cannot read {}", path.display())),
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(0),
-        Err(error) => Err(error).context(|| format!("cannot read {}", path.display())),
-    }
-}
-
-fn write_checkpoint(folder: &Path, step: u64) -> Result<()> {
-    let partial = folder.join("noop.checkpoint.partial");
-    let written = std::fs::write(&partial, step.to_string())
-        .and_then(|()| std::fs::rename(&partial, folder.join("noop.checkpoint")));
-    written.context(|| format!("cannot write {}", partial.display()))
+fn write_checkpoint(run: &Assignment, step: u64) -> Result<()> {
+    let bytes = step.to_le_bytes();
+    let step = TensorView::new(Dtype::I64, vec![1], &bytes).context(|| "cannot write a checkpoint")?;
+    checkpoint::write(&run.folder, &run.id, vec![(checkpoint::STEP, step)])
 }
 
 fn now() -> f64 {

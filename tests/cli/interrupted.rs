@@ -119,6 +119,67 @@ fn results_are_the_same_however_often_a_sweep_is_interrupted() {
     }
 }
 
+/// One run of 50 steps that trains nothing and writes a checkpoint every ten.
+fn fifty_steps(dir: &Workdir) {
+    let sweep = SWEEP.replace("steps = 400", "steps = 50").replace("[200, 1000]", "[200]").replace("seed = [0, 1]", "");
+    let sweep = &sweep[..sweep.find("[[model]]\narch = \"vit\"").expect("two models")];
+    dir.write("small.toml", sweep);
+}
+
+fn run_as(dir: &Workdir, noop: &str) -> std::process::Output {
+    let mut command = dir.command(&["run", "small.toml", "--slots", "1", "--devices", "cpu", "--retries", "0"]);
+    command.env("CROSSOVER_NOOP", noop).output().expect("it starts")
+}
+
+/// The folder of the only run.
+fn folder(dir: &Workdir) -> std::path::PathBuf {
+    let paths = std::fs::read_dir(dir.path("runs")).expect("a store").flatten().map(|entry| entry.path());
+    paths.into_iter().find(|path| path.join("run.json").exists()).expect("a run")
+}
+
+/// A bad checkpoint is told where the user looks, not in a slot's log alone, and the one before is taken.
+#[test]
+fn a_damaged_checkpoint_is_told_on_the_terminal() {
+    let alone = Workdir::new();
+    fifty_steps(&alone);
+    assert!(run_as(&alone, "").status.success());
+    let dir = Workdir::new();
+    fifty_steps(&dir);
+    assert_eq!(run_as(&dir, "checkpoint_every=10 fail=1:35").status.code(), Some(1));
+    let newest = folder(&dir).join("checkpoint.safetensors");
+    let mut bytes = std::fs::read(&newest).expect("a checkpoint");
+    *bytes.last_mut().expect("content") ^= 1;
+    std::fs::write(&newest, bytes).expect("damaged");
+    let output = run_as(&dir, "checkpoint_every=10");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}");
+    let told: Vec<&str> = said.lines().filter(|line| line.starts_with("warning: run ")).collect();
+    assert_eq!(told.len(), 1, "{said}");
+    assert!(told[0].contains("goes on from the checkpoint before, at step 20: "), "{said}");
+    assert!(told[0].ends_with("checkpoint.safetensors is damaged: its checksum is not that of its content"), "{said}");
+    assert_eq!(export(&dir), export(&alone));
+    assert!(!newest.exists() && !newest.with_file_name("checkpoint.previous.safetensors").exists());
+}
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_fails_its_run_and_stays() {
+    let dir = Workdir::new();
+    fifty_steps(&dir);
+    assert_eq!(run_as(&dir, "checkpoint_every=10 fail=1:35").status.code(), Some(1));
+    let newest = folder(&dir).join("checkpoint.safetensors");
+    let kept = dir.path("kept");
+    std::fs::rename(&newest, &kept).expect("moved");
+    std::fs::create_dir(&newest).expect("a folder in its place");
+    let output = run_as(&dir, "checkpoint_every=10");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert_eq!(output.status.code(), Some(1), "{said}");
+    assert!(said.contains(&format!("cannot read {}", newest.display())), "{said}");
+    std::fs::remove_dir(&newest).expect("still there");
+    std::fs::rename(&kept, &newest).expect("moved back");
+    assert!(run_as(&dir, "checkpoint_every=10").status.success());
+    assert!(logs(&dir)[0].contains("\"from_step\":30"), "{}", logs(&dir)[0]);
+}
+
 #[test]
 fn a_finished_sweep_trains_nothing_again() {
     let dir = Workdir::new();

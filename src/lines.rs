@@ -7,14 +7,14 @@ use std::io::{BufRead, Read, Result};
 const SHOWN: usize = 200;
 
 #[derive(Debug, PartialEq, Eq)]
-pub(super) enum Line {
+pub enum Line {
     /// Without its line feed; what is not UTF-8 is replaced.
     Whole(String),
     /// The beginning of a line that is longer than the cap.
     Overlong(String),
 }
 
-pub(super) struct Lines<R> {
+pub struct Lines<R> {
     input: R,
     most: usize,
     /// Whether what comes next is the rest of an overlong line.
@@ -23,7 +23,7 @@ pub(super) struct Lines<R> {
 
 impl<R: BufRead> Lines<R> {
     /// Of `input`, keeping no more than `most` bytes of a line.
-    pub(super) fn new(input: R, most: usize) -> Self {
+    pub fn new(input: R, most: usize) -> Self {
         Self { input, most, passing_over: false }
     }
 }
