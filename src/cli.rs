@@ -41,6 +41,7 @@ use clap::{ArgMatches, CommandFactory, FromArgMatches, Parser, Subcommand};
 use serde::Serialize;
 
 use crate::error::{Context, Error, Kind, Result, nearest};
+use crate::files;
 use crate::out;
 use crate::plan::Plan;
 use crate::progress::Waiting;
@@ -176,7 +177,7 @@ impl SweepFile {
 
 /// The text of a sweep file.
 fn read_sweep(path: &Path) -> Result<String> {
-    std::fs::read_to_string(path).map_err(|error| {
+    files::read_text(path).map_err(|error| {
         let folder = path.parent().filter(|folder| !folder.as_os_str().is_empty()).unwrap_or(Path::new("."));
         let others = std::fs::read_dir(folder).into_iter().flatten().flatten().map(|entry| entry.path());
         let others = others.filter(|other| other.extension().is_some_and(|ending| ending == "toml"));

@@ -4,11 +4,16 @@
 //! written: they end the run as `diverged`.
 
 mod log;
+mod logged;
 
 use std::collections::BTreeMap;
 
 pub use log::EventLog;
+pub use logged::Logged;
 use serde::{Deserialize, Serialize};
+
+/// What every evaluation measures: an evaluation of which the log does not have these is missing.
+pub const ESSENTIAL: [&str; 2] = ["val_loss", "test_loss"];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]

@@ -143,7 +143,7 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
 /// Devices, the worker program or the files of a task are not there, no worker starts, or the store cannot be written.
 /// Runs that fail are no error: they are counted.
 pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
-    store.register(plan)?;
+    store.register(plan)?.told().for_each(|line| observer.say(&line));
     report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
     let decision = decide(plan, Some(store.reader()), options)?;
     let before = Tally::of_ended(plan, store.reader())?;

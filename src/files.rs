@@ -1,6 +1,8 @@
 //! Files that are whole or not there: written beside, synced, renamed.
 
-use std::io::Write;
+use std::fs::{File, Metadata, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
@@ -38,6 +40,41 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     file.as_file().set_permissions(mode).context(failed)?;
     file.persist(path).map_err(|error| error.error).context(failed)?;
     Ok(())
+}
+
+/// Opens a file for reading. A pipe, a folder or a device in its place is refused: opening or reading some of them would
+/// never end.
+pub fn open(path: &Path) -> io::Result<File> {
+    let file = OpenOptions::new().read(true).custom_flags(libc::O_NONBLOCK).open(path)?;
+    refuse_other(&file.metadata()?)?;
+    Ok(file)
+}
+
+/// The content of a file that [`open`] opens.
+pub fn read(path: &Path) -> io::Result<Vec<u8>> {
+    let mut bytes = Vec::new();
+    open(path)?.read_to_end(&mut bytes)?;
+    Ok(bytes)
+}
+
+/// The text of a file that [`open`] opens.
+pub fn read_text(path: &Path) -> io::Result<String> {
+    String::from_utf8(read(path)?).map_err(|error| {
+        io::Error::new(io::ErrorKind::InvalidData, format!("it is no text: {}", error.utf8_error()))
+    })
+}
+
+/// Whether it is a regular file; else an error that says what it is.
+pub fn refuse_other(found: &Metadata) -> io::Result<()> {
+    let kind = found.file_type();
+    let other = match () {
+        () if kind.is_file() => return Ok(()),
+        () if kind.is_dir() => "a folder",
+        () if kind.is_fifo() => "a fifo (a named pipe)",
+        () if kind.is_socket() => "a socket",
+        () => "a device",
+    };
+    Err(io::Error::new(io::ErrorKind::InvalidInput, format!("it is {other}, not a file")))
 }
 
 /// What a file is by its first bytes (a kibibyte is enough), as a person would call it; none where they tell nothing. For
@@ -78,13 +115,26 @@ pub fn kind_of(head: &[u8]) -> Option<&'static str> {
 /// [`kind_of`] a file on disk, with `is` in front.
 pub fn and_is(path: &Path) -> String {
     let mut head = [0; 1024];
-    let read = std::fs::File::open(path).and_then(|mut file| std::io::Read::read(&mut file, &mut head)).unwrap_or(0);
+    let read = open(path).and_then(|mut file| file.read(&mut head)).unwrap_or(0);
     kind_of(&head[..read]).map_or(String::new(), |kind| format!(": it is {kind}"))
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_no_file_is_refused_at_once() {
+        let dir = tempfile::tempdir().unwrap();
+        let fifo = dir.path().join("fifo");
+        nix::unistd::mkfifo(&fifo, nix::sys::stat::Mode::S_IRWXU).unwrap();
+        let refused = |path: &Path| read(path).unwrap_err().to_string();
+        assert_eq!(refused(&fifo), "it is a fifo (a named pipe), not a file");
+        assert_eq!(refused(dir.path()), "it is a folder, not a file");
+        assert_eq!(refused(Path::new("/dev/zero")), "it is a device, not a file");
+        std::fs::write(dir.path().join("a"), "b").unwrap();
+        assert_eq!(read(&dir.path().join("a")).unwrap(), b"b");
+    }
 
     #[test]
     fn files_are_called_what_they_are() {

@@ -97,6 +97,11 @@ impl Schedule {
 }
 
 impl RunConfig {
+    /// Steps after which the run is evaluated, ascending.
+    pub fn evaluations(&self) -> Vec<u64> {
+        evaluations(self.train.evals, self.steps)
+    }
+
     /// See [`Schedule::trunk_steps`].
     pub fn trunk_steps(&self) -> u64 {
         self.train.schedule.trunk_steps(self.steps)
@@ -128,6 +133,14 @@ impl RunConfig {
     }
 }
 
+/// `evals` of the steps, even on a logarithmic scale, the last one the end. Fewer where several fall on one step.
+fn evaluations(evals: u64, steps: u64) -> Vec<u64> {
+    let mut at: Vec<u64> =
+        (1..evals).map(|i| (steps as f64).powf(i as f64 / evals as f64).round() as u64).chain([steps]).collect();
+    at.dedup();
+    at
+}
+
 /// A number without a fraction, also when written as 1e6.
 pub fn whole(value: &Value) -> Option<u64> {
     value.as_u64().or_else(|| value.as_f64().filter(|x| *x >= 0.0 && x.fract() == 0.0 && *x < 1e19).map(|x| x as u64))
@@ -146,5 +159,19 @@ fn wholes(value: &Value) -> Option<Value> {
             Some(values.iter().map(|value| wholes(value).unwrap_or_else(|| value.clone())).collect())
         }
         _ => None,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn evaluations_are_log_spaced_and_end_at_the_end() {
+        assert_eq!(evaluations(4, 10_000), [10, 100, 1000, 10_000]);
+        assert_eq!(evaluations(1, 50), [50]);
+        assert_eq!(evaluations(0, 50), [50]);
+        assert_eq!(evaluations(100, 4), [1, 2, 3, 4]);
+        assert_eq!(evaluations(5, 1), [1]);
     }
 }

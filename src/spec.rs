@@ -199,7 +199,7 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
 
 /// Whether a sweep can be called so.
 pub fn is_name(text: &str) -> bool {
-    !text.is_empty() && !text.starts_with('.') && text.len() <= 100 && text.chars().all(fits_name)
+    !text.is_empty() && !text.starts_with(['.', '-']) && text.len() <= 100 && text.chars().all(fits_name)
 }
 
 /// The nearest name to a text: a hyphen for every character that no name has.

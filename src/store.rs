@@ -9,15 +9,18 @@
 //! runs/<id>/events.jsonl       what happened, appended by the worker
 //! ```
 
+mod again;
 mod choice;
 mod difference;
 mod export;
 mod given;
+mod identity;
 mod imports;
 mod ingest;
 mod lock;
 mod points;
 mod query;
+mod rebuild;
 mod record;
 mod register;
 mod rename;
@@ -32,6 +35,7 @@ mod timing;
 use std::path::{Path, PathBuf};
 
 use rusqlite::{Connection, TransactionBehavior};
+use tempfile::TempDir;
 
 pub use choice::Contest;
 pub use difference::{Difference, Part};
@@ -40,9 +44,10 @@ pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
 pub use lock::Writer;
 pub use points::{Choice, LeftOut, Points, Why};
-pub use query::{Attempt, Measured, Place, Run, Sweep};
-pub use record::{Member, RunRecord, SweepRecord};
-pub use register::Rebuilt;
+pub use query::{Attempt, BadLines, Measured, Place, Run, Sweep};
+pub use rebuild::Rebuilt;
+pub use record::{Damaged, Member, RunRecord, SweepRecord};
+pub use register::Registered;
 pub use rename::is_replaced;
 pub use sizes::{Shapes, Sizes};
 pub use state::State;
@@ -50,6 +55,7 @@ pub use summary::{Counts, Failure, Summary};
 pub use timing::Timing;
 
 use crate::error::{Context, Error, Result, nearest};
+use identity::Identity;
 use lock::Lock;
 
 /// A store open for reading; works while another process writes.
@@ -57,6 +63,9 @@ use lock::Lock;
 pub struct Reader {
     dir: PathBuf,
     connection: Connection,
+    identity: Option<Identity>,
+    /// Held while it is read.
+    _copy: Option<TempDir>,
 }
 
 /// A store open for writing: the only one, held by a lock file until it is dropped.
@@ -88,7 +97,7 @@ impl Store {
 
     fn locked(dir: PathBuf, lock: Lock) -> Result<Store> {
         let connection = schema::open(&dir)?;
-        Ok(Store { reader: Reader { dir, connection }, _lock: lock })
+        Ok(Store { reader: Reader::over(dir, connection, None), _lock: lock })
     }
 
     /// The same store, to read what was written so far.
@@ -97,7 +106,7 @@ impl Store {
     }
 
     fn transaction(&mut self) -> Result<rusqlite::Transaction<'_>> {
-        let Reader { dir, connection } = &mut self.reader;
+        let Reader { dir, connection, .. } = &mut self.reader;
         connection
             .transaction_with_behavior(TransactionBehavior::Immediate)
             .map_err(|error| schema::explain(dir, error))
@@ -105,16 +114,21 @@ impl Store {
 }
 
 impl Reader {
-    /// Whether there is a database in `dir`.
+    /// Whether `dir` is a store: it holds a database, or folders of runs whose database is lost.
     pub fn exists(dir: &Path) -> bool {
-        dir.join(schema::FILE).exists()
+        schema::file(dir).exists() || schema::has_runs(dir)
+    }
+
+    fn over(dir: PathBuf, connection: Connection, copy: Option<TempDir>) -> Reader {
+        let identity = Identity::of(&dir).ok();
+        Reader { dir, connection, identity, _copy: copy }
     }
 
     /// # Errors
     /// There is no store in `dir`, or it cannot be read.
     pub fn open(dir: &Path) -> Result<Reader> {
-        let connection = schema::open_to_read(dir)?;
-        Ok(Reader { dir: dir.to_path_buf(), connection })
+        let schema::Opened { connection, copy } = schema::open_to_read(dir)?;
+        Ok(Reader::over(dir.to_path_buf(), connection, copy))
     }
 
     /// The folder of a run.

@@ -1,22 +1,28 @@
 //! `crossover ingest`: brings the database up to what the event logs say.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::print_json;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::out;
-use crate::store::{Ingested, Reader, Skipped, Store};
+use crate::store::{Damaged, Ingested, Reader, Rebuilt, Skipped, Store};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   crossover ingest              take in what is new in the logs
-  crossover ingest --rebuild    make the database again from the run folders alone")]
+  crossover ingest --rebuild    make the database again from the run folders
+
+--rebuild builds the new database beside the old one and checks it before it takes its place. The old one is kept beside
+it where it holds more, and where it cannot be read.")]
 pub struct Args {
-    /// Make the database again from the run folders alone
+    /// Make the database again from the run folders
     #[arg(long)]
     rebuild: bool,
+    /// With --rebuild: keep no old database, also where the new one holds less
+    #[arg(long, requires = "rebuild")]
+    force: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -24,42 +30,88 @@ pub struct Args {
 
 #[derive(Serialize)]
 struct Report<'a> {
-    /// With --rebuild: what the folders hold.
-    #[serde(skip_serializing_if = "Option::is_none")]
-    sweeps: Option<usize>,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    runs: Option<usize>,
+    #[serde(flatten)]
+    rebuilt: Option<FromFolders<'a>>,
     lines: u64,
     values: u64,
+    repeated: u64,
     skipped: &'a [Skipped],
 }
 
+/// With --rebuild: what the folders hold, and what became of the old database.
+#[derive(Serialize)]
+struct FromFolders<'a> {
+    sweeps: usize,
+    runs: usize,
+    damaged: &'a [Damaged],
+    mended: &'a [PathBuf],
+    kept: Option<&'a Path>,
+    less: Option<&'a str>,
+}
+
 pub fn run(args: &Args, store: &Path) -> Result<()> {
-    let (found, ingested) = if args.rebuild {
-        let (_, rebuilt) = Store::rebuild(store)?;
-        let (sweeps, runs) = (rebuilt.sweeps, rebuilt.runs);
-        out::say(format_args!("{sweeps} sweeps and {runs} runs found in {}", store.display()));
-        (Some((sweeps, runs)), rebuilt.ingested)
-    } else {
-        // A store that is not there is not made to find nothing in it.
-        if !Reader::exists(store) {
-            Reader::open(store)?;
-        }
-        (None, Store::open(store)?.ingest()?)
-    };
-    say(&ingested);
-    if !args.json {
-        return Ok(());
+    if args.rebuild {
+        return rebuild(args, store);
     }
-    let Ingested { lines, rows, skipped } = &ingested;
-    let (sweeps, runs) = found.unzip();
-    print_json(&Report { sweeps, runs, lines: *lines, values: *rows, skipped })
+    // A store that is not there is not made to find nothing in it.
+    if !Reader::exists(store) {
+        Reader::open(store)?;
+    }
+    let ingested = Store::open(store)?.ingest()?;
+    say(&ingested);
+    if args.json { print_json(&report(&ingested, None)) } else { Ok(()) }
+}
+
+fn report<'a>(ingested: &'a Ingested, rebuilt: Option<FromFolders<'a>>) -> Report<'a> {
+    let Ingested { lines, rows, repeated, skipped } = ingested;
+    Report { rebuilt, lines: *lines, values: *rows, repeated: *repeated, skipped }
+}
+
+fn rebuild(args: &Args, store: &Path) -> Result<()> {
+    let (_, rebuilt) = Store::rebuild(store, args.force)?;
+    let Rebuilt { sweeps, runs, ingested, damaged, mended, kept, less } = &rebuilt;
+    out::say(format_args!("{sweeps} sweeps and {runs} runs found in {}", store.display()));
+    say(ingested);
+    for file in mended {
+        out::say(format_args!("{}: written again from what the database knew", file.display()));
+    }
+    for damaged in damaged {
+        out::say(format_args!("damaged: {damaged}"));
+    }
+    if let Some(kept) = kept {
+        let why = if less.is_some() { "holds more" } else { "cannot be read" };
+        out::say(format_args!("the old database {why}: it is kept as {}", kept.display()));
+    }
+    let (kept, less) = (kept.as_deref(), less.as_deref());
+    let known = report(ingested, Some(FromFolders { sweeps: *sweeps, runs: *runs, damaged, mended, kept, less }));
+    match failure(&rebuilt) {
+        Some(error) => Err(error.with(&known)),
+        None if args.json => print_json(&known),
+        None => Ok(()),
+    }
+}
+
+/// What a person has to look at.
+fn failure(rebuilt: &Rebuilt) -> Option<Error> {
+    if let Some(less) = &rebuilt.less {
+        return Some(Error::failed(format!("the folders hold less than the old database did: {less}")).hint(
+            "were folders or lines of logs lost? bring them back and type the same again; 'crossover run SWEEP.toml' \
+             trains anew what is missing; --force keeps no old database",
+        ));
+    }
+    let files = rebuilt.damaged.len();
+    (files > 0).then(|| {
+        Error::failed(format!("{files} records are damaged, and what they said is not known"))
+            .hint("'crossover run SWEEP.toml' writes those of its runs again; imports are imported again with --force")
+    })
 }
 
 /// What was taken in, and every line that could not be read.
 pub fn say(ingested: &Ingested) {
-    out::say(format_args!("{} lines, {} values", ingested.lines, ingested.rows));
-    for skipped in &ingested.skipped {
+    let Ingested { lines, rows, repeated, skipped } = ingested;
+    let again = if *repeated > 0 { format!(", {repeated} lines say what was said before") } else { String::new() };
+    out::say(format_args!("{lines} lines, {rows} values{again}"));
+    for skipped in skipped {
         out::say(format_args!("{}:{}: skipped: {}", skipped.file.display(), skipped.line, skipped.reason));
     }
 }

@@ -9,7 +9,7 @@ use super::table::table;
 use crate::error::Result;
 use crate::event::Outcome;
 use crate::out;
-use crate::store::{Attempt, Measured, Place, Reader, Run, State};
+use crate::store::{Attempt, BadLines, Measured, Place, Reader, Run, State};
 use crate::units::{duration, si};
 
 #[derive(clap::Args)]
@@ -34,6 +34,8 @@ struct Report {
     places: Vec<Place>,
     history: Vec<Attempt>,
     metrics: Measured,
+    #[serde(flatten)]
+    bad_lines: BadLines,
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
@@ -44,13 +46,17 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         (run.curve, run.cell) = (first.curve.clone(), first.cell.clone());
     }
     let (sweeps, history, metrics) = (reader.sweeps_of(&id)?, reader.attempts(&id)?, reader.measured(&id)?);
-    let report = Report { run, sweeps, places, history, metrics };
+    let bad_lines = reader.bad_lines(&id)?;
+    let report = Report { run, sweeps, places, history, metrics, bad_lines };
     if args.json {
         return print_json(&report);
     }
     print_config(&report)?;
     print_attempts(&report.history)?;
     print_metrics(&report.metrics)?;
+    if let Some(told) = bad_lines.told() {
+        out::line(told)?;
+    }
     out::line(format_args!("folder  {}", reader.run_folder(&id).display()))
 }
 

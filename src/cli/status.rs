@@ -99,8 +99,11 @@ fn shown(summaries: &[Summary], store: &Path) -> String {
                 one.sweep, failure.run, failure.curve, failure.attempts, failure.reason
             );
         }
-        if one.skipped_lines > 0 {
-            let _ = writeln!(text, "{}: {} lines of event logs could not be read", one.sweep, one.skipped_lines);
+        if let Some(told) = one.bad_lines.told() {
+            let _ = writeln!(text, "{}: {told}", one.sweep);
+        }
+        if one.deleted > 0 {
+            let _ = writeln!(text, "{}: the folders of {} runs were deleted: they are to do again", one.sweep, one.deleted);
         }
     }
     text

@@ -7,6 +7,7 @@ use std::time::{Duration, Instant};
 
 use super::Event;
 use crate::error::{Context, Result};
+use crate::files;
 
 /// Longer than a worker whose orchestrator was killed takes to write its checkpoint and end.
 const PATIENCE: Duration = Duration::from_secs(45);
@@ -24,13 +25,17 @@ pub struct EventLog {
 impl EventLog {
     pub const FILE: &str = "events.jsonl";
 
-    /// Opens the log in the folder `run`, made if absent. A last line that a killed writer left half-written is cut
-    /// off: nobody has read it, since readers wait for the end of a line.
+    /// Opens the log in the folder `run`, which has to be there: a store that was moved or removed in the middle is not
+    /// made again at its old place. A last line that a killed writer left half-written is cut off: nobody has read it,
+    /// since readers wait for the end of a line.
+    ///
+    /// # Errors
+    /// The folder is gone; the log is no file, or cannot be opened; another process still trains the run.
     pub fn open(run: &Path) -> Result<EventLog> {
         let path = run.join(Self::FILE);
         let opened = (|| {
-            std::fs::create_dir_all(run)?;
             let mut file = OpenOptions::new().read(true).append(true).create(true).open(&path)?;
+            files::refuse_other(&file.metadata()?)?;
             lock(&file)?;
             let whole = whole_lines(&mut file)?;
             if whole < file.metadata()?.len() {
@@ -38,7 +43,18 @@ impl EventLog {
             }
             Ok::<_, std::io::Error>(file)
         })();
-        Ok(EventLog { file: opened.context(|| format!("cannot open {}", path.display()))?, path, line: Vec::new() })
+        let file = opened.context(|| format!("cannot open {}", path.display()));
+        let file = file.map_err(|error| match run.is_dir() {
+            true => error,
+            false => error.hint("the run's folder is gone: was the store moved? --store DIR names where it is now"),
+        })?;
+        Ok(EventLog { file, path, line: Vec::new() })
+    }
+
+    /// Whether a process has the log in the folder `run` open for writing.
+    pub fn is_open(run: &Path) -> bool {
+        let file = files::open(&run.join(Self::FILE));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
     /// One line, handed to the kernel in one write: it outlives this process, though not a power cut before `sync`.

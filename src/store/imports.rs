@@ -1,10 +1,10 @@
 //! Files of other programs that the store keeps as studies of their own: the bytes as they came, and how to read them.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{self, check_name, entries, read_each};
+use super::record::{self, Checked, Damaged, check_name, entries, make_folder, read_each};
 use super::{Reader, Store};
 use crate::error::{Context, Error, Result};
 use crate::files::write_atomically;
@@ -36,6 +36,12 @@ impl ImportRecord {
     }
 }
 
+impl Checked for ImportRecord {
+    fn damage(&self, name: &str) -> Option<String> {
+        (self.name != name).then(|| format!("it is of an import '{}'", self.name))
+    }
+}
+
 impl Store {
     /// Keeps the bytes under the record's name; false where they are there already, read in the same way.
     ///
@@ -61,8 +67,10 @@ impl Store {
                 .hint("give this one another name (--name NAME), or replace that one (--force)"));
             }
         }
-        let folder = self.reader.dir.join(FOLDER).join(&record.name);
-        std::fs::create_dir_all(&folder).context(|| format!("cannot make {}", folder.display()))?;
+        let folders = self.reader.dir.join(FOLDER);
+        let folder = folders.join(&record.name);
+        let made = make_folder(&folders).and_then(|()| make_folder(&folder));
+        made.context(|| format!("cannot make {}", folder.display()))?;
         // The record is last: what it names is there.
         write_atomically(&folder.join(&record.file), bytes)?;
         record::write(&folder.join(RECORD), record, true)?;
@@ -79,12 +87,10 @@ impl Reader {
     /// # Errors
     /// A record cannot be read.
     pub fn imports(&self) -> Result<Vec<ImportRecord>> {
-        let folder = self.dir.join(FOLDER);
-        let folders = if folder.exists() { entries(&folder)? } else { Vec::new() };
-        let records = folders.into_iter().map(|folder| folder.join(RECORD)).filter(|path| path.exists()).collect();
-        let (found, mut damaged) = read_each(records);
+        let (found, mut damaged) = read_all(&self.dir)?;
         match damaged.pop() {
-            Some(error) => Err(error.hint("import the file again, with --force")),
+            Some(Damaged { file, reason }) => Err(Error::failed(format!("cannot read {}: {reason}", file.display()))
+                .hint("import the file again, with --force")),
             None => Ok(found),
         }
     }
@@ -100,6 +106,14 @@ impl Reader {
             (record, path)
         }))
     }
+}
+
+/// The records of all imports, and those that cannot be used.
+pub(super) fn read_all(dir: &Path) -> Result<(Vec<ImportRecord>, Vec<Damaged>)> {
+    let folder = dir.join(FOLDER);
+    let mut folders = if folder.exists() { entries(&folder)? } else { Vec::new() };
+    folders.retain(|folder| folder.join(RECORD).symlink_metadata().is_ok());
+    Ok(read_each(folders.into_iter().map(|folder| (folder.join(RECORD), folder)).collect()))
 }
 
 #[cfg(test)]
@@ -133,7 +147,7 @@ mod tests {
         assert_eq!((found.sha256.as_str(), std::fs::read(path).unwrap()), ("2", b"b".to_vec()));
         assert!(store.reader().import("ours").unwrap().is_none());
         drop(store);
-        let (store, _) = Store::rebuild(dir.path()).unwrap();
+        let (store, _) = Store::rebuild(dir.path(), false).unwrap();
         assert_eq!(store.reader().imports().unwrap().len(), 1, "a rebuild leaves imports alone");
     }
 

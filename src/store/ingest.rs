@@ -2,11 +2,11 @@
 //! line is taken exactly once, whatever is killed when.
 
 use std::borrow::Cow;
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 use rusqlite::{OptionalExtension, Transaction};
 use serde::de::{MapAccess, Visitor};
@@ -15,12 +15,16 @@ use serde::{Deserialize, Serialize};
 use super::state::State;
 use super::{Store, schema};
 use crate::error::{Context, Error, Result};
-use crate::event::{Event, EventLog};
+use crate::event::{ESSENTIAL, Event, EventLog, Outcome};
+use crate::files;
+use crate::run::RunConfig;
 
 /// Bytes of log that one transaction takes at most, about: bounds the WAL file.
 const TRANSACTION: u64 = 32 << 20;
 /// Bytes read at once; a longer line takes as many as it needs.
 const CHUNK: u64 = 1 << 20;
+/// Attempts of one run beyond which a line is garbled.
+const MOST_ATTEMPTS: u32 = 1_000_000;
 /// How the writer begins a line of metrics, which nearly all are.
 const METRICS: &[u8] = br#"{"event":"metrics","#;
 
@@ -30,6 +34,8 @@ pub struct Ingested {
     pub lines: u64,
     /// Values of metrics, also those that were there already.
     pub rows: u64,
+    /// Lines that say nothing that was not known.
+    pub repeated: u64,
     pub skipped: Vec<Skipped>,
 }
 
@@ -43,10 +49,19 @@ pub struct Skipped {
 
 /// A log with unread bytes.
 struct Tail {
-    run: i64,
+    run: Run,
     path: PathBuf,
     file: File,
     position: Position,
+    /// A log that is read again from its start repeats itself, and that was told.
+    again: bool,
+}
+
+/// Whose log it is.
+#[derive(Clone, Copy)]
+struct Run {
+    key: i64,
+    steps: u64,
 }
 
 #[derive(Clone, Copy, Default)]
@@ -54,6 +69,7 @@ struct Position {
     consumed: u64,
     lines: u64,
     skipped: u64,
+    repeated: u64,
 }
 
 impl Store {
@@ -72,69 +88,33 @@ impl Store {
         self.ingest_runs(ids.iter().map(String::as_str))
     }
 
-    /// Takes in what is new in the logs of these runs.
+    /// Takes in what is new in the logs of these runs, one log after the other.
     pub fn ingest_runs<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Result<Ingested> {
         let mut done = Ingested::default();
-        let mut tails = ids.into_iter().filter_map(|id| self.tail(id, &mut done).transpose());
-        let mut pending = tails.by_ref().collect::<Result<Vec<_>>>()?.into_iter();
-        let mut current = pending.next();
+        let (mut ids, mut current) = (ids.into_iter(), None);
         let dir = self.reader.dir.clone();
-        while current.is_some() {
+        let explain = |error| schema::explain(&dir, error);
+        loop {
             let transaction = self.transaction()?;
-            let mut sink = Sink::new(&transaction).map_err(|error| schema::explain(&dir, error))?;
+            let mut sink = Sink::new(&transaction).map_err(explain)?;
             let mut budget = TRANSACTION;
-            while let Some(tail) = &mut current
-                && budget > 0
-            {
+            while budget > 0 {
+                let Some(tail) = &mut current else {
+                    let Some(id) = ids.next() else { break };
+                    current = Tail::open(&dir, &transaction, id, &mut done).map_err(|error| error.into_error(&dir))?;
+                    continue;
+                };
                 match tail.advance(&mut sink, &mut done).map_err(|error| error.into_error(&dir))? {
-                    0 => current = pending.next(),
+                    0 => current = None,
                     taken => budget = budget.saturating_sub(taken),
                 }
             }
             drop(sink);
-            transaction.commit().map_err(|error| schema::explain(&dir, error))?;
+            transaction.commit().map_err(explain)?;
+            if budget > 0 {
+                return Ok(done);
+            }
         }
-        Ok(done)
-    }
-
-    /// The log of a run, if it has bytes that were not read.
-    fn tail(&self, id: &str, done: &mut Ingested) -> Result<Option<Tail>> {
-        let path = self.reader.run_folder(id).join(EventLog::FILE);
-        let length = match std::fs::metadata(&path) {
-            Ok(metadata) => metadata.len(),
-            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
-            Err(error) => return Err(error).context(|| format!("cannot read {}", path.display())),
-        };
-        let found = self
-            .reader
-            .connection
-            .prepare_cached(
-                "SELECT runs.key, consumed, lines, skipped FROM runs LEFT JOIN logs ON run = runs.key WHERE id = ?",
-            )
-            .and_then(|mut query| {
-                query
-                    .query_row([id], |row| {
-                        let count =
-                            |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0) as u64);
-                        Ok((row.get(0)?, Position { consumed: count(1)?, lines: count(2)?, skipped: count(3)? }))
-                    })
-                    .optional()
-            })
-            .map_err(|error| self.reader.explain(error))?;
-        let Some((run, mut position)) = found else { return Ok(None) };
-        if length == position.consumed {
-            return Ok(None);
-        }
-        let mut file = File::open(&path).context(|| format!("cannot read {}", path.display()))?;
-        if !ends_a_line(&mut file, position.consumed, length).context(|| format!("cannot read {}", path.display()))? {
-            let reason = format!(
-                "the log was changed: {} bytes of it had been read, now it has {length}; it is read again from the start and what was known stays",
-                position.consumed
-            );
-            done.skipped.push(Skipped { file: path.clone(), line: position.lines, reason });
-            position = Position { consumed: 0, lines: 0, skipped: position.skipped };
-        }
-        Ok(Some(Tail { run, path, file, position }))
     }
 }
 
@@ -162,7 +142,7 @@ impl From<rusqlite::Error> for Stop {
 }
 
 impl Stop {
-    fn into_error(self, dir: &std::path::Path) -> Error {
+    fn into_error(self, dir: &Path) -> Error {
         match self {
             Stop::Log(error) => error,
             Stop::Database(error) => schema::explain(dir, error),
@@ -171,6 +151,50 @@ impl Stop {
 }
 
 impl Tail {
+    /// The log of a run, if it has bytes that were not read.
+    fn open(dir: &Path, index: &Transaction, id: &str, done: &mut Ingested) -> Result<Option<Tail>, Stop> {
+        let path = dir.join(id).join(EventLog::FILE);
+        let failed = || format!("cannot read {}", path.display());
+        let length = match std::fs::metadata(&path) {
+            Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+            found => found.and_then(|found| files::refuse_other(&found).map(|()| found.len())),
+        };
+        let moved = "move it away: the run is then done again";
+        let stop = |error: Error| Stop::Log(error.hint(moved));
+        let length = length.context(failed).map_err(stop)?;
+        let found = index
+            .prepare_cached(
+                "SELECT runs.key, steps, consumed, lines, skipped, repeated FROM runs LEFT JOIN logs ON run = runs.key
+                 WHERE id = ?",
+            )?
+            .query_row([id], |row| {
+                let count = |column| Ok::<_, rusqlite::Error>(row.get::<_, Option<i64>>(column)?.unwrap_or(0) as u64);
+                let (consumed, lines, skipped, repeated) = (count(2)?, count(3)?, count(4)?, count(5)?);
+                let run = Run { key: row.get(0)?, steps: count(1)? };
+                Ok((run, Position { consumed, lines, skipped, repeated }))
+            })
+            .optional()?;
+        let Some((run, mut position)) = found else { return Ok(None) };
+        if length == position.consumed {
+            return Ok(None);
+        }
+        let open = || {
+            let mut file = files::open(&path)?;
+            let whole = ends_a_line(&mut file, position.consumed, length)?;
+            Ok::<_, std::io::Error>((file, whole))
+        };
+        let (file, whole) = open().context(failed).map_err(stop)?;
+        if !whole {
+            let reason = format!(
+                "the log was changed: {} bytes of it had been read, now it has {length}; it is read again from the start and what was known stays",
+                position.consumed
+            );
+            done.skipped.push(Skipped { file: path.clone(), line: position.lines, reason });
+            position = Position { consumed: 0, lines: 0, ..position };
+        }
+        Ok(Some(Tail { run, path, file, position, again: !whole }))
+    }
+
     /// Takes the next chunk of whole lines; returns its bytes, 0 when only a half-written line or nothing is left.
     fn advance(&mut self, sink: &mut Sink, done: &mut Ingested) -> Result<u64, Stop> {
         let chunk = self.read_lines().context(|| format!("cannot read {}", self.path.display())).map_err(Stop::Log)?;
@@ -180,7 +204,12 @@ impl Tail {
         for line in chunk[..chunk.len() - 1].split(|&byte| byte == b'\n') {
             self.position.lines += 1;
             match sink.take(self.run, line)? {
-                Ok(rows) => done.rows += rows,
+                Ok(Line { rows, new }) => {
+                    done.rows += rows;
+                    let repeated = u64::from(!new && !self.again);
+                    done.repeated += repeated;
+                    self.position.repeated += repeated;
+                }
                 Err(reason) => {
                     self.position.skipped += 1;
                     done.skipped.push(Skipped { file: self.path.clone(), line: self.position.lines, reason });
@@ -189,7 +218,7 @@ impl Tail {
             done.lines += 1;
         }
         self.position.consumed += chunk.len() as u64;
-        sink.remember(self.run, self.position)?;
+        sink.remember(self.run.key, self.position)?;
         Ok(chunk.len() as u64)
     }
 
@@ -218,8 +247,14 @@ struct Sink<'t> {
     metrics: HashMap<String, i64>,
 }
 
-/// A line's rows, or why it is no event.
-type Taken = std::result::Result<u64, String>;
+/// What a line held: its values, and whether anything of it was not known.
+struct Line {
+    rows: u64,
+    new: bool,
+}
+
+/// Or why it is no event of its run.
+type Taken = std::result::Result<Line, String>;
 
 impl<'t> Sink<'t> {
     fn new(transaction: &'t Transaction<'t>) -> rusqlite::Result<Sink<'t>> {
@@ -230,7 +265,7 @@ impl<'t> Sink<'t> {
         Ok(Sink { transaction, insert, metrics })
     }
 
-    fn take(&mut self, run: i64, line: &[u8]) -> Result<Taken, rusqlite::Error> {
+    fn take(&mut self, run: Run, line: &[u8]) -> Result<Taken, rusqlite::Error> {
         if line.starts_with(METRICS) {
             return match serde_json::from_slice::<MetricsLine>(line) {
                 Ok(line) => self.metrics(run, line.step, line.values.0),
@@ -241,21 +276,28 @@ impl<'t> Sink<'t> {
             Ok(Event::Metrics { step, values }) => {
                 self.metrics(run, step, values.into_iter().map(|(name, value)| (name.into(), value)).collect())
             }
-            Ok(event) => self.attempt(run, &event).map(|()| Ok(0)),
+            Ok(event) => match refusal(run, &event) {
+                Some(reason) => Ok(Err(reason)),
+                None => self.attempt(run.key, &event).map(|new| Ok(Line { rows: 0, new })),
+            },
             Err(error) => Ok(Err(error.to_string())),
         }
     }
 
-    fn metrics(&mut self, run: i64, step: u64, values: Vec<(Cow<str>, f64)>) -> Result<Taken, rusqlite::Error> {
-        let Ok(step) = i64::try_from(step) else { return Ok(Err(format!("step {step} is beyond 63 bits"))) };
+    fn metrics(&mut self, run: Run, step: u64, values: Vec<(Cow<str>, f64)>) -> Result<Taken, rusqlite::Error> {
+        if let Some(reason) = beyond(run, step) {
+            return Ok(Err(reason));
+        }
+        let mut new = 0;
         for (name, value) in &values {
             let metric = match self.metrics.get(name.as_ref()) {
                 Some(key) => *key,
                 None => self.add_metric(name)?,
             };
-            self.insert.execute((run, step, metric, value))?;
+            // Steps of a run are numbers of the index, which has 63 bits for them.
+            new += self.insert.execute((run.key, step as i64, metric, value))?;
         }
-        Ok(Ok(values.len() as u64))
+        Ok(Ok(Line { rows: values.len() as u64, new: new > 0 || values.is_empty() }))
     }
 
     fn add_metric(&mut self, name: &str) -> rusqlite::Result<i64> {
@@ -265,30 +307,38 @@ impl<'t> Sink<'t> {
         Ok(key)
     }
 
-    fn attempt(&mut self, run: i64, event: &Event) -> rusqlite::Result<()> {
-        let state = match event {
+    /// False where it was known: what was said first stays.
+    fn attempt(&mut self, run: i64, event: &Event) -> rusqlite::Result<bool> {
+        let (state, new) = match event {
             Event::Start { attempt, time, host, device, pid, from_step } => {
-                self.transaction
+                let new = self
+                    .transaction
                     .prepare_cached(
                         "INSERT OR IGNORE INTO attempts (run, attempt, started, host, device, pid, from_step)
                          VALUES (?, ?, ?, ?, ?, ?, ?)",
                     )?
                     .execute((run, attempt, time, host, device, pid, *from_step as i64))?;
-                State::Running
+                (State::Running, new)
             }
             Event::End { attempt, time, seconds, examples_per_second, outcome } => {
-                let outcome_text = serde_json::to_string(outcome).unwrap_or_default();
-                self.transaction
+                let missing = if *outcome == Outcome::Done { self.missing(run)? } else { None };
+                let outcome = &missing.map_or_else(|| outcome.clone(), |reason| Outcome::Failed { reason });
+                let text = serde_json::to_string(outcome).unwrap_or_default();
+                let new = self
+                    .transaction
                     .prepare_cached(
                         "INSERT INTO attempts (run, attempt, ended, seconds, examples_per_second, outcome)
                          VALUES (?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT (run, attempt) DO UPDATE
-                         SET ended = ?3, seconds = ?4, examples_per_second = ?5, outcome = ?6",
+                         SET ended = ?3, seconds = ?4, examples_per_second = ?5, outcome = ?6 WHERE outcome IS NULL",
                     )?
-                    .execute((run, attempt, time, seconds, examples_per_second, outcome_text))?;
-                State::from(outcome)
+                    .execute((run, attempt, time, seconds, examples_per_second, text))?;
+                (State::from(outcome), new)
             }
-            Event::Metrics { .. } => return Ok(()),
+            Event::Metrics { .. } => return Ok(true),
         };
+        if new == 0 {
+            return Ok(false);
+        }
         let (step, reason) = match &state {
             State::Stopped { step } | State::Diverged { step } => (Some(*step as i64), None),
             State::Failed { reason } => (None, Some(reason)),
@@ -300,15 +350,59 @@ impl<'t> Sink<'t> {
                  WHERE key = ?1 AND state NOT IN ('done', 'diverged')",
             )?
             .execute((run, state.word(), step, reason))?;
-        Ok(())
+        Ok(true)
+    }
+
+    /// Why a run that says it is done is not: the log lost lines, and with them what it measured.
+    fn missing(&self, run: i64) -> rusqlite::Result<Option<String>> {
+        let config = "SELECT config FROM runs WHERE key = ?";
+        let config: String = self.transaction.prepare_cached(config)?.query_row([run], |row| row.get(0))?;
+        let Ok(config) = serde_json::from_str::<RunConfig>(&config) else { return Ok(None) };
+        let measured = "SELECT metrics.step FROM metrics JOIN metric_names ON metric_names.key = metric
+             WHERE run = ?1 AND name IN (?2, ?3) GROUP BY metrics.step HAVING count(*) = 2";
+        let [first, second] = ESSENTIAL;
+        let mut measured = self.transaction.prepare_cached(measured)?;
+        let measured = measured.query_map((run, first, second), |row| row.get::<_, i64>(0))?;
+        let measured = measured.collect::<rusqlite::Result<HashSet<i64>>>()?;
+        let mut missing = config.evaluations().into_iter().filter(|step| !measured.contains(&(*step as i64)));
+        let Some(step) = missing.next() else { return Ok(None) };
+        let others = match missing.count() {
+            0 => String::new(),
+            others => format!(" and of {others} more evaluations"),
+        };
+        Ok(Some(format!("the metrics of step {step}{others} are missing: its log lost lines")))
     }
 
     fn remember(&self, run: i64, position: Position) -> rusqlite::Result<()> {
         self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO logs (run, consumed, lines, skipped) VALUES (?, ?, ?, ?)")?
-            .execute((run, position.consumed as i64, position.lines as i64, position.skipped as i64))?;
+            .prepare_cached("INSERT OR REPLACE INTO logs (run, consumed, lines, skipped, repeated) VALUES (?, ?, ?, ?, ?)")?
+            .execute((
+                run,
+                position.consumed as i64,
+                position.lines as i64,
+                position.skipped as i64,
+                position.repeated as i64,
+            ))?;
         Ok(())
     }
+}
+
+/// Why an event cannot be one of this run's.
+fn refusal(run: Run, event: &Event) -> Option<String> {
+    let (attempt, step) = match event {
+        Event::Start { attempt, from_step, .. } => (*attempt, *from_step),
+        Event::End { attempt, outcome: Outcome::Stopped { step } | Outcome::Diverged { step }, .. } => {
+            (*attempt, *step)
+        }
+        Event::End { attempt, .. } => (*attempt, 0),
+        Event::Metrics { step, .. } => (0, *step),
+    };
+    let many = (attempt > MOST_ATTEMPTS).then(|| format!("attempt {attempt} is beyond {MOST_ATTEMPTS}"));
+    many.or_else(|| beyond(run, step))
+}
+
+fn beyond(run: Run, step: u64) -> Option<String> {
+    (step > run.steps).then(|| format!("step {step} is beyond the {} of the run", run.steps))
 }
 
 /// `Event::Metrics` without serde's buffering of tagged enums and without an allocation per name: 3 times as fast.

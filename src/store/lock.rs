@@ -9,6 +9,7 @@ use std::time::Duration;
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::shell::quoted;
 
 const FILE: &str = "writer.lock";
@@ -41,6 +42,7 @@ impl Lock {
             .create(true)
             .truncate(false)
             .open(&path)
+            .and_then(|file| files::refuse_other(&file.metadata()?).map(|()| file))
             .context(|| format!("cannot open {}", path.display()))
             .map_err(|error| {
                 let shown = quoted(&dir.display().to_string());
@@ -64,7 +66,7 @@ impl Lock {
 
     /// The process that writes to the store in `dir` now, if any; with no details where it has not said them.
     pub(super) fn holder(dir: &Path) -> Option<Option<Writer>> {
-        let mut file = File::open(dir.join(FILE)).ok()?;
+        let mut file = files::open(&dir.join(FILE)).ok()?;
         match file.try_lock_shared() {
             Err(TryLockError::WouldBlock) => Some(read(&mut file)),
             _ => None,

@@ -6,11 +6,13 @@ use rusqlite::{OptionalExtension, Row};
 use serde::{Serialize, Serializer};
 
 use super::Reader;
+use super::record::RunRecord;
 use super::state::State;
 use crate::error::{Context, Error, Result};
 use crate::event::Outcome;
 use crate::model::{Costs, Io};
 use crate::run::RunConfig;
+use crate::units::Flops;
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
 pub struct Sweep {
@@ -143,6 +145,18 @@ impl Reader {
             .collect()
     }
 
+    /// The records of all runs, but of those whose config is not that of their id.
+    pub(super) fn records(&self) -> Result<Vec<RunRecord>> {
+        let raw = self.rows(&format!("SELECT {RUN} FROM runs"), [], raw_run)?;
+        let record = |raw: RawRun| {
+            let config: RunConfig = serde_json::from_str(&raw.config).ok()?;
+            let io = serde_json::from_str(&raw.io).ok()?;
+            let train_flops = Flops(raw.train_flops as u128);
+            (config.id() == raw.id).then(|| RunRecord::of(raw.id, config, io, raw.costs, train_flops))
+        };
+        Ok(raw.into_iter().filter_map(record).collect())
+    }
+
     /// The run whose id starts with `prefix`.
     ///
     /// # Errors
@@ -246,11 +260,11 @@ impl Reader {
         Ok(self.measured(&run.id)?.into_iter().filter_map(last).collect())
     }
 
-    /// Lines of the run's log that could not be read.
-    pub fn skipped_lines(&self, run: &str) -> Result<u64> {
-        let rows = self
-            .rows("SELECT skipped FROM logs JOIN runs ON runs.key = run WHERE id = ?", [run], |row| unsigned(row, 0))?;
-        Ok(rows.first().copied().unwrap_or(0))
+    /// Lines of the run's log that are no good.
+    pub fn bad_lines(&self, run: &str) -> Result<BadLines> {
+        let query = "SELECT skipped, repeated FROM logs JOIN runs ON runs.key = run WHERE id = ?";
+        let rows = self.rows(query, [run], BadLines::read)?;
+        Ok(rows.first().copied().unwrap_or_default())
     }
 
     pub(super) fn rows<T>(
@@ -281,6 +295,32 @@ impl Reader {
             train_flops: raw.train_flops,
             attempts: raw.attempts,
         })
+    }
+}
+
+/// Lines of event logs that could not be read, and those that say nothing that was not known.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct BadLines {
+    #[serde(rename = "skipped_lines")]
+    pub skipped: u64,
+    #[serde(rename = "repeated_lines")]
+    pub repeated: u64,
+}
+
+impl BadLines {
+    pub(super) fn read(row: &Row) -> rusqlite::Result<BadLines> {
+        Ok(BadLines { skipped: unsigned(row, 0)?, repeated: unsigned(row, 1)? })
+    }
+
+    /// In words, where there are any.
+    pub fn told(&self) -> Option<String> {
+        let lines = |count: u64, what: &str| (count > 0).then(|| format!("{count} lines {what}"));
+        let parts = [
+            lines(self.skipped, "of event logs could not be read"),
+            lines(self.repeated, "of event logs repeat what was said before"),
+        ];
+        let parts: Vec<String> = parts.into_iter().flatten().collect();
+        (!parts.is_empty()).then(|| parts.join(", "))
     }
 }
 

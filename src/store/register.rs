@@ -5,20 +5,34 @@ use std::path::Path;
 
 use rusqlite::Transaction;
 
-use super::ingest::Ingested;
-use super::record::{RunRecord, SweepRecord};
+use super::record::{self, RunRecord, SweepRecord};
 use super::{Store, integer, now, schema};
 use crate::error::{Context, Error, Result};
 use crate::plan::Plan;
 
-/// What `ingest --rebuild` found.
-#[derive(Debug)]
-pub struct Rebuilt {
-    pub sweeps: usize,
-    pub runs: usize,
-    pub ingested: Ingested,
-    /// Records that cannot be read; their runs are not in the index.
-    pub damaged: Vec<Error>,
+/// What registering a plan found to be mended.
+#[derive(Debug, Default)]
+pub struct Registered {
+    /// Runs whose folder or log was deleted: they are to do again.
+    pub lost: Vec<String>,
+    /// Records that were damaged or not there, of runs that had been taken up: they were written again.
+    pub mended: Vec<String>,
+}
+
+impl Registered {
+    /// A line for each that there is.
+    pub fn told(&self) -> impl Iterator<Item = String> {
+        let runs = |ids: &[String], what: &str| {
+            let first = ids.first()?;
+            Some(match ids.len() {
+                1 => format!("run {first}: {what}"),
+                all => format!("{all} runs ({first}, …): {what}"),
+            })
+        };
+        let lost = runs(&self.lost, "its log was deleted, so it is to do again");
+        let mended = runs(&self.mended, "run.json was damaged or not there; it is written again");
+        lost.into_iter().chain(mended)
+    }
 }
 
 impl Store {
@@ -26,7 +40,8 @@ impl Store {
     ///
     /// # Errors
     /// The store cannot be written; a name that cannot be a file's; a number beyond 63 bits.
-    pub fn register(&mut self, plan: &Plan) -> Result<()> {
+    pub fn register(&mut self, plan: &Plan) -> Result<Registered> {
+        self.reader().still_there()?;
         if self.reader().import(&plan.sweep)?.is_some() {
             return Err(Error::bad_input(format!(
                 "'{}' is an import of this store, so no sweep can have that name",
@@ -34,37 +49,33 @@ impl Store {
             ))
             .hint("give the sweep another `name`"));
         }
+        let ids = || plan.runs.iter().map(|run| run.id.as_str());
+        let lost = self.reader.without_log(ids())?;
+        if lost.len() > 1 && !schema::has_runs(&self.reader.dir) {
+            return Err(all_gone(&self.reader.dir, &lost));
+        }
+        self.forget(lost.iter().map(String::as_str))?;
+        let standing = self.reader.standing(ids())?;
+        let dir = &self.reader.dir;
         let runs: Vec<RunRecord> = plan.runs.iter().map(RunRecord::new).collect();
-        let created = self.reader().created(&plan.sweep)?.unwrap_or_else(now);
+        // Those that have ended are not read: rebuilding looks at them.
+        let left = runs.iter().filter(|run| !standing.get(&run.id).is_some_and(|(state, _)| state.is_final()));
+        let unwritten: Vec<&RunRecord> = left.filter(|run| !RunRecord::is_whole(dir, &run.id)).collect();
+        unwritten.iter().try_for_each(|run| run.write(dir))?;
+        let created = self.reader.created(&plan.sweep)?.unwrap_or_else(now);
         let sweep = SweepRecord::new(plan, created);
-        for run in &runs {
-            run.write(&self.reader.dir)?;
+        sweep.write(dir)?;
+        if !unwritten.is_empty() {
+            // What the index knows of is on the disk: after a power cut there are no empty records.
+            record::sync(dir)?;
         }
-        sweep.write(&self.reader.dir)?;
-        self.index(&runs, &[sweep])
+        let known = unwritten.into_iter().filter(|run| standing.contains_key(&run.id) && !lost.contains(&run.id));
+        let mended = known.map(|run| run.id.clone()).collect();
+        self.index(&runs, &[sweep])?;
+        Ok(Registered { lost, mended })
     }
 
-    /// Makes the database of the store in `dir` again, from the folders alone, whatever state it is in.
-    ///
-    /// # Errors
-    /// Another process writes to the store; the old database cannot be removed, or the new one not be written.
-    pub fn rebuild(dir: &Path) -> Result<(Store, Rebuilt)> {
-        if !dir.is_dir() {
-            return Err(Error::bad_input(format!("there is no folder {}", dir.display()))
-                .hint("--store names the folder that holds the folders of runs"));
-        }
-        let (dir, lock) = Store::lock(dir)?;
-        remove_database(&dir)?;
-        let mut store = Store::locked(dir, lock)?;
-        let (runs, mut damaged) = RunRecord::read_all(&store.reader.dir)?;
-        let (sweeps, more) = SweepRecord::read_all(&store.reader.dir)?;
-        damaged.extend(more);
-        store.index(&runs, &sweeps)?;
-        let ingested = store.ingest()?;
-        Ok((store, Rebuilt { sweeps: sweeps.len(), runs: runs.len(), ingested, damaged }))
-    }
-
-    fn index(&mut self, runs: &[RunRecord], sweeps: &[SweepRecord]) -> Result<()> {
+    pub(super) fn index(&mut self, runs: &[RunRecord], sweeps: &[SweepRecord]) -> Result<()> {
         let dir = self.reader.dir.clone();
         let explain = |error| schema::explain(&dir, error);
         let transaction = self.transaction()?;
@@ -78,19 +89,13 @@ impl Store {
     }
 }
 
-fn remove_database(dir: &Path) -> Result<()> {
-    for suffix in ["", "-wal", "-shm"] {
-        let mut path = schema::file(dir).into_os_string();
-        path.push(suffix);
-        let path = Path::new(&path);
-        match std::fs::remove_file(path) {
-            Err(error) if error.kind() != std::io::ErrorKind::NotFound => {
-                return Err(error).context(|| format!("cannot remove {}", path.display()));
-            }
-            _ => {}
-        }
-    }
-    Ok(())
+/// An index without any folder is more likely a store of which a part was copied than one to be done again.
+fn all_gone(dir: &Path, lost: &[String]) -> Error {
+    let (dir, runs) = (dir.display(), lost.len());
+    Error::failed(format!("{dir} has no folder of a run, and {} has the results of {runs} runs", schema::FILE)).hint(
+        "bring the folders back; or 'crossover ingest --rebuild' makes an index of what is there and keeps this one, and \
+         then the same command trains them again",
+    )
 }
 
 /// Into `runs`, or a table with the same columns.

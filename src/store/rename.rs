@@ -64,11 +64,11 @@ impl Reader {
         Ok(format!("{name}{REPLACED}{}", last.saturating_add(1)))
     }
 
-    fn record(&self, name: &str) -> Result<SweepRecord> {
+    pub(super) fn record(&self, name: &str) -> Result<SweepRecord> {
         let super::Sweep { name, question, tuned, source, created, .. } = self.sweep(name)?;
         let runs = self.runs(&name)?.into_iter();
         let runs = runs.map(|run| super::Member { id: run.id, label: run.curve, cell: run.cell }).collect();
-        Ok(SweepRecord { name, question, tuned, source, created, runs })
+        Ok(SweepRecord { name, question, tuned, source, created, runs, check: None })
     }
 }
 
@@ -94,7 +94,7 @@ mod tests {
         store.register(&plan).unwrap();
         assert!(store.rename("small", "wide").unwrap_err().message.contains("'wide' is a sweep"));
         drop(store);
-        let (store, rebuilt) = Store::rebuild(dir.path()).unwrap();
+        let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
         assert_eq!((names(store.reader()), rebuilt.damaged.len()), (vec!["small".into(), "wide".into()], 0));
     }
 
@@ -111,7 +111,7 @@ mod tests {
         assert_eq!(names(store.reader()), ["small", "small@1", "small@2"]);
         assert!(is_replaced("small@1") && !is_replaced("small"));
         drop(store);
-        let (store, _) = Store::rebuild(dir.path()).unwrap();
+        let (store, _) = Store::rebuild(dir.path(), false).unwrap();
         assert_eq!(names(store.reader()), ["small", "small@1", "small@2"]);
     }
 }

@@ -41,7 +41,7 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         clip: Some(1.0),
         warmup: 0,
         schedule: Schedule::Cosine,
-        evals: 4,
+        evals: 1,
     };
     let config = RunConfig { model: named(arch), task: named("mnist1d"), examples, steps: 20, train, seed };
     Planned {

@@ -6,13 +6,23 @@ use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
+use tempfile::TempDir;
 
-use crate::error::{Error, Result, nearest};
+use crate::error::{Context, Error, Result, nearest};
+use crate::event::EventLog;
+use crate::files;
 use crate::shell::quoted;
 
 pub const FILE: &str = "crossover.db";
 /// One a version, never changed once released.
-const STEPS: &[M<'static>] = &[M::up(include_str!("migrations/1-initial.sql"))];
+const STEPS: &[M<'static>] =
+    &[M::up(include_str!("migrations/1-initial.sql")), M::up(include_str!("migrations/2-repeated.sql"))];
+/// What a reader of an older database has in place of what came later: it may not be theirs to bring up to date.
+const AS_NOW: [&str; 2] = [
+    "",
+    "PRAGMA temp_store = MEMORY;
+     CREATE TEMP VIEW logs AS SELECT run, consumed, lines, skipped, 0 AS repeated FROM main.logs;",
+];
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const VERSION: i64 = STEPS.len() as i64;
 
@@ -22,20 +32,58 @@ pub(super) fn file(dir: &Path) -> PathBuf {
 }
 
 /// Opens for writing, makes the database if there is none and brings an older one up to date.
+///
+/// # Errors
+/// There is none, or an empty one, beside folders of runs: a new one would know nothing of them.
 pub(super) fn open(dir: &Path) -> Result<Connection> {
     let path = file(dir);
-    let open = || {
-        let connection = Connection::open(&path)?;
-        connection.busy_timeout(Duration::from_secs(30))?;
-        // WAL lets readers work meanwhile. NORMAL may lose the last transactions in a power cut, never a part of one;
-        // offset and rows go together, so the logs are then read again from there.
-        connection.pragma_update(None, "journal_mode", "WAL")?;
-        connection.pragma_update(None, "synchronous", "NORMAL")?;
-        connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
-        connection.pragma_update(None, "cache_size", -65_536)?;
-        Ok(connection)
-    };
-    let mut connection = open().map_err(|error| explain(dir, error))?;
+    refuse_other(&path)?;
+    if is_empty(&path) && has_runs(dir) {
+        return Err(no_index(dir));
+    }
+    let connection = connect(&path).map_err(|error| explain(dir, error))?;
+    up_to_date(dir, &path, connection)
+}
+
+/// Whether there is no database, or one without a table.
+pub(super) fn is_empty(path: &Path) -> bool {
+    let version = |connection: Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
+    match path.metadata() {
+        Ok(found) => found.len() == 0 || read(path, "").and_then(version).is_ok_and(|version: i64| version == 0),
+        Err(error) => error.kind() == std::io::ErrorKind::NotFound,
+    }
+}
+
+/// # Errors
+/// The database is of a version that this program does not know.
+pub(super) fn refuse_newer(dir: &Path) -> Result<()> {
+    let path = file(dir);
+    refuse_other(&path)?;
+    match path.exists().then(|| read(&path, "")) {
+        Some(Ok(connection)) if version(dir, &connection)? > VERSION => Err(newer(dir, &connection)),
+        _ => Ok(()),
+    }
+}
+
+/// A new database in the store, beside the one that it has.
+pub(super) fn create(dir: &Path, path: &Path) -> Result<Connection> {
+    let connection = connect(path).map_err(|error| explain(dir, error))?;
+    up_to_date(dir, path, connection)
+}
+
+fn connect(path: &Path) -> rusqlite::Result<Connection> {
+    let connection = Connection::open(path)?;
+    connection.busy_timeout(Duration::from_secs(30))?;
+    // WAL lets readers work meanwhile. NORMAL may lose the last transactions in a power cut, never a part of one;
+    // offset and rows go together, so the logs are then read again from there.
+    connection.pragma_update(None, "journal_mode", "WAL")?;
+    connection.pragma_update(None, "synchronous", "NORMAL")?;
+    connection.pragma_update(None, "wal_autocheckpoint", 8192)?;
+    connection.pragma_update(None, "cache_size", -65_536)?;
+    Ok(connection)
+}
+
+fn up_to_date(dir: &Path, path: &Path, mut connection: Connection) -> Result<Connection> {
     if version(dir, &connection)? > VERSION {
         return Err(newer(dir, &connection));
     }
@@ -46,8 +94,15 @@ pub(super) fn open(dir: &Path) -> Result<Connection> {
     Ok(connection)
 }
 
-/// Opens for reading alone; works while an orchestrator writes.
-pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
+/// A database that is read, and the copy of it that is read in its place, if one had to be made.
+#[derive(Debug)]
+pub(super) struct Opened {
+    pub connection: Connection,
+    pub copy: Option<TempDir>,
+}
+
+/// Opens for reading alone; works while an orchestrator writes, and where nothing can be written.
+pub(super) fn open_to_read(dir: &Path) -> Result<Opened> {
     let path = file(dir);
     let unreadable = |error| {
         Error::failed(format!("cannot read {}: {error}", dir.display())).hint("--store names the folder of runs")
@@ -55,21 +110,44 @@ pub(super) fn open_to_read(dir: &Path) -> Result<Connection> {
     if !path.try_exists().map_err(unreadable)? {
         return Err(no_store(dir));
     }
-    let connection = match read(&path, "") {
-        // A log beside the database can be neither made nor read where nothing can be written: without one, the file
-        // holds all there is.
-        Err(error) if cannot_open(&error) && !log(&path).exists() => read(&path, "?immutable=1"),
-        opened => opened,
+    refuse_other(&path)?;
+    let opened = match read(&path, "") {
+        Err(error) if cannot_open(&error) => read_unwritable(&path).unwrap_or(Err(error)),
+        opened => opened.map(|connection| Opened { connection, copy: None }),
     };
-    let connection = connection.map_err(|error| explain(dir, error))?;
-    match version(dir, &connection)? {
-        VERSION => Ok(connection),
-        older if older < VERSION => Err(Error::failed(format!(
-            "{} is of an older version (schema {older}, this program reads {VERSION})",
-            path.display()
-        ))
-        .hint("'crossover ingest' brings it up to date")),
-        _ => Err(newer(dir, &connection)),
+    let opened = opened.map_err(|error| explain(dir, error))?;
+    match version(dir, &opened.connection)? {
+        0 => Err(no_store(dir)),
+        newer_one if newer_one > VERSION => Err(newer(dir, &opened.connection)),
+        older => {
+            let views = AS_NOW.get(older as usize).copied().unwrap_or_default();
+            opened.connection.execute_batch(views).map_err(|error| explain(dir, error))?;
+            Ok(opened)
+        }
+    }
+}
+
+/// A log beside the database can be neither made nor read where nothing can be written. Without one, the file holds all
+/// there is; a log that a killed writer left is read from a copy of both.
+fn read_unwritable(path: &Path) -> Option<rusqlite::Result<Opened>> {
+    if !log(path).exists() {
+        return Some(read(path, "?immutable=1").map(|connection| Opened { connection, copy: None }));
+    }
+    let copy = TempDir::with_prefix("crossover-index-").ok()?;
+    let copied = copy.path().join(FILE);
+    // No connection of ours has the database open: closing a copied file would take its locks.
+    std::fs::copy(path, &copied).ok()?;
+    std::fs::copy(log(path), log(&copied)).ok()?;
+    Some(read(&copied, "").map(|connection| Opened { connection, copy: Some(copy) }))
+}
+
+/// By its name alone: to open and close a database takes the locks of other connections to it.
+fn refuse_other(path: &Path) -> Result<()> {
+    match path.metadata() {
+        Ok(found) => files::refuse_other(&found)
+            .context(|| format!("cannot open {}", path.display()))
+            .map_err(|error| error.hint("move it away; 'crossover ingest --rebuild' then makes the index again")),
+        Err(_) => Ok(()),
     }
 }
 
@@ -96,8 +174,24 @@ fn log(path: &Path) -> PathBuf {
     log.into()
 }
 
+/// Whether there are folders of runs in `dir`.
+pub(super) fn has_runs(dir: &Path) -> bool {
+    let is_run = |folder: &Path| folder.join("run.json").exists() || folder.join(EventLog::FILE).exists();
+    std::fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| is_run(&entry.path()))
+}
+
+/// Folders of runs without an index.
+fn no_index(dir: &Path) -> Error {
+    let how = if file(dir).exists() { "is empty" } else { "is not there" };
+    Error::failed(format!("{} holds folders of runs, and their index {FILE} {how}", dir.display()))
+        .hint("'crossover ingest --rebuild' makes it again from the run folders")
+}
+
 /// The nearest of the folders beside it that hold a store is the hint; else what makes one.
 fn no_store(dir: &Path) -> Error {
+    if has_runs(dir) {
+        return no_index(dir);
+    }
     let beside = dir.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     let folders = std::fs::read_dir(beside).into_iter().flatten().flatten().map(|entry| entry.path());
     let stores = folders.filter(|folder| file(folder).exists());
@@ -105,15 +199,13 @@ fn no_store(dir: &Path) -> Error {
         stores.map(|folder| folder.strip_prefix(".").unwrap_or(&folder).display().to_string()).collect();
     stores.sort();
     let asked = dir.display().to_string();
-    let has_runs =
-        std::fs::read_dir(dir).into_iter().flatten().flatten().any(|run| run.path().join("run.json").exists());
-    let hint = match nearest(&asked, stores.iter().map(String::as_str)) {
-        _ if has_runs => "'crossover ingest --rebuild' makes it again from the run folders".to_owned(),
+    let hint = match nearest(&asked, stores.iter().map(String::as_str)).filter(|near| *near != asked) {
         Some(near) => format!("did you mean --store {}?", quoted(near)),
         None if stores.is_empty() => "'crossover run SWEEP.toml' makes one; --store names another".to_owned(),
         None => format!("--store names one; there are {}", stores.join(", ")),
     };
-    Error::bad_input(format!("{asked} holds no store: {FILE} is not there")).hint(hint)
+    let how = if file(dir).exists() { "is empty" } else { "is not there" };
+    Error::bad_input(format!("{asked} holds no store: {FILE} {how}")).hint(hint)
 }
 
 fn version(dir: &Path, connection: &Connection) -> Result<i64> {
@@ -173,7 +265,7 @@ mod tests {
         drop(open(dir.path()).unwrap());
         // What SQLite keeps beside a database cannot be made, as in a folder of someone else's.
         std::fs::create_dir(dir.path().join(format!("{FILE}-shm"))).unwrap();
-        let connection = open_to_read(dir.path()).unwrap();
+        let connection = open_to_read(dir.path()).unwrap().connection;
         let sweeps: i64 = connection.query_row("SELECT count(*) FROM sweeps", [], |row| row.get(0)).unwrap();
         assert_eq!(sweeps, 0);
     }

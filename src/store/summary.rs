@@ -1,13 +1,14 @@
 //! How a sweep stands: what `status` prints, from the store alone.
 
-use std::collections::HashMap;
+use std::collections::{HashMap, HashSet};
+use std::ffi::{OsStr, OsString};
 
 use serde::Serialize;
 
 use super::Reader;
-use super::query::Run;
+use super::query::{BadLines, Run};
 use super::state::State;
-use crate::error::Result;
+use crate::error::{Context, Result};
 use crate::trunk;
 
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -54,8 +55,10 @@ pub struct Summary {
     pub failures: Vec<Failure>,
     /// Every run, in the plan's order.
     pub members: Vec<Standing>,
-    /// Lines of event logs that could not be read.
-    pub skipped_lines: u64,
+    #[serde(flatten)]
+    pub bad_lines: BadLines,
+    /// Runs that were taken up and whose folders were deleted: they count as to do.
+    pub deleted: usize,
 }
 
 impl Counts {
@@ -76,7 +79,8 @@ impl Reader {
     /// No such sweep.
     pub fn summary(&self, sweep: &str) -> Result<Summary> {
         let info = self.sweep(sweep)?;
-        let runs = self.runs(sweep)?;
+        let mut runs = self.runs(sweep)?;
+        let deleted = self.without_folders(&mut runs)?;
         let writer = self.writer().is_some();
         let mut counts = Counts::default();
         runs.iter().for_each(|run| counts.count(&run.state, writer));
@@ -103,7 +107,8 @@ impl Reader {
                 })
                 .collect(),
             members: runs.iter().map(standing).collect(),
-            skipped_lines: self.skipped_in(sweep)?,
+            bad_lines: self.bad_lines_in(sweep)?,
+            deleted,
         })
     }
 
@@ -120,14 +125,22 @@ impl Reader {
         Ok(rows.into_iter().collect())
     }
 
-    fn skipped_in(&self, sweep: &str) -> Result<u64> {
+    /// Makes the runs to do that the next `run` will find to be: those whose folders are gone. How many they are.
+    fn without_folders(&self, runs: &mut [Run]) -> Result<usize> {
+        let folders = std::fs::read_dir(&self.dir).context(|| format!("cannot read {}", self.dir.display()))?;
+        let folders: HashSet<OsString> = folders.flatten().map(|entry| entry.file_name()).collect();
+        let gone = |run: &&mut Run| run.state != State::ToDo && !folders.contains(OsStr::new(&run.id));
+        Ok(runs.iter_mut().filter(gone).map(|run| run.state = State::ToDo).count())
+    }
+
+    fn bad_lines_in(&self, sweep: &str) -> Result<BadLines> {
         let rows = self.rows(
-            "SELECT coalesce(sum(skipped), 0) FROM sweeps JOIN sweep_runs ON sweep = sweeps.key
-             JOIN logs ON logs.run = sweep_runs.run WHERE name = ?",
+            "SELECT coalesce(sum(skipped), 0), coalesce(sum(repeated), 0) FROM sweeps
+             JOIN sweep_runs ON sweep = sweeps.key JOIN logs ON logs.run = sweep_runs.run WHERE name = ?",
             [sweep],
-            |row| super::query::unsigned(row, 0),
+            BadLines::read,
         )?;
-        Ok(rows.first().copied().unwrap_or(0))
+        Ok(rows.first().copied().unwrap_or_default())
     }
 }
 

@@ -34,6 +34,19 @@ fn finish(dir: &Path, run: &str, val_loss: f64, test_loss: f64) {
     write(dir, run, &[start(1), metrics(10, &[("val_loss", 9.0)]), metrics(20, &values), end(1, Outcome::Done)]);
 }
 
+/// One run of so many steps.
+fn long(steps: u64) -> crate::plan::Plan {
+    let mut plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    plan.runs[0].config.steps = steps;
+    plan.runs[0].id = plan.runs[0].config.id();
+    plan
+}
+
+/// The end of an attempt that was done.
+fn finish_last(dir: &Path, run: &str, attempt: u32, loss: f64) {
+    write(dir, run, &[metrics(20, &[("val_loss", loss), ("test_loss", loss)]), end(attempt, Outcome::Done)]);
+}
+
 fn export(reader: &Reader, format: Format) -> String {
     let mut bytes = Vec::new();
     reader.export("small", Export { format, times: false }, &mut bytes).unwrap();
@@ -78,13 +91,13 @@ fn lines_that_are_no_events_are_counted_and_named() {
     let log = dir.path().join(id).join(EventLog::FILE);
     write(dir.path(), id, &[start(1)]);
     append(&log, b"\0\0\0\0\n{\"event\":\"metrics\",\"step\":-1,\"values\":{}}\n{\"event\":\"metrics\",\"step\":1,\"values\":{\"a\":1e999}}\n");
-    write(dir.path(), id, &[metrics(20, &[("val_loss", 0.5)]), end(1, Outcome::Done)]);
+    finish_last(dir.path(), id, 1, 0.5);
     let ingested = store.ingest().unwrap();
     let lines: Vec<u64> = ingested.skipped.iter().map(|skipped| skipped.line).collect();
     assert_eq!((ingested.lines, lines), (6, vec![2, 3, 4]));
     assert_eq!(ingested.skipped[0].file, store.reader().run_folder(id).join(EventLog::FILE));
-    assert_eq!(store.reader().skipped_lines(id).unwrap(), 3);
-    assert_eq!(store.reader().summary("small").unwrap().skipped_lines, 3);
+    assert_eq!(store.reader().bad_lines(id).unwrap().skipped, 3);
+    assert_eq!(store.reader().summary("small").unwrap().bad_lines.skipped, 3);
     assert_eq!(store.reader().run(id).unwrap().state, State::Done);
 }
 
@@ -99,7 +112,8 @@ fn a_shortened_log_is_told_and_read_again() {
     store.ingest().unwrap();
     let log = dir.path().join(id).join(EventLog::FILE);
     std::fs::write(&log, "").unwrap();
-    write(dir.path(), id, &[start(2), metrics(20, &[("val_loss", 0.0625)]), end(2, Outcome::Done)]);
+    write(dir.path(), id, &[start(2)]);
+    finish_last(dir.path(), id, 2, 0.0625);
     let ingested = store.ingest().unwrap();
     assert!(ingested.skipped[0].reason.contains("the log was changed"), "{:?}", ingested.skipped);
     assert_eq!(store.reader().measured(id).unwrap()["val_loss"], [(5, 0.25), (10, 0.125), (20, 0.0625)]);
@@ -110,7 +124,7 @@ fn a_shortened_log_is_told_and_read_again() {
 fn a_log_of_several_transactions_and_a_very_long_line_are_read_whole() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    let plan = long(600_000);
     store.register(&plan).unwrap();
     let id = &plan.runs[0].id;
     let long = Outcome::Failed { reason: "x".repeat(3 << 20) };
@@ -145,7 +159,7 @@ fn a_rebuilt_database_exports_the_same() {
     let created = store.reader().sweep("small").unwrap().created;
     drop(store);
     std::fs::remove_file(dir.path().join("crossover.db")).unwrap();
-    let (store, rebuilt) = Store::rebuild(dir.path()).unwrap();
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
     assert_eq!((rebuilt.sweeps, rebuilt.runs, rebuilt.damaged.len()), (1, 16, 0));
     assert_eq!([export(store.reader(), Format::Csv), export(store.reader(), Format::Json)], before);
     assert_eq!(store.reader().summary("small").unwrap(), summary);
@@ -421,14 +435,14 @@ fn a_newer_or_a_damaged_database_is_refused_with_what_to_do() {
     let damaged = Store::open(dir.path()).unwrap_err();
     assert!(damaged.message.contains("damaged"), "{damaged}");
     assert!(damaged.hint.unwrap().contains("--rebuild"));
-    Store::rebuild(dir.path()).unwrap();
+    Store::rebuild(dir.path(), false).unwrap();
 }
 
 #[test]
 fn a_full_disk_is_called_by_its_name() {
     let dir = tempfile::tempdir().unwrap();
     let mut store = Store::open(dir.path()).unwrap();
-    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    let plan = long(20_000);
     store.register(&plan).unwrap();
     // SQLite's own limit gives the error code of a full disk.
     store.reader.connection.pragma_update(None, "max_page_count", 20).unwrap();
@@ -438,4 +452,224 @@ fn a_full_disk_is_called_by_its_name() {
     assert!(full.message.contains("the disk is full"), "{full}");
     store.reader.connection.pragma_update(None, "max_page_count", 1_000_000).unwrap();
     assert_eq!(store.ingest().unwrap().rows, 20_000);
+}
+
+/// Lines that a power cut took from under a run that then ended: it is not done, and says which step is missing.
+#[test]
+fn a_run_without_the_metrics_of_an_evaluation_is_not_done() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let mut plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1]);
+    for run in &mut plan.runs {
+        run.config.train.evals = 3;
+        run.id = run.config.id();
+    }
+    store.register(&plan).unwrap();
+    let [lost, whole] = [&plan.runs[0], &plan.runs[1]];
+    let steps = lost.config.evaluations();
+    assert_eq!(steps, [3, 7, 20]);
+    let losses = [("val_loss", 0.5), ("test_loss", 0.5)];
+    write(dir.path(), &whole.id, &[start(1), metrics(3, &losses), metrics(7, &losses)]);
+    finish_last(dir.path(), &whole.id, 1, 0.25);
+    write(dir.path(), &lost.id, &[start(1), metrics(3, &losses), metrics(7, &losses[..1])]);
+    finish_last(dir.path(), &lost.id, 1, 0.25);
+    store.ingest().unwrap();
+    let reason = "the metrics of step 7 are missing: its log lost lines".to_string();
+    assert_eq!(store.reader().run(&whole.id).unwrap().state, State::Done);
+    assert_eq!(store.reader().run(&lost.id).unwrap().state, State::Failed { reason: reason.clone() });
+    assert_eq!(store.reader().attempts(&lost.id).unwrap()[0].outcome, Some(Outcome::Failed { reason }));
+    // A rebuilt index says the same, and an attempt that measures the rest makes it done.
+    drop(store);
+    let (mut store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert!(rebuilt.less.is_none() && matches!(store.reader().run(&lost.id).unwrap().state, State::Failed { .. }));
+    write(dir.path(), &lost.id, &[start(2), metrics(7, &losses), end(2, Outcome::Done)]);
+    store.ingest().unwrap();
+    assert_eq!(store.reader().run(&lost.id).unwrap().state, State::Done);
+}
+
+#[test]
+fn repeated_lines_and_impossible_ones_are_counted() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    let said = [start(1), metrics(5, &[("val_loss", 0.25)]), end(1, Outcome::Stopped { step: 5 })];
+    write(dir.path(), id, &said);
+    write(dir.path(), id, &said);
+    write(dir.path(), id, &[start(u32::MAX), metrics(21, &[]), end(2, Outcome::Stopped { step: 1 << 62 })]);
+    let beyond = r#"{"event":"start","attempt":4294967296,"time":1,"host":"","device":"","pid":1,"from_step":0}"#;
+    append(&dir.path().join(id).join(EventLog::FILE), format!("{beyond}\n").as_bytes());
+    let ingested = store.ingest().unwrap();
+    assert_eq!((ingested.repeated, ingested.skipped.len()), (3, 4));
+    assert!(ingested.skipped[0].reason.contains("attempt 4294967295 is beyond"), "{:?}", ingested.skipped);
+    assert!(ingested.skipped[1].reason.contains("step 21 is beyond the 20"), "{:?}", ingested.skipped);
+    let run = store.reader().run(id).unwrap();
+    assert_eq!((run.state, run.attempts), (State::Stopped { step: 5 }, 1));
+    let summary = store.reader().summary("small").unwrap();
+    assert_eq!(summary.bad_lines, BadLines { skipped: 4, repeated: 3 });
+    assert_eq!(store.reader().bad_lines(id).unwrap(), summary.bad_lines);
+}
+
+#[test]
+fn a_run_whose_folder_was_deleted_is_to_do_again() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1]);
+    store.register(&plan).unwrap();
+    plan.runs.iter().for_each(|run| finish(dir.path(), &run.id, 0.5, 0.6));
+    store.ingest().unwrap();
+    std::fs::remove_dir_all(dir.path().join(&plan.runs[0].id)).unwrap();
+    let summary = store.reader().summary("small").unwrap();
+    assert_eq!((summary.deleted, summary.counts.done, summary.counts.to_do), (1, 1, 1));
+    let registered = store.register(&plan).unwrap();
+    assert_eq!((registered.lost.as_slice(), registered.mended.len()), (&[plan.runs[0].id.clone()][..], 0));
+    assert!(registered.told().next().unwrap().contains("its log was deleted"));
+    let run = store.reader().run(&plan.runs[0].id).unwrap();
+    assert_eq!((run.state, run.attempts), (State::ToDo, 0));
+    assert!(store.reader().measured(&run.id).unwrap().is_empty());
+    // All of them gone is a copy without its runs, and nothing is thrown away for it.
+    finish(dir.path(), &plan.runs[0].id, 0.5, 0.6);
+    store.ingest().unwrap();
+    plan.runs.iter().for_each(|run| std::fs::remove_dir_all(dir.path().join(&run.id)).unwrap());
+    assert!(store.register(&plan).unwrap_err().message.contains("has no folder of a run"));
+    assert_eq!(store.reader().measured(&plan.runs[1].id).unwrap()["val_loss"].len(), 2);
+}
+
+#[test]
+fn a_damaged_record_is_written_again_by_who_knows_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1, 2, 3, 4]);
+    store.register(&plan).unwrap();
+    let file = |at: usize| dir.path().join(&plan.runs[at].id).join("run.json");
+    let whole: Vec<String> = (0..5).map(|at| std::fs::read_to_string(file(at)).unwrap()).collect();
+    let damage = || {
+        std::fs::write(file(0), "").unwrap();
+        std::fs::write(file(1), &whole[1][..100]).unwrap();
+        std::fs::write(file(2), whole[2].replace("\"seed\": 2", "\"seed\": 6")).unwrap();
+        std::fs::write(file(3), whole[3].replace("\"params\": 100", "\"params\": 101")).unwrap();
+        std::fs::write(file(4), &whole[0]).unwrap();
+    };
+    let mended = |when: &str| (0..5).for_each(|at| assert_eq!(std::fs::read_to_string(file(at)).unwrap(), whole[at], "{when}"));
+    damage();
+    assert_eq!(store.register(&plan).unwrap().mended.len(), 5);
+    mended("by a plan");
+    damage();
+    std::fs::write(dir.path().join("sweeps/small.json"), "{").unwrap();
+    drop(store);
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert_eq!((rebuilt.mended.len(), rebuilt.damaged.len(), rebuilt.runs, rebuilt.sweeps), (6, 0, 5, 1));
+    mended("by the index");
+    drop(store);
+    // Nobody knows them: they are named.
+    damage();
+    std::fs::remove_file(dir.path().join("crossover.db")).unwrap();
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    let damaged: Vec<_> = rebuilt.damaged.iter().map(|damaged| damaged.file.clone()).collect();
+    let mut expected: Vec<_> = (0..5).map(|at| file(at)).collect();
+    expected.sort();
+    let canonical = |path: &Path| path.canonicalize().unwrap();
+    assert_eq!(damaged, expected.iter().map(|path| canonical(path)).collect::<Vec<_>>());
+    assert_eq!(store.reader().runs("small").unwrap().len(), 0);
+}
+
+#[test]
+fn an_index_that_held_more_is_kept_and_one_that_cannot_be_read_too() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1]);
+    store.register(&plan).unwrap();
+    plan.runs.iter().for_each(|run| finish(dir.path(), &run.id, 0.5, 0.6));
+    store.ingest().unwrap();
+    drop(store);
+    let log = dir.path().join(&plan.runs[0].id).join(EventLog::FILE);
+    let text = std::fs::read_to_string(&log).unwrap();
+    std::fs::write(&log, text.lines().next().unwrap().to_owned() + "\n").unwrap();
+    // Whoever reads the old one goes on, and sees the new one next.
+    let reader = Reader::open(dir.path()).unwrap();
+    reader.connection.execute_batch("BEGIN").unwrap();
+    assert_eq!(reader.summary("small").unwrap().counts.done, 2);
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert_eq!(rebuilt.less.as_deref(), Some("3 of 6 values of metrics"));
+    assert_eq!((reader.summary("small").unwrap().counts.done, store.reader().summary("small").unwrap().counts.done), (2, 1));
+    reader.connection.execute_batch("COMMIT").unwrap();
+    assert_eq!(reader.summary("small").unwrap().counts.done, 1);
+    drop((store, reader));
+    let kept = rebuilt.kept.unwrap();
+    assert_eq!(kept.file_name().unwrap(), "crossover.db.kept-1");
+    let values = |file: &Path| {
+        let connection = Connection::open(file).unwrap();
+        connection.query_row("SELECT count(*) FROM metrics", [], |row| row.get::<_, i64>(0)).unwrap()
+    };
+    assert_eq!(values(&kept), 6);
+    // Garbage with a log beside it.
+    let index = dir.path().join("crossover.db");
+    let _ = std::fs::remove_file(dir.path().join("crossover.db-wal"));
+    std::fs::write(&index, "no database at all, and longer than a header of one hundred bytes ".repeat(9)).unwrap();
+    assert!(Store::open(dir.path()).unwrap_err().hint.unwrap().contains("--rebuild"));
+    std::fs::write(dir.path().join("crossover.db-wal"), "of no use").unwrap();
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert!(rebuilt.less.is_none() && rebuilt.kept.unwrap().ends_with("crossover.db.kept-2"));
+    assert!(dir.path().join("crossover.db.kept-2-wal").exists());
+    drop(store);
+    assert_eq!(values(&index), 3);
+    let left = std::fs::read_dir(dir.path()).unwrap().flatten().map(|entry| entry.file_name().into_string().unwrap());
+    assert!(left.into_iter().all(|name| !name.contains("rebuilding") && !name.contains("keeping")));
+}
+
+#[test]
+fn an_index_that_is_lost_is_not_begun_anew() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    finish(dir.path(), &plan.runs[0].id, 0.5, 0.6);
+    store.ingest().unwrap();
+    drop(store);
+    let index = dir.path().join("crossover.db");
+    let told = |how: &str| {
+        for error in [Store::open(dir.path()).unwrap_err(), Reader::open(dir.path()).unwrap_err()] {
+            assert!(error.message.ends_with(how) && error.hint.as_deref().unwrap().contains("ingest --rebuild"), "{error}");
+        }
+        assert!(Reader::exists(dir.path()));
+    };
+    std::fs::remove_file(&index).unwrap();
+    told("crossover.db is not there");
+    assert!(!index.exists());
+    std::fs::write(&index, "").unwrap();
+    told("crossover.db is empty");
+    let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert!(rebuilt.kept.is_none() && store.reader().summary("small").unwrap().counts.done == 1);
+}
+
+/// What the last release left is read as it is, and brought up to date by who may write.
+#[test]
+fn an_index_of_the_last_release_is_read_and_written() {
+    let dir = tempfile::tempdir().unwrap();
+    let old = Connection::open(dir.path().join("crossover.db")).unwrap();
+    old.execute_batch(include_str!("migrations/1-initial.sql")).unwrap();
+    old.execute_batch(
+        "PRAGMA user_version = 1; INSERT INTO sweeps (name, tuned, source, created) VALUES ('a', '[]', '', 1);",
+    )
+    .unwrap();
+    drop(old);
+    let summary = |reader: &Reader| reader.summary("a").unwrap().bad_lines;
+    assert_eq!(summary(&Reader::open(dir.path()).unwrap()), BadLines::default());
+    assert_eq!(summary(Store::open(dir.path()).unwrap().reader()), BadLines::default());
+}
+
+/// As a killed writer leaves it where the reader may not write: the log beside the index is read too.
+#[test]
+fn a_log_left_beside_an_index_that_cannot_be_written_is_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let copy = tempfile::tempdir().unwrap();
+    for file in ["crossover.db", "crossover.db-wal"] {
+        std::fs::copy(dir.path().join(file), copy.path().join(file)).unwrap();
+    }
+    std::fs::create_dir(copy.path().join("crossover.db-shm")).unwrap();
+    assert_eq!(Reader::open(copy.path()).unwrap().runs("small").unwrap().len(), 1);
 }

@@ -59,7 +59,7 @@ fn over_any_scale(opened: &Opened, asked: &Asked) -> Result<Found> {
 /// Letters that a name may have; others become hyphens.
 fn allowed(stem: &str) -> String {
     let letter = |c: char| if c.is_alphanumeric() || "-_.".contains(c) { c } else { '-' };
-    stem.chars().map(letter).collect::<String>().trim_start_matches('.').to_owned()
+    stem.chars().map(letter).collect::<String>().trim_start_matches(['.', '-']).to_owned()
 }
 
 impl Study {

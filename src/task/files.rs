@@ -81,7 +81,7 @@ pub fn read(data: &Path, task: &str, file: &File) -> Result<Vec<u8>> {
 
 /// A whole file, unpacked where it is gzip by its first bytes.
 pub fn read_unpacked(path: &Path) -> Result<Vec<u8>> {
-    let raw = std::fs::read(path).context(|| format!("cannot read {}", path.display()))?;
+    let raw = crate::files::read(path).context(|| format!("cannot read {}", path.display()))?;
     if !raw.starts_with(&[0x1f, 0x8b]) {
         return Ok(raw);
     }

@@ -1,7 +1,6 @@
 //! The idx format of MNIST and those after it: a big-endian header of sizes, then numbers.
 //! (<http://yann.lecun.com/exdb/mnist/>: two zero bytes, a type, the number of dimensions, each size in 4 bytes.)
 
-use std::fs::File;
 use std::io::{BufReader, Read, Seek};
 use std::ops::RangeInclusive;
 use std::path::Path;
@@ -46,7 +45,7 @@ pub fn open(path: &Path, dimensions: RangeInclusive<usize>, scratch: &Path) -> R
     let failed = || format!("cannot read {what}");
     let unusable =
         |reason: String| Error { kind: ErrorKind::BadInput, ..unusable(&format!("{what}{}", and_is(path)), &reason) };
-    let mut file = File::open(path).context(failed)?;
+    let mut file = crate::files::open(path).context(failed)?;
     let mut head = Vec::new();
     (&file).take(2).read_to_end(&mut head).context(failed)?;
     file.rewind().context(failed)?;

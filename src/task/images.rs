@@ -7,7 +7,6 @@ mod layout;
 mod list;
 mod listing;
 
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -95,7 +94,7 @@ impl Import for ImageFolder {
             files,
             read: Box::new(move |index, pixels| {
                 let path = &images[index].path;
-                let bytes = fs::read(path).context(|| path.display())?;
+                let bytes = crate::files::read(path).context(|| path.display())?;
                 picture::read(&bytes, &look, pixels).map_err(|error| error.context(path.display()))
             }),
         })

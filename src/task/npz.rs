@@ -115,7 +115,7 @@ impl Archive {
     }
 
     fn zip(path: &Path) -> Result<Zip> {
-        let file = File::open(path).context(|| format!("cannot open {}", path.display()))?;
+        let file = crate::files::open(path).context(|| format!("cannot open {}", path.display()))?;
         ZipArchive::new(BufReader::new(file)).map_err(|error| {
             let what = and_is(path);
             Error::bad_input(format!("{} is no .npz that can be read ({error}){what}", path.display())).hint(NAMES_HINT)

@@ -103,7 +103,7 @@ impl Parquet {
 
     /// Copies the images of one file; gives the names of its classes, where it has them.
     fn read(&self, path: &Path, part: usize, copy: File, samples: &mut Samples) -> Result<Option<Vec<String>>> {
-        let file = File::open(path).context(|| "cannot read it")?;
+        let file = crate::files::open(path).context(|| "cannot read it")?;
         let reader = SerializedFileReader::new(file).map_err(|error| {
             Error::bad_input(format!("it is no Parquet that can be read ({error}){}", and_is(path)))
         })?;

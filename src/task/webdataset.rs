@@ -179,7 +179,7 @@ impl WebDataset {
 /// The archive, unpacked into a file without a name where it is gzip.
 fn unpacked(path: &Path, scratch: &Path) -> Result<File> {
     let failed = || "cannot read it";
-    let mut file = File::open(path).context(failed)?;
+    let mut file = crate::files::open(path).context(failed)?;
     let mut head = Vec::new();
     (&file).take(2).read_to_end(&mut head).context(failed)?;
     file.seek(SeekFrom::Start(0)).context(failed)?;

@@ -1,13 +1,11 @@
 //! One run of a pack: its log, its evaluations, and how it ends.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::Path;
+use std::collections::BTreeMap;
 use std::time::SystemTime;
 
-use crate::error::{Context, Result};
-use crate::event::{Event, EventLog, Outcome};
+use crate::error::Result;
+use crate::event::{Event, EventLog, Logged, Outcome};
 use crate::train::evaluation::Evaluated;
-use crate::train::schedule;
 use crate::worker::Assignment;
 
 pub struct Row<'a> {
@@ -24,23 +22,23 @@ pub struct Row<'a> {
     pub loss_sum: f64,
     pub loss_count: u64,
     pub last_loss: f64,
-    /// Steps whose metrics an earlier attempt has logged.
-    logged: BTreeSet<u64>,
+    /// By earlier attempts.
+    logged: Logged,
 }
 
 impl<'a> Row<'a> {
     /// None if the log says that the run is over.
     pub fn open(run: &'a Assignment) -> Result<Option<Self>> {
         let log = EventLog::open(&run.folder)?;
-        let (logged, over) = read_log(&run.folder)?;
-        if over {
+        let logged = Logged::read(&run.folder, &run.config)?;
+        if logged.over {
             return Ok(None);
         }
         Ok(Some(Self {
             run,
             lane: 0,
             log,
-            evaluations: schedule::eval_steps(run.config.train.evals, run.config.steps),
+            evaluations: run.config.evaluations(),
             outcome: None,
             end_logged: false,
             loss_sum: 0.0,
@@ -80,13 +78,13 @@ impl<'a> Row<'a> {
 
     /// Whether it is, and no earlier attempt has logged it.
     pub fn wants_metrics(&self, step: u64) -> bool {
-        self.is_due(step) && !self.logged.contains(&step)
+        self.is_due(step) && !self.logged.has(step)
     }
 
     /// Whether the log has all that was measured up to a step: a run that went on from a checkpoint beyond lost lines would
     /// never measure them again.
     pub fn bears_out(&self, step: u64) -> bool {
-        self.evaluations.iter().take_while(|at| **at <= step).all(|at| self.logged.contains(at))
+        self.logged.reaches(&self.run.config, step)
     }
 
     /// Whether a longer run of the pack's goes on from this step without it.
@@ -117,21 +115,6 @@ impl<'a> Row<'a> {
             Ok(())
         }
     }
-}
-
-/// The steps with metrics, and whether the run is over, so that nothing is measured or logged twice.
-fn read_log(folder: &Path) -> Result<(BTreeSet<u64>, bool)> {
-    let path = folder.join(EventLog::FILE);
-    let text = std::fs::read_to_string(&path).context(|| format!("cannot read {}", path.display()))?;
-    let (mut logged, mut over) = (BTreeSet::new(), false);
-    for event in text.lines().filter_map(|line| serde_json::from_str(line).ok()) {
-        match event {
-            Event::Metrics { step, .. } => drop(logged.insert(step)),
-            Event::End { outcome: Outcome::Done | Outcome::Diverged { .. }, .. } => over = true,
-            _ => (),
-        }
-    }
-    Ok((logged, over))
 }
 
 /// Seconds since the Unix epoch.

@@ -1,4 +1,4 @@
-//! The learning rate over a run, and the steps at which it is evaluated. Pure functions of the step.
+//! The learning rate over a run: a pure function of the step.
 
 use std::f64::consts::PI;
 
@@ -22,15 +22,6 @@ pub fn factor(recipe: &Recipe, step: u64, steps: u64) -> f64 {
             1.0 - (step.saturating_sub(trunk) as f64 / (steps - trunk).max(1) as f64).min(1.0).sqrt()
         }
     }
-}
-
-/// Steps after which the run is evaluated, ascending: `evals` of them, even on a logarithmic scale, the last one the
-/// end. Fewer where several fall on one step.
-pub fn eval_steps(evals: u64, steps: u64) -> Vec<u64> {
-    let mut at: Vec<u64> =
-        (1..evals).map(|i| (steps as f64).powf(i as f64 / evals as f64).round() as u64).chain([steps]).collect();
-    at.dedup();
-    at
 }
 
 #[cfg(test)]
@@ -80,14 +71,5 @@ mod tests {
         assert!(factors.iter().zip(expected).all(|(a, b)| (a - b).abs() < 1e-9), "{factors:?}");
         // The updates of a trunk are those of every longer run.
         assert!((0..12).all(|step| factor(&wsd, step, 20) == factor(&wsd, step, 50)));
-    }
-
-    #[test]
-    fn evaluations_are_log_spaced_and_end_at_the_end() {
-        assert_eq!(eval_steps(4, 10_000), [10, 100, 1000, 10_000]);
-        assert_eq!(eval_steps(1, 50), [50]);
-        assert_eq!(eval_steps(0, 50), [50]);
-        assert_eq!(eval_steps(100, 4), [1, 2, 3, 4]);
-        assert_eq!(eval_steps(5, 1), [1]);
     }
 }

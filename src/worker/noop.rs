@@ -9,7 +9,7 @@ use safetensors::tensor::{Dtype, TensorView};
 
 use super::{Assignment, Job, Progress, Report, Trainer, checkpoint};
 use crate::error::{Context, Error, Result};
-use crate::event::{Event, EventLog, Outcome};
+use crate::event::{Event, EventLog, Logged, Outcome};
 use crate::out;
 
 /// How it behaves, from the environment: `CROSSOVER_NOOP="step_millis=5 checkpoint_every=10 crash=3:20"`.
@@ -56,7 +56,9 @@ impl Noop {
     fn train_one(&self, run: &Assignment, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<Outcome> {
         let started = Instant::now();
         let mut log = EventLog::open(&run.folder)?;
-        let found = checkpoint::read(run, &|_| true, &|step, _| Ok(step))?;
+        let logged = Logged::read(&run.folder, &run.config)?;
+        let evaluations = run.config.evaluations();
+        let found = checkpoint::read(run, &|step| logged.reaches(&run.config, step), &|step, _| Ok(step))?;
         found.warning.into_iter().for_each(|text| report(Report::Warning(text)));
         let from_step = found.saved.unwrap_or(0);
         log.append(&start(run, from_step))?;
@@ -68,7 +70,7 @@ impl Noop {
                 break;
             }
             let loss = loss(run, step);
-            if step == run.config.steps || step % run.config.steps.div_ceil(run.config.train.evals.max(1)) == 0 {
+            if evaluations.binary_search(&step).is_ok() && !logged.has(step) {
                 let values = [("train_loss", 0.9), ("val_loss", 1.0), ("test_loss", 1.1), ("test_error", 0.1)];
                 let values = values.map(|(name, factor)| (name.to_string(), loss * factor)).into();
                 log.append(&Event::Metrics { step, values })?;

@@ -6,6 +6,7 @@
 mod bad_sweeps;
 mod compare;
 mod degenerate;
+mod faults;
 mod files;
 mod formats;
 mod images;

@@ -1,9 +1,11 @@
 //! The bytes of a file or of stdin, unpacked where they are packed.
 
 use std::io::Read;
+use std::os::unix::fs::FileTypeExt;
 use std::path::Path;
 
 use crate::error::{Context, Error, Kind, Result};
+use crate::files;
 use crate::task::files::hex_sha256;
 
 /// Unpacked bytes beyond which a file is refused: what is read here is held in memory as a whole.
@@ -28,13 +30,20 @@ pub fn read(path: &Path) -> Result<Bytes> {
             let mut raw = Vec::new();
             std::io::stdin().lock().read_to_end(&mut raw).map(|_| raw)
         }
-        _ => std::fs::read(path),
+        _ if is_given_pipe(path) => std::fs::read(path),
+        _ => files::read(path),
     };
     let raw = raw.context(|| format!("cannot read {name}")).map_err(|error| {
         Error { kind: Kind::BadInput, ..error }.hint("name a file, a folder of logs, or - for stdin")
     })?;
     let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw), || hex_sha256(&raw));
     Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
+}
+
+/// A pipe that a shell has opened, as in `--file <(zcat runs.csv.gz)`: it has a writer.
+fn is_given_pipe(path: &Path) -> bool {
+    let given = ["/dev/fd", "/proc/self/fd", "/dev/stdin"].iter().any(|place| path.starts_with(place));
+    given && path.metadata().is_ok_and(|found| found.file_type().is_fifo())
 }
 
 /// What a path is called in sources and errors.

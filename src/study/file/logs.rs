@@ -60,7 +60,7 @@ pub fn read(path: &Path) -> Result<Logs> {
     }
     let (mut gathered, mut notes) = (Gathered::default(), Vec::new());
     for (kind, file) in files {
-        let bytes = std::fs::read(&file).context(|| format!("cannot read {}", file.display()))?;
+        let bytes = crate::files::read(&file).context(|| format!("cannot read {}", file.display()))?;
         let whole = match kind {
             Kind::TensorBoard => tensorboard::rows(&bytes, &run_of(path, &file), &mut gathered),
             Kind::Wandb => wandb::rows(&bytes, &mut gathered),

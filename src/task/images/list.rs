@@ -37,7 +37,7 @@ struct Columns {
 /// Images of `folder` as the list has them; images that it does not name are ignored, and said to be.
 pub fn read(folder: &Path, list: &Path) -> Result<Found> {
     let shown = list.display();
-    let text = std::fs::read_to_string(list).context(|| format!("cannot read {shown}"))?;
+    let text = crate::files::read_text(list).context(|| format!("cannot read {shown}"))?;
     let text = text.trim_start_matches('\u{feff}');
     let head = text.lines().next().unwrap_or_default();
     let delimiter = [b'\t', b';', b','].into_iter().find(|&sign| head.contains(char::from(sign))).unwrap_or(b',');

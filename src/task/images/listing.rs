@@ -1,7 +1,6 @@
 //! Which file is an image of which class, in which part, by names alone; and what is none, and why.
 
 use std::collections::{BTreeMap, HashSet};
-use std::fs;
 use std::path::{Path, PathBuf};
 
 use super::folders::{extension, files, hidden, name, walk};
@@ -137,7 +136,7 @@ impl Found {
     /// Leaves out what a list names; gives what it left out.
     fn skip(&mut self, root: &Path, list: Option<&str>) -> Result<Vec<PathBuf>> {
         let Some(list) = list else { return Ok(Vec::new()) };
-        let text = fs::read_to_string(list).context(|| format!("cannot read {list}"))?;
+        let text = crate::files::read_text(Path::new(list)).context(|| format!("cannot read {list}"))?;
         let lines = text.lines().map(|line| line.split('\t').next().unwrap_or_default().trim_end());
         let named: HashSet<PathBuf> =
             lines.filter(|line| !line.is_empty() && !line.starts_with('#')).map(|line| root.join(line)).collect();

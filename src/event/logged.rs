@@ -1,0 +1,97 @@
+//! What earlier attempts have left in a run's log: whoever goes on writes what is missing, and nothing twice.
+
+use std::collections::BTreeSet;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+
+use super::{ESSENTIAL, Event, EventLog, Outcome};
+use crate::error::{Context, Result};
+use crate::files;
+use crate::run::RunConfig;
+
+#[derive(Debug, Default)]
+pub struct Logged {
+    steps: BTreeSet<u64>,
+    /// The run has ended and no evaluation is missing: nothing is to be trained.
+    pub over: bool,
+}
+
+impl Logged {
+    /// From the log in a run's folder; lines that are no events are passed over.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn read(folder: &Path, config: &RunConfig) -> Result<Logged> {
+        let path = folder.join(EventLog::FILE);
+        let failed = || format!("cannot read {}", path.display());
+        let mut reader = BufReader::new(files::open(&path).context(failed)?);
+        let (mut logged, mut done, mut line) = (Logged::default(), false, Vec::new());
+        while reader.read_until(b'\n', &mut line).context(failed)? > 0 {
+            match serde_json::from_slice(&line) {
+                Ok(Event::Metrics { step, values }) if ESSENTIAL.iter().all(|name| values.contains_key(*name)) => {
+                    logged.steps.insert(step);
+                }
+                Ok(Event::End { outcome: Outcome::Done, .. }) => done = true,
+                Ok(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
+                _ => {}
+            }
+            line.clear();
+        }
+        logged.over |= done && logged.reaches(config, config.steps);
+        Ok(logged)
+    }
+
+    /// Whether the metrics of this step are there.
+    pub fn has(&self, step: u64) -> bool {
+        self.steps.contains(&step)
+    }
+
+    /// Whether every evaluation up to `step` is there: what a checkpoint at that step stands on. A run that went on from
+    /// a checkpoint beyond lost lines would never measure them again.
+    pub fn reaches(&self, config: &RunConfig, step: u64) -> bool {
+        config.evaluations().into_iter().take_while(|at| *at <= step).all(|at| self.has(at))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::run::{Named, Recipe, Schedule, Settings};
+
+    #[test]
+    fn a_log_without_the_metrics_of_an_evaluation_is_not_over() {
+        let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
+        let train = Recipe {
+            batch: 1,
+            lr: 1.0,
+            weight_decay: 0.0,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            clip: None,
+            warmup: 0,
+            schedule: Schedule::Constant,
+            evals: 2,
+        };
+        let config = RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 };
+        let folder = tempfile::tempdir().unwrap();
+        let read = |lines: &[&str]| {
+            std::fs::write(folder.path().join(EventLog::FILE), lines.concat()).unwrap();
+            Logged::read(folder.path(), &config).unwrap()
+        };
+        let at = |step: u64| {
+            format!("{{\"event\":\"metrics\",\"step\":{step},\"values\":{{\"val_loss\":1,\"test_loss\":1}}}}\n")
+        };
+        let end = |outcome: &str| {
+            format!("{{\"event\":\"end\",\"attempt\":1,\"time\":1,\"seconds\":1,\"examples_per_second\":1,\"outcome\":{outcome}}}\n")
+        };
+        let done = end("{\"outcome\":\"done\"}");
+        assert!(read(&[&at(10), "\0\u{fffd}\n", &at(100), &done]).over);
+        let lost = read(&[&at(100), &done]);
+        assert!(!lost.over && lost.has(100) && !lost.has(10) && lost.reaches(&config, 9) && !lost.reaches(&config, 10));
+        let garbled = at(10).replace("test_loss", "tesu_loss");
+        assert!(!read(&[&garbled, &at(100), &done]).over);
+        assert!(!read(&[&at(10), &at(100)]).over);
+        assert!(read(&[&end("{\"outcome\":\"diverged\",\"step\":3}")]).over);
+    }
+}

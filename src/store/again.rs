@@ -1,0 +1,105 @@
+//! Runs that are to be done again: because a person says so, or because their folder was deleted.
+
+use std::path::{Path, PathBuf};
+
+use rusqlite::Transaction;
+
+use super::{Reader, Store, record, schema};
+use crate::error::{Context, Error, Result};
+use crate::event::EventLog;
+
+/// What a run left is kept in a folder of this name and a number, within its own.
+const KEPT: &str = "kept-";
+
+impl Store {
+    /// Makes the run to do: what it left is put aside, so that it is trained from its beginning. The folder that holds
+    /// it now; none where it had left nothing.
+    ///
+    /// # Errors
+    /// The run is still being trained; its folder cannot be written.
+    pub fn again(&mut self, id: &str) -> Result<Option<PathBuf>> {
+        let folder = self.reader.run_folder(id);
+        if EventLog::is_open(&folder) {
+            return Err(Error::failed(format!("run {id} is being trained by a worker that was left behind"))
+                .hint("wait until it has ended, within a minute, and type the same again"));
+        }
+        // Its log first: a run without one is to do, whatever else happens.
+        let kept = put_aside(&folder).context(|| format!("cannot put aside what is in {}", folder.display()))?;
+        self.forget([id])?;
+        Ok(kept)
+    }
+
+    /// What is known of these runs but their configs leaves the index, and they are to do.
+    pub(super) fn forget<'i>(&mut self, ids: impl IntoIterator<Item = &'i str>) -> Result<()> {
+        let dir = self.reader.dir.clone();
+        let transaction = self.transaction()?;
+        let forgotten = ids.into_iter().try_for_each(|id| forget(&transaction, id));
+        forgotten.and_then(|()| transaction.commit()).map_err(|error| schema::explain(&dir, error))
+    }
+}
+
+impl Reader {
+    /// Those of these runs that were taken up, and whose log is not there any more.
+    ///
+    /// # Errors
+    /// The store cannot be read.
+    pub(super) fn without_log<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> Result<Vec<String>> {
+        let query = "SELECT 1 FROM runs WHERE id = ? AND state != 'to_do'";
+        let mut query = self.connection.prepare_cached(query).map_err(|error| self.explain(error))?;
+        let mut lost = Vec::new();
+        for id in ids {
+            let is_gone = !self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
+            if is_gone && query.exists([id]).map_err(|error| self.explain(error))? {
+                lost.push(id.to_owned());
+            }
+        }
+        Ok(lost)
+    }
+}
+
+fn forget(index: &Transaction, id: &str) -> rusqlite::Result<()> {
+    for table in ["attempts", "metrics", "logs"] {
+        let delete = format!("DELETE FROM {table} WHERE run = (SELECT key FROM runs WHERE id = ?)");
+        index.prepare_cached(&delete)?.execute([id])?;
+    }
+    index
+        .prepare_cached("UPDATE runs SET state = 'to_do', step = NULL, reason = NULL WHERE id = ?")?
+        .execute([id])
+        .map(|_| ())
+}
+
+/// Moves all but the record into a new folder; checkpoints are removed, since nothing goes on from them.
+fn put_aside(folder: &Path) -> std::io::Result<Option<PathBuf>> {
+    let mut left: Vec<PathBuf> = match std::fs::read_dir(folder) {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => return Ok(None),
+        entries => entries?.map(|entry| Ok(entry?.path())).collect::<std::io::Result<_>>()?,
+    };
+    let name = |path: &Path| path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    left.retain(|path| !name(path).starts_with("run.json") && !is_kept(path));
+    left.sort_by_key(|path| name(path) != EventLog::FILE);
+    if left.is_empty() {
+        return Ok(None);
+    }
+    let kept = (1u32..).map(|number| folder.join(format!("{KEPT}{number}"))).find(|kept| !kept.exists());
+    let kept = kept.unwrap_or_else(|| folder.join(KEPT));
+    record::make_folder(&kept)?;
+    for path in left {
+        match is_checkpoint(&path) {
+            true => std::fs::remove_file(&path)?,
+            false => std::fs::rename(&path, kept.join(name(&path)))?,
+        }
+    }
+    std::fs::File::open(folder)?.sync_all()?;
+    Ok(Some(kept))
+}
+
+/// What a run goes on from, whole or half-written, whichever trainer wrote it.
+pub(super) fn is_checkpoint(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("checkpoint") || name.ends_with(".partial")
+}
+
+/// What was put aside when a run was to be done again.
+pub(super) fn is_kept(path: &Path) -> bool {
+    path.is_dir() && path.file_name().is_some_and(|name| name.to_string_lossy().starts_with(KEPT))
+}
