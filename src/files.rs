@@ -59,9 +59,8 @@ pub fn read(path: &Path) -> io::Result<Vec<u8>> {
 
 /// The text of a file that [`open`] opens.
 pub fn read_text(path: &Path) -> io::Result<String> {
-    String::from_utf8(read(path)?).map_err(|error| {
-        io::Error::new(io::ErrorKind::InvalidData, format!("it is no text: {}", error.utf8_error()))
-    })
+    String::from_utf8(read(path)?)
+        .map_err(|error| io::Error::new(io::ErrorKind::InvalidData, format!("it is no text: {}", error.utf8_error())))
 }
 
 /// Whether it is a regular file; else an error that says what it is.

@@ -103,7 +103,8 @@ fn shown(summaries: &[Summary], store: &Path) -> String {
             let _ = writeln!(text, "{}: {told}", one.sweep);
         }
         if one.deleted > 0 {
-            let _ = writeln!(text, "{}: the folders of {} runs were deleted: they are to do again", one.sweep, one.deleted);
+            let _ =
+                writeln!(text, "{}: the folders of {} runs were deleted: they are to do again", one.sweep, one.deleted);
         }
     }
     text

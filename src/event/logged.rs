@@ -83,7 +83,9 @@ mod tests {
             format!("{{\"event\":\"metrics\",\"step\":{step},\"values\":{{\"val_loss\":1,\"test_loss\":1}}}}\n")
         };
         let end = |outcome: &str| {
-            format!("{{\"event\":\"end\",\"attempt\":1,\"time\":1,\"seconds\":1,\"examples_per_second\":1,\"outcome\":{outcome}}}\n")
+            format!(
+                "{{\"event\":\"end\",\"attempt\":1,\"time\":1,\"seconds\":1,\"examples_per_second\":1,\"outcome\":{outcome}}}\n"
+            )
         };
         let done = end("{\"outcome\":\"done\"}");
         assert!(read(&[&at(10), "\0\u{fffd}\n", &at(100), &done]).over);

@@ -375,7 +375,9 @@ impl<'t> Sink<'t> {
 
     fn remember(&self, run: i64, position: Position) -> rusqlite::Result<()> {
         self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO logs (run, consumed, lines, skipped, repeated) VALUES (?, ?, ?, ?, ?)")?
+            .prepare_cached(
+                "INSERT OR REPLACE INTO logs (run, consumed, lines, skipped, repeated) VALUES (?, ?, ?, ?, ?)",
+            )?
             .execute((
                 run,
                 position.consumed as i64,

@@ -102,8 +102,7 @@ impl Store {
 impl Reader {
     /// Whether SQLite finds nothing wrong with the database.
     fn is_whole(&self) -> bool {
-        let found: rusqlite::Result<String> =
-            self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
+        let found: rusqlite::Result<String> = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));
         found.is_ok_and(|found| found == "ok")
     }
 

@@ -551,7 +551,8 @@ fn a_damaged_record_is_written_again_by_who_knows_it() {
         std::fs::write(file(3), whole[3].replace("\"params\": 100", "\"params\": 101")).unwrap();
         std::fs::write(file(4), &whole[0]).unwrap();
     };
-    let mended = |when: &str| (0..5).for_each(|at| assert_eq!(std::fs::read_to_string(file(at)).unwrap(), whole[at], "{when}"));
+    let mended =
+        |when: &str| (0..5).for_each(|at| assert_eq!(std::fs::read_to_string(file(at)).unwrap(), whole[at], "{when}"));
     damage();
     assert_eq!(store.register(&plan).unwrap().mended.len(), 5);
     mended("by a plan");
@@ -592,7 +593,10 @@ fn an_index_that_held_more_is_kept_and_one_that_cannot_be_read_too() {
     assert_eq!(reader.summary("small").unwrap().counts.done, 2);
     let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
     assert_eq!(rebuilt.less.as_deref(), Some("3 of 6 values of metrics"));
-    assert_eq!((reader.summary("small").unwrap().counts.done, store.reader().summary("small").unwrap().counts.done), (2, 1));
+    assert_eq!(
+        (reader.summary("small").unwrap().counts.done, store.reader().summary("small").unwrap().counts.done),
+        (2, 1)
+    );
     reader.connection.execute_batch("COMMIT").unwrap();
     assert_eq!(reader.summary("small").unwrap().counts.done, 1);
     drop((store, reader));
@@ -630,7 +634,10 @@ fn an_index_that_is_lost_is_not_begun_anew() {
     let index = dir.path().join("crossover.db");
     let told = |how: &str| {
         for error in [Store::open(dir.path()).unwrap_err(), Reader::open(dir.path()).unwrap_err()] {
-            assert!(error.message.ends_with(how) && error.hint.as_deref().unwrap().contains("ingest --rebuild"), "{error}");
+            assert!(
+                error.message.ends_with(how) && error.hint.as_deref().unwrap().contains("ingest --rebuild"),
+                "{error}"
+            );
         }
         assert!(Reader::exists(dir.path()));
     };

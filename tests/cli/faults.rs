@@ -240,7 +240,12 @@ fn what_cannot_be_written_is_read() {
     };
     let mounted = |typed: &str| {
         let mut command = Command::new("unshare");
-        command.args(["-m", "sh", "-c", &format!("mount -o bind,ro runs runs && mount -o remount,bind,ro runs && {typed}")]);
+        command.args([
+            "-m",
+            "sh",
+            "-c",
+            &format!("mount -o bind,ro runs runs && mount -o remount,bind,ro runs && {typed}"),
+        ]);
         command
     };
     let mut ways: Vec<(&str, &dyn Fn(&str) -> Command)> = Vec::new();
@@ -254,7 +259,8 @@ fn what_cannot_be_written_is_read() {
     // What a killed writer leaves beside the index, with what SQLite keeps beside that and without.
     let mut training = dir.command(&["run", "small.toml", "--slots", "1"]);
     dir.write("small.toml", &sweep(2));
-    let mut training = training.env("CROSSOVER_NOOP", "step_millis=50").stderr(Stdio::null()).spawn().expect("it starts");
+    let mut training =
+        training.env("CROSSOVER_NOOP", "step_millis=50").stderr(Stdio::null()).spawn().expect("it starts");
     let since = Instant::now();
     while dir.json(&["status", "--json"])[0]["runs"] != 4 && since.elapsed() < Duration::from_secs(20) {
         std::thread::sleep(Duration::from_millis(20));
@@ -304,14 +310,15 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
         fifo(&path);
     };
     let back = |name: &str| std::fs::rename(dir.path("aside"), dir.path(&format!("runs/{name}"))).expect("the same");
-    for (name, args) in [
-        ("crossover.db", "status"),
-        ("crossover.db", "ingest"),
-        (&*format!("{run}/events.jsonl"), "ingest --rebuild"),
-    ] {
+    for (name, args) in
+        [("crossover.db", "status"), ("crossover.db", "ingest"), (&*format!("{run}/events.jsonl"), "ingest --rebuild")]
+    {
         replace(name);
         let (code, error) = within(dir.command(&args.split(' ').collect::<Vec<_>>()));
-        assert!(code == Some(1) && error.contains("it is a fifo") && error.contains("hint:"), "{name}: {code:?} {error}");
+        assert!(
+            code == Some(1) && error.contains("it is a fifo") && error.contains("hint:"),
+            "{name}: {code:?} {error}"
+        );
         back(name);
     }
     replace(&format!("{run}/run.json"));
