@@ -2,6 +2,7 @@
 
 mod answer;
 mod audits;
+pub mod cancel;
 pub mod compare;
 pub mod export;
 pub mod fit;
@@ -19,7 +20,9 @@ pub mod plot;
 mod points;
 mod predict;
 mod profiles;
+pub mod prune;
 pub mod rename;
+pub mod retry;
 pub mod run;
 mod sections;
 mod sheet;
@@ -87,6 +90,12 @@ enum Command {
     Resume(run::ResumeArgs),
     /// Show how far sweeps are, what failed and why
     Status(status::Args),
+    /// Stop what is being trained in the store, so that it can be resumed
+    Cancel(cancel::Args),
+    /// Let failed, diverged or named runs begin anew
+    Retry(retry::Args),
+    /// Remove checkpoints of ended runs, folders that no sweep names, or whole sweeps
+    Prune(prune::Args),
     /// List runs with their state, filtered and in order
     List(list::Args),
     /// Show one run: config, attempts, metrics
@@ -138,9 +147,12 @@ impl Command {
             Command::Next(_) => Some("next"),
             Command::Plot(_) => Some("plot"),
             Command::Export(_) => Some("export"),
+            Command::Cancel(_) => Some("cancel"),
+            Command::Retry(_) => Some("retry"),
             Command::Task(_) => Some("task"),
             Command::Run(_)
             | Command::Rename(_)
+            | Command::Prune(_)
             | Command::Resume(_)
             | Command::Status(_)
             | Command::Simulate(_)
@@ -241,6 +253,9 @@ fn command(command: &Command, store: &Path) -> Result<()> {
         Command::Run(args) => run::run(args, store),
         Command::Resume(args) => run::resume(args, store),
         Command::Status(args) => status::run(args, store),
+        Command::Cancel(args) => cancel::run(args, store),
+        Command::Retry(args) => retry::run(args, store),
+        Command::Prune(args) => prune::run(args, store),
         Command::List(args) => list::run(args, store),
         Command::Show(args) => show::run(args, store),
         Command::Compare(args) => compare::run(args, store),

@@ -19,6 +19,7 @@ mod imports;
 mod ingest;
 mod lock;
 mod points;
+mod prune;
 mod query;
 mod rebuild;
 mod record;
@@ -31,6 +32,7 @@ mod sizes;
 mod state;
 mod summary;
 mod timing;
+mod worker_log;
 
 use std::path::{Path, PathBuf};
 
@@ -42,8 +44,9 @@ pub use difference::{Difference, Part};
 pub use export::{Export, Format};
 pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
-pub use lock::Writer;
+pub use lock::{Writer, hostname};
 pub use points::{Choice, LeftOut, Points, Why};
+pub use prune::{Prunable, Waste, sums};
 pub use query::{Attempt, BadLines, Measured, Place, Run, Sweep};
 pub use rebuild::Rebuilt;
 pub use record::{Damaged, Member, RunRecord, SweepRecord};
@@ -72,7 +75,7 @@ pub struct Reader {
 #[derive(Debug)]
 pub struct Store {
     reader: Reader,
-    _lock: Lock,
+    lock: Lock,
 }
 
 impl Store {
@@ -97,7 +100,7 @@ impl Store {
 
     fn locked(dir: PathBuf, lock: Lock) -> Result<Store> {
         let connection = schema::open(&dir)?;
-        Ok(Store { reader: Reader::over(dir, connection, None), _lock: lock })
+        Ok(Store { reader: Reader::over(dir, connection, None), lock })
     }
 
     /// The same store, to read what was written so far.

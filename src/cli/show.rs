@@ -1,6 +1,6 @@
 //! `crossover show`: one run, whole: its config, its attempts, its metrics.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
@@ -15,11 +15,15 @@ use crate::units::{duration, si};
 #[derive(clap::Args)]
 #[command(after_help = "Examples:
   crossover show 52bc05cd
-  crossover show 52bc05cd1cc7c637 --json | jq .metrics.test_loss")]
+  crossover show 52bc05cd1cc7c637 --json | jq .metrics.test_loss
+  crossover show 52bc05cd --log          why its attempts failed, and its worker's last words")]
 pub struct Args {
     /// Run id, or as much of its beginning as is unique
     #[arg(value_name = "RUN")]
     run: String,
+    /// Show what its failed attempts left: reasons, and the log that was kept of its worker
+    #[arg(long)]
+    log: bool,
     /// Print JSON
     #[arg(long)]
     json: bool,
@@ -38,9 +42,23 @@ struct Report {
     bad_lines: BadLines,
 }
 
+/// With --log.
+#[derive(Serialize)]
+struct Log {
+    id: String,
+    /// Attempts that failed or said no end.
+    failures: Vec<Attempt>,
+    /// What was kept of the worker's log, and where it is.
+    log: Option<String>,
+    file: PathBuf,
+}
+
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let reader = Reader::open(store)?;
     let mut run = reader.run(&args.run)?;
+    if args.log {
+        return log(&reader, run, args.json);
+    }
     let (id, places) = (run.id.clone(), reader.places_of(&run.id)?);
     if let Some(first) = places.first() {
         (run.curve, run.cell) = (first.curve.clone(), first.cell.clone());
@@ -58,6 +76,28 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         out::line(told)?;
     }
     out::line(format_args!("folder  {}", reader.run_folder(&id).display()))
+}
+
+fn log(reader: &Reader, run: Run, json: bool) -> Result<()> {
+    let failed = |attempt: &Attempt| matches!(attempt.outcome, None | Some(Outcome::Failed { .. }));
+    let failures: Vec<Attempt> = reader.attempts(&run.id)?.into_iter().filter(failed).collect();
+    let (log, file) = reader.worker_log(&run.id)?;
+    let log = Log { id: run.id, failures, log, file };
+    if json {
+        return print_json(&log);
+    }
+    for Attempt { attempt, device, host, outcome, .. } in &log.failures {
+        let known = |text: &Option<String>| text.clone().unwrap_or("-".into());
+        let why = match outcome {
+            Some(Outcome::Failed { reason }) => format!("failed: {reason}"),
+            _ => "wrote no end: it is under way, or was killed".into(),
+        };
+        out::line(format_args!("attempt {attempt} on {} of {}: {why}", known(device), known(host)))?;
+    }
+    match &log.log {
+        Some(text) => out::line(format_args!("\n{}\n{}", log.file.display(), text.trim_end())),
+        None => out::line(format_args!("run {}: no log of a worker was kept", log.id)),
+    }
 }
 
 fn print_config(report: &Report) -> Result<()> {

@@ -11,9 +11,9 @@ const VARIABLE: &str = "CROSSOVER_STORE";
 pub const DEFAULT: &str = "runs";
 
 /// Commands that `--store` means something to.
-const OF_STORE: [&str; 14] = [
+const OF_STORE: [&str; 17] = [
     "plan", "run", "resume", "status", "show", "list", "ingest", "import", "fit", "next", "plot", "export", "rename",
-    "compare",
+    "compare", "cancel", "retry", "prune",
 ];
 
 /// `$CROSSOVER_STORE`, else `runs`.

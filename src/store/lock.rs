@@ -19,7 +19,7 @@ const PATIENCE: (u32, Duration) = (10, Duration::from_millis(30));
 /// Held while in scope.
 #[derive(Debug)]
 pub(super) struct Lock {
-    _file: File,
+    file: File,
 }
 
 /// Who holds a store's lock.
@@ -29,6 +29,9 @@ pub struct Writer {
     pub host: String,
     /// What it was started as.
     pub command: String,
+    /// That it trains now.
+    #[serde(default)]
+    pub sweep: Option<String>,
 }
 
 impl Lock {
@@ -51,8 +54,9 @@ impl Lock {
         for _ in 0..PATIENCE.0 {
             match file.try_lock() {
                 Ok(()) => {
-                    introduce(&mut file).context(|| format!("cannot write {}", path.display()))?;
-                    return Ok(Lock { _file: file });
+                    let mut lock = Lock { file };
+                    lock.introduce(None).context(|| format!("cannot write {}", path.display()))?;
+                    return Ok(lock);
                 }
                 Err(TryLockError::WouldBlock) => thread::sleep(PATIENCE.1),
                 Err(TryLockError::Error(error)) => {
@@ -64,6 +68,16 @@ impl Lock {
         Err(refusal(dir, read(&mut file)))
     }
 
+    /// Says who holds it, and what is trained.
+    pub(super) fn introduce(&mut self, sweep: Option<&str>) -> std::io::Result<()> {
+        let command = std::env::args().collect::<Vec<_>>().join(" ");
+        let sweep = sweep.map(str::to_owned);
+        let writer = Writer { pid: std::process::id(), host: hostname(), command, sweep };
+        self.file.set_len(0)?;
+        self.file.rewind()?;
+        self.file.write_all(serde_json::to_string(&writer)?.as_bytes())
+    }
+
     /// The process that writes to the store in `dir` now, if any; with no details where it has not said them.
     pub(super) fn holder(dir: &Path) -> Option<Option<Writer>> {
         let mut file = files::open(&dir.join(FILE)).ok()?;
@@ -72,14 +86,6 @@ impl Lock {
             _ => None,
         }
     }
-}
-
-fn introduce(file: &mut File) -> std::io::Result<()> {
-    let writer =
-        Writer { pid: std::process::id(), host: hostname(), command: std::env::args().collect::<Vec<_>>().join(" ") };
-    file.set_len(0)?;
-    file.rewind()?;
-    file.write_all(serde_json::to_string(&writer)?.as_bytes())
 }
 
 fn read(file: &mut File) -> Option<Writer> {
@@ -96,15 +102,16 @@ fn refusal(dir: &Path, writer: Option<Writer>) -> Error {
             writer.pid, writer.host, writer.command
         ))
         .hint(format!(
-            "'crossover status --watch' follows it; 'kill -INT {}' on {} stops it so that it can be resumed; --store DIR uses another store",
-            writer.pid, writer.host
+            "'crossover status --watch' follows it; 'crossover cancel' on {} stops it so that it can be resumed; --store DIR uses another store",
+            writer.host
         )),
         None => Error::failed(format!("another crossover writes to {shown}"))
             .hint("'crossover status --watch' follows it; --store DIR uses another store"),
     }
 }
 
-fn hostname() -> String {
+/// Of this machine, as writers and attempts name it.
+pub fn hostname() -> String {
     std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string()
 }
 
@@ -119,7 +126,7 @@ mod tests {
         let first = Lock::take(dir.path()).unwrap();
         let refused = Lock::take(dir.path()).unwrap_err();
         assert!(refused.message.contains(&format!("process {}", std::process::id())), "{refused}");
-        assert!(refused.hint.unwrap().contains("kill -INT"));
+        assert!(refused.hint.unwrap().contains("crossover cancel"));
         assert_eq!(Lock::holder(dir.path()).unwrap().unwrap().pid, std::process::id());
         drop(first);
         assert_eq!(Lock::holder(dir.path()), None);

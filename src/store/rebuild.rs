@@ -62,11 +62,11 @@ impl Store {
         let building = beside(&dir, BUILDING);
         remove(&building)?;
         let reader = Reader::over(dir.clone(), schema::create(&dir, &building)?, None);
-        let mut new = Store { reader, _lock: lock };
+        let mut new = Store { reader, lock };
         new.index(&runs, &sweeps)?;
         let ingested = new.ingest()?;
         let less = new.check(&runs, old.as_ref())?;
-        let Store { reader, _lock: lock } = new;
+        let Store { reader, lock } = new;
         drop(reader);
         let kept = match old {
             Some(old) => {

@@ -42,6 +42,7 @@ impl Store {
     /// The store cannot be written; a name that cannot be a file's; a number beyond 63 bits.
     pub fn register(&mut self, plan: &Plan) -> Result<Registered> {
         self.reader().still_there()?;
+        self.lock.introduce(Some(&plan.sweep)).context(|| "cannot write who trains")?;
         if self.reader().import(&plan.sweep)?.is_some() {
             return Err(Error::bad_input(format!(
                 "'{}' is an import of this store, so no sweep can have that name",

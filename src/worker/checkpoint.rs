@@ -141,7 +141,7 @@ fn open<T>(
 }
 
 fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    fs::read(path)
+    crate::files::read(path)
 }
 
 /// Puts the checksum into the header of a file that has zeros there, and the file on the disk.

@@ -15,6 +15,7 @@ mod interrupted;
 mod json;
 mod ladder;
 mod list;
+mod living;
 mod names;
 mod next;
 mod output;

@@ -32,7 +32,7 @@ const ROWS: &str = "arch,examples,loss\nvit,100,1\nvit,200,0.8\nvit,400,0.7\nvit
     mlp,100,1.2\nmlp,200,0.9\nmlp,400,0.72\nmlp,800,0.6\n";
 
 /// Each command that prints data, as it is typed in the folder that `finished` makes; RUN is a run's id.
-pub const COMMANDS: [&str; 24] = [
+pub const COMMANDS: [&str; 28] = [
     "init mnist1d -o new.toml",
     "plan small.toml --no-time",
     "run small.toml --dry-run",
@@ -41,6 +41,10 @@ pub const COMMANDS: [&str; 24] = [
     "status",
     "list --where state=done --sort test_loss",
     "show RUN",
+    "show RUN --log",
+    "retry --failed",
+    "prune --dry-run",
+    "cancel",
     "compare small small",
     "ingest --json",
     "import rows.csv --name other",

@@ -1,0 +1,132 @@
+//! `crossover cancel`: stops who trains in a store, wherever it was started, so that it can be gone on with.
+
+use std::path::Path;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use nix::errno::Errno;
+use nix::sys::signal::{Signal, kill};
+use nix::unistd::Pid;
+use serde::Serialize;
+
+use super::print_json;
+use super::typed::typed;
+use crate::error::{Error, Result};
+use crate::out;
+use crate::shell::quoted;
+use crate::store::{Reader, Writer, hostname};
+
+#[derive(clap::Args)]
+#[command(after_help = "Examples:
+  crossover cancel                stop what is being trained in the store
+  crossover cancel quickstart     only if it is this sweep
+
+It does what Ctrl-C does where 'crossover run' was typed: workers write their checkpoints, and 'crossover resume' goes on.")]
+pub struct Args {
+    /// Only if this sweep is being trained now
+    #[arg(value_name = "SWEEP")]
+    sweep: Option<String>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+}
+
+/// Workers that do not write their checkpoints within 35 s are killed; this is longer.
+const PATIENCE: Duration = Duration::from_secs(60);
+const LOOK_EVERY: Duration = Duration::from_millis(50);
+
+#[derive(Serialize)]
+struct Report<'a> {
+    /// Whether something was being trained, and is not any more.
+    stopped: bool,
+    #[serde(flatten)]
+    writer: Option<&'a Writer>,
+    seconds: f64,
+}
+
+pub fn run(args: &Args, store: &Path) -> Result<()> {
+    let reader = Reader::open(store)?;
+    if let Some(sweep) = &args.sweep {
+        reader.sweep(sweep)?;
+    }
+    let since = Instant::now();
+    let Some(writer) = writer(&reader, store)? else {
+        let nothing = Report { stopped: false, writer: None, seconds: 0.0 };
+        return match args.json {
+            true => print_json(&nothing),
+            false => out::line(format_args!("nothing is being trained in {}", store.display())),
+        };
+    };
+    refuse_other(args, &writer, store)?;
+    stop(&reader, &writer, store)?;
+    let seconds = since.elapsed().as_secs_f64();
+    if args.json {
+        return print_json(&Report { stopped: true, writer: Some(&writer), seconds });
+    }
+    let goes_on = writer.sweep.as_ref().map_or(String::new(), |sweep| {
+        typed(&format!("; 'crossover resume {}' goes on from here", quoted(sweep)), store)
+    });
+    out::line(format_args!("process {} ({}) has stopped after {seconds:.1} s{goes_on}", writer.pid, writer.command))
+}
+
+/// Who writes to the store now, once it has said so.
+fn writer(reader: &Reader, store: &Path) -> Result<Option<Writer>> {
+    for _ in 0..20 {
+        match reader.writer() {
+            None => return Ok(None),
+            Some(Some(writer)) => return Ok(Some(writer)),
+            Some(None) => thread::sleep(LOOK_EVERY),
+        }
+    }
+    Err(Error::failed(format!("a process writes to {} and does not say which", store.display()))
+        .hint("'fuser' or 'lsof' on its writer.lock name it; 'kill -INT PID' stops it"))
+}
+
+/// # Errors
+/// It trains another sweep; it is on another machine, or not to be seen from here.
+fn refuse_other(args: &Args, writer: &Writer, store: &Path) -> Result<()> {
+    let Writer { pid, host, command, .. } = writer;
+    if let (Some(asked), Some(sweep)) = (&args.sweep, &writer.sweep)
+        && asked != sweep
+    {
+        return Err(Error::failed(format!("'{asked}' is not being trained now: process {pid} trains '{sweep}'"))
+            .hint("'crossover cancel' without a name stops it"));
+    }
+    let here = hostname();
+    if *host != here {
+        let store = quoted(&store.canonicalize().unwrap_or(store.into()).display().to_string());
+        return Err(Error::failed(format!("process {pid} on {host} writes to the store ({command}); this is {here}"))
+            .hint(format!("on {host} type: crossover cancel --store {store}")));
+    }
+    let running = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let running = String::from_utf8_lossy(&running).trim_end_matches('\0').replace('\0', " ");
+    if running != *command {
+        return Err(Error::failed(format!(
+            "process {pid} of this machine is not the one that writes to the store ({command})"
+        ))
+        .hint("is it in a container? type 'crossover cancel' there"));
+    }
+    Ok(())
+}
+
+fn stop(reader: &Reader, writer: &Writer, store: &Path) -> Result<()> {
+    let pid = writer.pid;
+    match i32::try_from(pid).map(|pid| kill(Pid::from_raw(pid), Signal::SIGINT)) {
+        Ok(Ok(()) | Err(Errno::ESRCH)) => {}
+        Ok(Err(error)) => {
+            return Err(Error::failed(format!("cannot stop process {pid}: {error}"))
+                .hint(format!("whose is it? 'ps -fp {pid}' says so; its owner types 'kill -INT {pid}'")));
+        }
+        Err(_) => return Err(Error::failed(format!("{pid} is no number of a process"))),
+    }
+    let since = Instant::now();
+    while reader.writer().is_some_and(|now| now.is_none_or(|now| now.pid == pid)) {
+        if since.elapsed() > PATIENCE {
+            let within = PATIENCE.as_secs();
+            return Err(Error::failed(format!("process {pid} still writes to {} after {within} s", store.display()))
+                .hint(format!("'kill -INT {pid}' once more kills its workers; checkpoints stay")));
+        }
+        thread::sleep(LOOK_EVERY);
+    }
+    Ok(())
+}
