@@ -7,7 +7,7 @@ use std::time::Instant;
 use crossover::event::Event;
 use crossover::model::{Costs, Io};
 use crossover::plan::{Plan, Planned};
-use crossover::run::{Named, Recipe, RunConfig, Schedule};
+use crossover::run::{Named, Recipe, RunConfig, Schedule, Settings};
 use crossover::store::Store;
 use crossover::units::Flops;
 
@@ -60,7 +60,7 @@ fn plan() -> Plan {
             schedule: Schedule::Constant,
             evals: 4,
         };
-        let named = |name: &str| Named { name: name.into(), settings: BTreeMap::new() };
+        let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
         let config =
             RunConfig { model: named("vit"), task: named("mnist1d"), examples: 1000, steps: STEPS, train, seed };
         Planned {
@@ -68,7 +68,7 @@ fn plan() -> Plan {
             label: "vit".into(),
             cell: "vit".into(),
             config,
-            shape: BTreeMap::new(),
+            shape: Settings::new(),
             io: Io { channels: 1, height: 1, width: 40, classes: 10 },
             costs: Costs { params: 1, active_params: 1, forward_flops: 1 },
             train_flops: Flops(1),

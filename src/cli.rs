@@ -306,6 +306,8 @@ fn complain(error: &Error) {
 
 /// Data for programs, on stdout.
 pub fn print_json(data: &impl Serialize) -> Result<()> {
-    let text = serde_json::to_string_pretty(data).context(|| "cannot write JSON")?;
-    out::line(text)
+    out::stream(|out| {
+        serde_json::to_writer_pretty(&mut *out, data).context(|| "cannot write JSON")?;
+        writeln!(out).context(|| "cannot write JSON")
+    })
 }

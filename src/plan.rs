@@ -1,5 +1,6 @@
 //! From a sweep to its runs: axes expanded, sizes found, budgets resolved, costs added up. Pure: nothing is written.
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
 
 use serde::Serialize;
@@ -10,7 +11,7 @@ use crate::budget::Budget;
 use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
 use crate::point;
-use crate::run::{Named, Recipe, RunConfig, Settings};
+use crate::run::{Named, Recipe, RunConfig, Settings, Shared};
 use crate::spec::variant::{Variant, variants, with_task_axes};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task::{self, Splits};
@@ -112,8 +113,8 @@ const REASONS: usize = 30;
 /// What the plan has already.
 #[derive(Default)]
 struct Seen {
-    /// The curve of each run.
-    runs: HashMap<String, String>,
+    /// Places of the runs.
+    runs: HashMap<String, usize>,
     dropped: HashSet<Dropped>,
 }
 
@@ -127,34 +128,30 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
         runs: Vec::new(),
         dropped: Vec::new(),
     };
-    let mut seen = Seen::default();
+    let (mut seen, mut tasks, mut models) = (Seen::default(), Tasks::default(), Models::default());
     for variant in variants(&sweep.axes) {
-        let task = match with_task_axes(&sweep.task, &variant) {
+        let task = match tasks.at(sweep, &variant)? {
             Ok(task) => task,
-            Err(error) => {
+            Err(reason) => {
                 let what = variant.iter().map(|(axis, value)| shown(axis, value)).collect::<Vec<_>>().join(" ");
-                plan.dropped.push(Dropped { what, reason: error.message });
+                plan.dropped.push(Dropped { what, reason: reason.clone() });
                 continue;
             }
         };
-        let (io, splits) = (task::io(&task)?, task::splits(&task)?);
-        for entry in &sweep.models {
+        for (place, entry) in sweep.models.iter().enumerate() {
             let label = label(entry, &variant);
-            let models = sizes(entry, io, &label, &mut plan.dropped);
-            for sized in &models {
+            let found = models.of(place, entry, task.io);
+            let missing = found.missing.iter().map(|Dropped { what, reason }| {
+                let what = if what.is_empty() { label.clone() } else { format!("{label} {what}") };
+                Dropped { what, reason: reason.clone() }
+            });
+            plan.dropped.extend(missing);
+            for sized in &found.sized {
+                let shared = Shared::new(&sized.model, &task.named);
                 for &examples in &sweep.examples {
                     for &budget in &sweep.budgets {
-                        let cell = Cell {
-                            sweep,
-                            variant: &variant,
-                            task: &task,
-                            io,
-                            splits,
-                            label: &label,
-                            sized,
-                            examples,
-                            budget,
-                        };
+                        let (variant, label, shared) = (&variant, &label, &shared);
+                        let cell = Cell { sweep, variant, task, label, sized, shared, examples, budget };
                         expand(&cell, &mut plan, &mut seen)?;
                     }
                 }
@@ -187,20 +184,66 @@ fn shown(axis: &Axis, value: &Value) -> String {
     }
 }
 
+/// A task as it is at one combination of values of its axes.
+struct TaskAt {
+    named: Named,
+    /// Its keys as JSON: a part of many cells' ids.
+    keys: String,
+    io: Io,
+    splits: Splits,
+}
+
+/// The tasks of a sweep, or why there is none, by the values of its axes: axes of the recipe change nothing about them.
+#[derive(Default)]
+struct Tasks(HashMap<Vec<*const Value>, Result<TaskAt, String>>);
+
+impl Tasks {
+    fn at(&mut self, sweep: &Sweep, variant: &Variant<'_>) -> Result<&Result<TaskAt, String>> {
+        let of_task = variant.iter().filter(|(axis, _)| axis.on == AxisOf::Task);
+        Ok(match self.0.entry(of_task.map(|(_, value)| std::ptr::from_ref(*value)).collect()) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(match with_task_axes(&sweep.task, variant) {
+                Ok(named) => {
+                    let (io, splits) = (task::io(&named)?, task::splits(&named)?);
+                    Ok(TaskAt { keys: json(&named.settings), named, io, splits })
+                }
+                Err(error) => Err(error.message),
+            }),
+        })
+    }
+}
+
 struct Sized {
     model: Named,
+    /// Its keys as JSON: a part of many cells' ids.
+    keys: String,
     shape: Settings,
     costs: Costs,
 }
 
-/// The configs of one `[[model]]` entry; sizes that do not exist are dropped with the reason.
-fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) -> Vec<Sized> {
+/// The configs of one `[[model]]` entry, and the sizes that do not exist with the reason.
+#[derive(Default)]
+struct Found {
+    sized: Vec<Sized>,
+    missing: Vec<Dropped>,
+}
+
+/// What was found for each entry and input.
+#[derive(Default)]
+struct Models(HashMap<(usize, Io), Found>);
+
+impl Models {
+    fn of(&mut self, place: usize, entry: &ModelEntry, io: Io) -> &Found {
+        self.0.entry((place, io)).or_insert_with(|| sizes(entry, io))
+    }
+}
+
+fn sizes(entry: &ModelEntry, io: Io) -> Found {
     let found: Vec<(String, Result<Named>)> = match &entry.sizes {
-        Sizes::Explicit => vec![(label.to_owned(), model::resolve(&entry.arch, None, &entry.settings))],
-        Sizes::Named(names) => names
-            .iter()
-            .map(|size| (format!("{label} {size}"), model::resolve(&entry.arch, Some(size), &entry.settings)))
-            .collect(),
+        Sizes::Explicit => vec![(String::new(), model::resolve(&entry.arch, None, &entry.settings))],
+        Sizes::Named(names) => {
+            names.iter().map(|size| (size.clone(), model::resolve(&entry.arch, Some(size), &entry.settings))).collect()
+        }
         Sizes::Ladder { targets, tolerance } => targets
             .iter()
             .map(|&target| {
@@ -209,43 +252,46 @@ fn sizes(entry: &ModelEntry, io: Io, label: &str, dropped: &mut Vec<Dropped>) ->
                     Target::Params(params) => format!("{} params", si(params)),
                     Target::ForwardFlops(flops) => format!("{} forward FLOPs", si(flops)),
                 };
-                (format!("{label} at {aim}"), found)
+                (format!("at {aim}"), found)
             })
             .collect(),
     };
-    let mut sized: Vec<Sized> = Vec::new();
+    let Found { mut sized, mut missing } = Found::default();
     for (what, model) in found {
-        let found =
-            model.and_then(|model| Ok(Sized { costs: model::costs(&model, io)?, shape: model::shape(&model)?, model }));
+        let found = model.and_then(|model| {
+            let (costs, shape) = (model::costs(&model, io)?, model::shape(&model)?);
+            Ok(Sized { costs, shape, keys: json(&model.settings), model })
+        });
         match found {
-            Ok(new) if sized.iter().any(|old| old.model == new.model) => {
-                dropped
+            Ok(new) if sized.iter().any(|old: &Sized| old.model == new.model) => {
+                missing
                     .push(Dropped { what, reason: "the nearest usual shape is the same as for another size".into() });
             }
             Ok(new) => sized.push(new),
             Err(error) => {
                 let reason = error.hint.iter().fold(error.message, |message, hint| format!("{message}; {hint}"));
-                dropped.push(Dropped { what, reason });
+                missing.push(Dropped { what, reason });
             }
         }
     }
-    sized
+    Found { sized, missing }
 }
 
 struct Cell<'a> {
     sweep: &'a Sweep,
     variant: &'a Variant<'a>,
-    task: &'a Named,
-    io: Io,
-    splits: Splits,
+    task: &'a TaskAt,
     label: &'a str,
     sized: &'a Sized,
+    /// Of the ids of its runs.
+    shared: &'a Shared,
     examples: u64,
     budget: Budget,
 }
 
 /// The runs of one cell: tuned values x seeds.
 fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut Seen) -> Result<()> {
+    let id = cell_id(cell);
     let mut draft = cell.sweep.train.clone();
     for (axis, value) in cell.variant.iter().filter(|(axis, _)| axis.on == AxisOf::Recipe) {
         draft.set(&axis.key, value)?;
@@ -270,13 +316,13 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut Seen) -> Result<()> {
         for &seed in &cell.sweep.seeds {
             let config = RunConfig {
                 model: cell.sized.model.clone(),
-                task: cell.task.clone(),
+                task: cell.task.named.clone(),
                 examples: cell.examples,
                 steps,
                 train: train.clone(),
                 seed,
             };
-            push(cell, config, plan, seen);
+            push(cell, &id, config, plan, seen);
         }
     }
     Ok(())
@@ -285,7 +331,7 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut Seen) -> Result<()> {
 /// Refuses what would be fewer data than the axis says: a task that has not as many examples, a budget that ends before
 /// each was seen once. Where the axis says nothing, what a budget sees is the run's data.
 fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
-    if let Some(all) = cell.splits.train.filter(|all| *all < cell.examples) {
+    if let Some(all) = cell.task.splits.train.filter(|all| *all < cell.examples) {
         return Err(Error::bad_input(format!("the task has {all} training examples")));
     }
     let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
@@ -297,18 +343,22 @@ fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
     Ok(steps)
 }
 
-fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
-    let id = config.id();
-    if let Some(first) = seen.runs.insert(id.clone(), cell.label.to_owned()) {
-        let what = format!("{}, {} examples, seed {}", cell.label, config.examples, config.seed);
-        plan.dropped.push(Dropped { what, reason: format!("run {id} is already planned for {first}") });
-        return;
-    }
-    let Sized { model, shape, costs } = cell.sized;
+fn push(cell: &Cell<'_>, id_of_cell: &str, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
+    let id = cell.shared.id(&config);
+    match seen.runs.entry(id.clone()) {
+        Entry::Occupied(first) => {
+            let first = &plan.runs[*first.get()].label;
+            let what = format!("{}, {} examples, seed {}", cell.label, config.examples, config.seed);
+            plan.dropped.push(Dropped { what, reason: format!("run {id} is already planned for {first}") });
+            return;
+        }
+        Entry::Vacant(new) => new.insert(plan.runs.len()),
+    };
+    let Sized { shape, costs, .. } = cell.sized;
     plan.runs.push(Planned {
-        cell: cell_id(cell, &model.name),
+        cell: id_of_cell.to_owned(),
         label: cell.label.to_owned(),
-        io: cell.io,
+        io: cell.task.io,
         shape: shape.clone(),
         costs: *costs,
         train_flops: train_flops(costs, &config.train, config.steps),
@@ -319,8 +369,13 @@ fn push(cell: &Cell<'_>, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
 }
 
 /// Hash of all that is the same within a cell.
-fn cell_id(cell: &Cell<'_>, arch: &str) -> String {
-    let same = (cell.label, arch, &cell.sized.model.settings, &cell.task.settings, cell.examples, cell.budget);
-    let text = serde_json::to_string(&same).unwrap_or_default();
+fn cell_id(cell: &Cell<'_>) -> String {
+    let Cell { label, sized, task, examples, budget, .. } = cell;
+    let (label, arch, budget) = (json(label), json(&sized.model.name), json(budget));
+    let text = format!("[{label},{arch},{},{},{examples},{budget}]", sized.keys, task.keys);
     Sha256::digest(text).iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+}
+
+fn json(of: &impl Serialize) -> String {
+    serde_json::to_string(of).unwrap_or_default()
 }

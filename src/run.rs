@@ -1,16 +1,13 @@
 //! A run: one training job, fully resolved. Its id is the hash of its config, so the same run is never done twice.
 
-use std::collections::BTreeMap;
+mod id;
+mod settings;
 
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
-use sha2::{Digest, Sha256};
 
-/// Part of the hash: raised when training changes so that old results would no longer be reproduced.
-const FORMAT: u32 = 1;
-
-/// Every key of an arch or a task, defaults filled in, in key order; so equal configs are equal text.
-pub type Settings = BTreeMap<String, Value>;
+pub use id::{Shared, SharedParts};
+pub use settings::Settings;
 
 /// An arch (`convnet`, `vit`, …) or a task (`fashion-mnist`, …) by name, with all its keys.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
@@ -19,11 +16,6 @@ pub struct Named {
     pub name: String,
     pub settings: Settings,
 }
-
-/// Keys of tasks on a user's own files that came after runs had been made without them. `content`, which is in the id, stands
-/// for what they say.
-const STOOD_FOR: [(&str, &[&str]); 1] =
-    [("images", &["background", "duplicates", "fit", "interpolation", "labels", "max_pixels", "skip", "train"])];
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -107,11 +99,6 @@ impl RunConfig {
         self.train.schedule.trunk_steps(self.steps)
     }
 
-    /// Equal for runs that differ in nothing but steps.
-    pub fn trunk_id(&self) -> String {
-        RunConfig { steps: 0, ..self.clone() }.id()
-    }
-
     /// Equal for runs that can be rows of one pack if they are as long: all but learning rate, weight decay, examples,
     /// seed and steps is the same.
     pub fn shape_id(&self) -> String {
@@ -122,14 +109,7 @@ impl RunConfig {
 
     /// 16 hexadecimal digits of SHA-256 over the canonical JSON of the config.
     pub fn id(&self) -> String {
-        let mut config = self.clone();
-        let stood_for = STOOD_FOR.iter().find(|(task, _)| *task == config.task.name).map_or(&[][..], |(_, keys)| keys);
-        // Runs of before held out what they held out whatever its class.
-        let before = |key: &str, value: &Value| key == "stratified" && *value != Value::Bool(true);
-        config.task.settings.retain(|key, value| !stood_for.contains(&key.as_str()) && !before(key, value));
-        let text = serde_json::to_string(&config).expect("a config has string keys and finite numbers only");
-        let digest = Sha256::digest(format!("{FORMAT}\n{text}"));
-        digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect()
+        Shared::new(&self.model, &self.task).id(self)
     }
 }
 

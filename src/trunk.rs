@@ -4,17 +4,19 @@
 use std::cmp::Reverse;
 use std::collections::HashMap;
 
-use crate::run::RunConfig;
+use crate::run::{RunConfig, SharedParts};
 
 /// The runs, each with the steps it has done, in groups that are trained as one up to where they branch off: runs of
 /// one trunk that stand at the same step of it, the longest first, and every other run by itself. As indices, in order
 /// of first appearance.
 pub fn groups(runs: &[(&RunConfig, u64)]) -> Vec<Vec<usize>> {
     let mut groups: Vec<Vec<usize>> = Vec::new();
-    let mut of_trunk = HashMap::new();
+    // Runs of one trunk differ in nothing but steps.
+    let (mut of_trunk, mut parts) = (HashMap::new(), SharedParts::default());
     for (index, &(config, step)) in runs.iter().enumerate() {
         let group = if step < config.trunk_steps() {
-            *of_trunk.entry((config.trunk_id(), step)).or_insert(groups.len())
+            let trunk = parts.of(config).with_steps(config, 0);
+            *of_trunk.entry((trunk, step)).or_insert(groups.len())
         } else {
             groups.len()
         };

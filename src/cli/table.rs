@@ -1,8 +1,6 @@
 //! The look of every table on the terminal: no lines, two spaces between columns, numbers to the right. Where the columns
 //! do not fit, text breaks between words, and where that is not enough a row becomes a paragraph.
 
-use comfy_table::presets::NOTHING;
-use comfy_table::{CellAlignment, Table};
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
 
@@ -70,15 +68,27 @@ fn within(header: &[&str], left: &[&str], rows: Vec<Vec<String>>, room: usize) -
 }
 
 fn drawn(header: &[&str], left: &[&str], rows: Vec<Vec<String>>) -> String {
-    let mut table = Table::new();
-    table.load_style(NOTHING).set_header(header.to_vec()).add_rows(rows);
-    for (column, name) in table.column_iter_mut().zip(header) {
-        column.set_padding((0, BETWEEN as u16));
-        if !left.contains(name) {
-            column.set_cell_alignment(CellAlignment::Right);
+    let widths = natural(header, &rows);
+    let mut text = String::new();
+    let names = header.iter().map(|name| (*name).to_owned()).collect();
+    for row in std::iter::once(names).chain(rows) {
+        let mut lines: Vec<_> = row.iter().map(|cell| cell.split('\n')).collect();
+        for _ in 0..row.iter().map(|cell| cell.split('\n').count()).max().unwrap_or(1) {
+            let start = text.len();
+            for ((lines, width), name) in lines.iter_mut().zip(&widths).zip(header) {
+                let cell = lines.next().unwrap_or_default();
+                let space = width - display_width(cell);
+                let before = if left.contains(name) { 0 } else { space };
+                text.extend(std::iter::repeat_n(' ', before));
+                text.push_str(cell);
+                text.extend(std::iter::repeat_n(' ', space - before + BETWEEN));
+            }
+            text.truncate(start + text[start..].trim_end().len());
+            text.push('\n');
         }
     }
-    table.trim_fmt()
+    text.pop();
+    text
 }
 
 /// Each row as a paragraph: what it is of, then its values by name.

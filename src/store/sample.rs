@@ -1,12 +1,10 @@
 //! A plan for tests of what comes after planning.
 
-use std::collections::BTreeMap;
-
 use serde_json::json;
 
 use crate::model::{Costs, Io};
 use crate::plan::{Plan, Planned};
-use crate::run::{Named, Recipe, RunConfig, Schedule};
+use crate::run::{Named, Recipe, RunConfig, Schedule, Settings};
 use crate::units::Flops;
 
 /// `archs x examples x lrs x seeds`, as the planner would expand them.
@@ -30,7 +28,7 @@ pub fn plan(archs: &[&str], examples: &[u64], lrs: &[f64], seeds: &[u64]) -> Pla
 }
 
 fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
-    let named = |name: &str| Named { name: name.into(), settings: BTreeMap::from([("width".into(), json!(8))]) };
+    let named = |name: &str| Named { name: name.into(), settings: Settings::from([("width".into(), json!(8))]) };
     let train = Recipe {
         batch: 16,
         lr,
@@ -49,7 +47,7 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         label: arch.into(),
         cell: format!("{arch} {examples}"),
         config,
-        shape: BTreeMap::new(),
+        shape: Settings::new(),
         io: Io { channels: 1, height: 1, width: 40, classes: 10 },
         costs: Costs { params: 100, active_params: 100, forward_flops: 200 },
         train_flops: Flops(3 * 200 * 16 * 20),

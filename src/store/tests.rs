@@ -1,6 +1,5 @@
 //! The store against its promises: exactly once, rebuilt equal, one writer, honest points.
 
-use std::collections::BTreeMap;
 use std::io::Write;
 use std::path::Path;
 
@@ -10,6 +9,7 @@ use super::sample::plan;
 use super::*;
 use crate::event::{Event, EventLog, Outcome};
 use crate::point::Axis;
+use crate::run::Settings;
 
 fn start(attempt: u32) -> Event {
     Event::Start { attempt, time: 1.0, host: "here".into(), device: "cpu".into(), pid: 7, from_step: 0 }
@@ -202,7 +202,7 @@ fn tuned_values_are_chosen_on_validation_over_seeds_and_edges_are_flagged() {
     assert_eq!(found.points[0].data, Some(100.0));
     assert_eq!(found.points[0].compute, Some(192_000.0));
     assert_eq!((found.choices[0].val_loss, found.choices[0].at_edge.len()), (0.55, 0));
-    assert_eq!(found.choices[0].tuned, BTreeMap::from([("lr".to_string(), json!(1e-3))]));
+    assert_eq!(found.choices[0].tuned, Settings::from([("lr".to_string(), json!(1e-3))]));
     assert!(found.left_out.is_empty());
     let unknown = store.reader().points("small", "tset_loss", None, Sizes::Best).unwrap_err();
     assert!(unknown.hint.unwrap().contains("'test_loss'"));

@@ -122,7 +122,7 @@ impl Entry {
 
     /// Those that have a default, and those that are in the settings only where they are given.
     pub fn keys(&self) -> Vec<String> {
-        let mut keys: Vec<String> = (self.defaults)().into_keys().collect();
+        let mut keys: Vec<String> = (self.defaults)().keys().cloned().collect();
         let shared = if self.own { imported::KEYS.as_slice() } else { &[] };
         let meant = self.meanings.iter().chain(shared).map(|(key, _)| (*key).to_owned());
         keys.extend(meant);

@@ -51,7 +51,7 @@ impl Transforms {
     ];
 
     pub fn keys() -> Vec<String> {
-        config::to_settings(&Self::default()).into_keys().collect()
+        config::to_settings(&Self::default()).keys().cloned().collect()
     }
 
     /// Refuses values outside their rule.
