@@ -85,7 +85,9 @@ impl Store {
     /// Another process writes to it; it cannot be written; it is damaged or of a newer version.
     pub fn open(dir: &Path) -> Result<Store> {
         let (dir, lock) = Store::lock(dir)?;
-        Store::locked(dir, lock)
+        let store = Store::locked(dir, lock)?;
+        store.reader.refuse_without_runs()?;
+        Ok(store)
     }
 
     fn lock(dir: &Path) -> Result<(PathBuf, Lock)> {
@@ -130,6 +132,13 @@ impl Reader {
     /// # Errors
     /// There is no store in `dir`, or it cannot be read.
     pub fn open(dir: &Path) -> Result<Reader> {
+        let reader = Reader::of_any(dir)?;
+        reader.refuse_without_runs()?;
+        Ok(reader)
+    }
+
+    /// Also where it knows of no run.
+    fn of_any(dir: &Path) -> Result<Reader> {
         let schema::Opened { connection, copy } = schema::open_to_read(dir)?;
         Ok(Reader::over(dir.to_path_buf(), connection, copy))
     }
@@ -142,6 +151,11 @@ impl Reader {
     /// The process that writes to this store now: `Some(None)` is one that has not said who it is.
     pub fn writer(&self) -> Option<Option<Writer>> {
         Lock::holder(&self.dir)
+    }
+
+    /// How surely transactions are on the disk when they are over: FULL, or NORMAL, which may lose the last ones.
+    fn synchronous(&self, how: &str) -> Result<()> {
+        self.connection.pragma_update(None, "synchronous", how).map_err(|error| self.explain(error))
     }
 
     fn explain(&self, error: rusqlite::Error) -> Error {

@@ -15,6 +15,7 @@ use super::ingest::Ingested;
 use super::record::{self, Damaged, RunRecord, SweepRecord};
 use super::{Reader, Store, schema};
 use crate::error::{Context, Error, Result};
+use crate::event::EventLog;
 
 /// Behind the index's name while it is built, and before the number of one that was kept.
 const BUILDING: &str = ".rebuilding";
@@ -57,7 +58,7 @@ impl Store {
         }
         let (dir, lock) = Store::lock(dir)?;
         schema::refuse_newer(&dir)?;
-        let old = Reader::open(&dir).ok().filter(Reader::is_whole);
+        let old = Reader::of_any(&dir).ok().filter(Reader::is_whole);
         let Records { runs, sweeps, damaged, mended } = Records::of(&dir, old.as_ref())?;
         let building = beside(&dir, BUILDING);
         remove(&building)?;
@@ -100,6 +101,21 @@ impl Store {
 }
 
 impl Reader {
+    /// An index that knows no run, beside runs that have begun and that a rebuild would find. (Records alone are what a kill
+    /// leaves before the first plan is in the index.)
+    pub(super) fn refuse_without_runs(&self) -> Result<()> {
+        let known = self.connection.query_row("SELECT EXISTS (SELECT 1 FROM runs)", [], |row| row.get(0));
+        if known.map_err(|error| self.explain(error))? {
+            return Ok(());
+        }
+        let begun = |folder: &PathBuf| folder.join(EventLog::FILE).exists();
+        let id = |folder: PathBuf| folder.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        match schema::folders(&self.dir).filter(begun).any(|folder| RunRecord::is_whole(&self.dir, &id(folder))) {
+            true => Err(schema::no_index(&self.dir)),
+            false => Ok(()),
+        }
+    }
+
     /// Whether SQLite finds nothing wrong with the database.
     fn is_whole(&self) -> bool {
         let found: rusqlite::Result<String> = self.connection.query_row("PRAGMA quick_check(1)", [], |row| row.get(0));

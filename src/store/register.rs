@@ -72,7 +72,11 @@ impl Store {
         }
         let known = unwritten.into_iter().filter(|run| standing.contains_key(&run.id) && !lost.contains(&run.id));
         let mended = known.map(|run| run.id.clone()).collect();
-        self.index(&runs, &[sweep])?;
+        // On the disk too before anything is trained: a power cut does not leave runs that the index has forgotten.
+        self.reader.synchronous("FULL")?;
+        let indexed = self.index(&runs, &[sweep]);
+        self.reader.synchronous("NORMAL")?;
+        indexed?;
         Ok(Registered { lost, mended })
     }
 

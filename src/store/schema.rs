@@ -176,12 +176,15 @@ fn log(path: &Path) -> PathBuf {
 
 /// Whether there are folders of runs in `dir`.
 pub(super) fn has_runs(dir: &Path) -> bool {
-    let is_run = |folder: &Path| folder.join("run.json").exists() || folder.join(EventLog::FILE).exists();
-    std::fs::read_dir(dir).into_iter().flatten().flatten().any(|entry| is_run(&entry.path()))
+    folders(dir).any(|folder| folder.join("run.json").exists() || folder.join(EventLog::FILE).exists())
+}
+
+pub(super) fn folders(dir: &Path) -> impl Iterator<Item = PathBuf> {
+    std::fs::read_dir(dir).into_iter().flatten().flatten().map(|entry| entry.path())
 }
 
 /// Folders of runs without an index.
-fn no_index(dir: &Path) -> Error {
+pub(super) fn no_index(dir: &Path) -> Error {
     let how = if file(dir).exists() { "is empty" } else { "is not there" };
     Error::failed(format!("{} holds folders of runs, and their index {FILE} {how}", dir.display()))
         .hint("'crossover ingest --rebuild' makes it again from the run folders")

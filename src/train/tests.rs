@@ -142,6 +142,30 @@ fn metrics_are_logged_once_when_a_run_starts_over() {
     assert_eq!(weights(straight.path()), weights(again.path()));
 }
 
+/// As a power cut leaves it under a run that ended: what is missing is measured again, and nothing else is logged.
+#[test]
+fn a_run_that_lost_metrics_is_trained_again_to_the_same_ones() {
+    let (straight, again) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+    let config = config("convnet", 1);
+    for folder in [&straight, &again] {
+        train(&[assignment(&config, folder.path(), 1)], &|_| false);
+    }
+    let (log, all) = (again.path().join(EventLog::FILE), metrics(straight.path()));
+    let text = std::fs::read(&log).unwrap();
+    let mut lines: Vec<&[u8]> = text.split_inclusive(|byte| *byte == b'\n').collect();
+    assert!(lines.len() > 3);
+    lines[1] = b"\xff\xfe no text\n";
+    std::fs::write(&log, lines.concat()).unwrap();
+    train(&[assignment(&config, again.path(), 2)], &|_| false);
+    let text = std::fs::read(&log).unwrap();
+    let read = |line: &[u8]| serde_json::from_slice::<Event>(line).ok();
+    let mut measured: Vec<Event> = text.split(|byte| *byte == b'\n').filter_map(read).collect();
+    measured.retain(|event| matches!(event, Event::Metrics { .. }));
+    measured.sort_by_key(|event| if let Event::Metrics { step, .. } = event { *step } else { 0 });
+    assert_eq!(measured, all);
+    assert_eq!(weights(straight.path()), weights(again.path()));
+}
+
 /// A run that was stopped after 7 steps and after 19, and the files of its folder.
 fn stopped_twice(config: &RunConfig) -> (tempfile::TempDir, Vec<(PathBuf, Vec<u8>)>) {
     let folder = tempfile::tempdir().unwrap();

@@ -1,5 +1,6 @@
 //! What happens to stores: indexes that are lost, folders that are deleted, logs that lose lines, users who may not write.
 
+use std::fs::File;
 use std::path::Path;
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -343,4 +344,61 @@ fn names_that_could_not_be_typed_are_refused() {
     }
     std::fs::rename(dir.path("a.csv"), dir.path("-x.csv")).expect("a file");
     assert!(dir.stdout(&["import", "./-x.csv"]).contains("as 'x'"), "a file may be called so");
+}
+
+/// A disk of its own, mounted while it lives.
+struct Disk<'d> {
+    dir: &'d Workdir,
+    at: &'static str,
+}
+
+impl<'d> Disk<'d> {
+    /// None where this machine does not let the test mount.
+    fn mount(dir: &'d Workdir, image: &str, at: &'static str) -> Option<Disk<'d>> {
+        std::fs::create_dir_all(dir.path(at)).expect("a folder");
+        let mounted = Command::new("mount").args(["-o", "loop", image, at]).current_dir(dir.path("")).output();
+        mounted.is_ok_and(|mounted| mounted.status.success()).then_some(Disk { dir, at })
+    }
+}
+
+impl Drop for Disk<'_> {
+    fn drop(&mut self) {
+        let _ = Command::new("umount").args(["-l", self.at]).current_dir(self.dir.path("")).status();
+    }
+}
+
+/// What the disk holds while a sweep is trained is what a power cut leaves: whole records, and an index that knows them.
+#[test]
+fn a_power_cut_leaves_records_and_an_index() {
+    let dir = Workdir::new();
+    dir.write("small.toml", &sweep(16));
+    let image = File::create(dir.path("image")).and_then(|image| image.set_len(64 << 20));
+    image.expect("an image");
+    let made = Command::new("mkfs.ext4").args(["-q", "image"]).current_dir(dir.path("")).status();
+    let disk = made.ok().and_then(|_| Disk::mount(&dir, "image", "disk"));
+    let Some(_disk) = disk else {
+        return eprintln!("SKIPPED: this machine does not let the test mount an image");
+    };
+    let mut training = dir.command(&["run", "small.toml", "--store", "disk/runs", "--slots", "1"]);
+    let mut training =
+        training.env("CROSSOVER_NOOP", "step_millis=20").stderr(Stdio::null()).spawn().expect("it starts");
+    let status = |store: &str| {
+        let output = dir.output(&["status", "small", "--json", "--store", store]);
+        let found: serde_json::Value = serde_json::from_slice(&output.stdout).unwrap_or_default();
+        found.get(0).cloned().unwrap_or_default()
+    };
+    let since = Instant::now();
+    while status("disk/runs")["counts"]["running"] != 1 && since.elapsed() < Duration::from_secs(20) {
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    std::fs::copy(dir.path("image"), dir.path("cut")).expect("what is on the disk");
+    training.kill().expect("a child");
+    training.wait().expect("it ends");
+    let _cut = Disk::mount(&dir, "cut", "after").expect("a whole file system");
+    let folders = std::fs::read_dir(dir.path("after/runs")).expect("the store").flatten();
+    let records = folders.filter_map(|folder| std::fs::read(folder.path().join("run.json")).ok());
+    let whole = records.filter(|record| serde_json::from_slice::<serde_json::Value>(record).is_ok()).count();
+    assert_eq!((whole, status("after/runs")["runs"].as_u64()), (32, Some(32)));
+    ran(&dir, &["run", "small.toml", "--store", "after/runs"]);
+    assert_eq!(status("after/runs")["counts"]["done"], 32);
 }
