@@ -38,7 +38,7 @@ pub struct Study {
 #[derive(Debug)]
 enum Source {
     Sweep {
-        reader: Reader,
+        reader: Box<Reader>,
         name: String,
         shapes: Shapes,
         sizes: Sizes,
@@ -95,7 +95,7 @@ impl Study {
                 at_edge,
                 verdicts,
             }),
-            source: Source::Sweep { reader, name: name.into(), shapes: found.shapes, sizes },
+            source: Source::Sweep { reader: Box::new(reader), name: name.into(), shapes: found.shapes, sizes },
             contest: found.contest,
             notes,
         })

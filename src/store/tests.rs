@@ -568,7 +568,7 @@ fn a_damaged_record_is_written_again_by_who_knows_it() {
     std::fs::remove_file(dir.path().join("crossover.db")).unwrap();
     let (store, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
     let damaged: Vec<_> = rebuilt.damaged.iter().map(|damaged| damaged.file.clone()).collect();
-    let mut expected: Vec<_> = (0..5).map(|at| file(at)).collect();
+    let mut expected: Vec<_> = (0..5).map(file).collect();
     expected.sort();
     let canonical = |path: &Path| path.canonicalize().unwrap();
     assert_eq!(damaged, expected.iter().map(|path| canonical(path)).collect::<Vec<_>>());
