@@ -1,15 +1,16 @@
-//! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then it acts, on this
-//! machine.
+//! Does what a plan has not done yet. First it decides, as a value that `--dry-run` prints; then a scheduler says what
+//! is done when, and a backend does it.
 
+mod backend;
 pub mod devices;
 pub mod display;
+mod failure;
 pub mod jobs;
-mod local;
-mod process;
-mod signals;
+mod scheduler;
 mod tail;
 
 use std::collections::BTreeSet;
+use std::time::Duration;
 
 use serde::Serialize;
 
@@ -43,6 +44,18 @@ pub struct Options {
     /// Tries again after a failed attempt; a diverged run is final
     #[arg(long, value_name = "K", default_value_t = 1)]
     pub retries: u32,
+    /// Silence of a worker that counts as a hang, in seconds [default: 50 times the longest seen, 10 minutes at least]
+    #[arg(long, value_name = "SECONDS", value_parser = seconds)]
+    pub hang_timeout: Option<Duration>,
+    /// End the sweep once K runs have failed
+    #[arg(long, value_name = "K", value_parser = clap::value_parser!(u32).range(1..))]
+    pub max_failures: Option<u32>,
+}
+
+fn seconds(text: &str) -> Result<Duration, String> {
+    let seconds = text.parse().ok().filter(|seconds: &f64| *seconds > 0.0);
+    let duration = seconds.and_then(|seconds| Duration::try_from_secs_f64(seconds).ok());
+    duration.ok_or_else(|| format!("'{text}' is no number of seconds above 0"))
 }
 
 /// What would be done: exactly what `--dry-run` prints.
@@ -60,6 +73,10 @@ pub struct Decision {
     pub jobs: Vec<PlannedJob>,
     #[serde(skip)]
     pub retries: u32,
+    #[serde(skip)]
+    pub hang_timeout: Option<Duration>,
+    #[serde(skip)]
+    pub max_failures: Option<usize>,
     /// Whether runs of one trunk train it once.
     pub trunks: bool,
     /// What a person should know about the choice of devices.
@@ -119,6 +136,8 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
         slots: Vec::new(),
         jobs: Vec::new(),
         retries: options.retries,
+        hang_timeout: options.hang_timeout,
+        max_failures: options.max_failures.map(|most| most as usize),
         trunks: !options.no_trunks,
         notes: Vec::new(),
     };
@@ -154,7 +173,7 @@ pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn
     if decision.jobs.is_empty() {
         return Ok(before);
     }
-    Ok(before.and(local::act(store, &decision, observer)?))
+    Ok(before.and(backend::local::act(store, &decision, observer)?))
 }
 
 fn report_skipped(skipped: &[crate::store::Skipped], observer: &mut dyn Observer) {

@@ -16,7 +16,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::{Duration, Instant};
 
-use tch::Device;
+use tch::{Device, Kind, Tensor};
 
 use crate::error::{Context, Error, Result};
 use crate::model::network;
@@ -44,18 +44,34 @@ impl Libtorch {
 }
 
 impl Trainer for Libtorch {
-    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()> {
-        // A call of tch that fails, for want of memory for example, panics: that is one failed attempt, not the end.
-        let trained = catch_unwind(AssertUnwindSafe(|| {
-            let stop = |_| stop.load(Ordering::Relaxed);
-            alike(&job.runs).into_iter().try_for_each(|runs| train_alike(&runs, &mut self.loaded, &stop, report))
-        }));
-        trained.unwrap_or_else(|panic| {
-            let reason = panic.downcast_ref::<String>().map(String::as_str);
-            let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
-            Err(Error::failed(format!("libtorch: {reason}")))
+    /// A product and its gradient.
+    fn prepare(&mut self) -> Result<()> {
+        let device = self.loaded.device();
+        caught(|| {
+            let x = Tensor::ones([8, 8], (Kind::Float, device)).set_requires_grad(true);
+            x.matmul(&x).sum(Kind::Float).backward();
+            match x.grad().sum(Kind::Double).double_value(&[]) {
+                1024.0 => Ok(()),
+                sum => Err(Error::failed(format!("{} computes wrongly: {sum} and not 1024", device_name(device)))),
+            }
         })
     }
+
+    fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()> {
+        caught(|| {
+            let stop = |_| stop.load(Ordering::Relaxed);
+            alike(&job.runs).into_iter().try_for_each(|runs| train_alike(&runs, &mut self.loaded, &stop, report))
+        })
+    }
+}
+
+/// A call of tch that fails, for want of memory for example, panics: that is one failed attempt, not the end.
+fn caught(work: impl FnOnce() -> Result<()>) -> Result<()> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let reason = panic.downcast_ref::<String>().map(String::as_str);
+        let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");
+        Err(Error::failed(format!("libtorch: {reason}")))
+    })
 }
 
 /// Runs of one shape.

@@ -83,6 +83,10 @@ pub enum Report {
 /// What trains a job. It writes `Start`, `Metrics` and `End` events to the log of every run (`event::EventLog`), and
 /// goes on from the checkpoint in the run's folder if there is one.
 pub trait Trainer {
+    /// Computes something on the device, before the worker says that it is ready: one that does not work is found out
+    /// here, and not by the first runs.
+    fn prepare(&mut self) -> Result<()>;
+
     /// Returns when all runs have ended. When `stop` is set it writes a checkpoint and `End` with `Stopped`, and
     /// returns within seconds. `report` may be called at every step. An error is a failed attempt of every run that
     /// has no `End`.
@@ -107,6 +111,7 @@ pub fn serve(trainer: &mut dyn Trainer) -> Result<()> {
         let stop = stop.clone();
         move || read_orders(&stop, &sender)
     });
+    trainer.prepare()?;
     say(&mut out, &Message::Ready)?;
     while let Ok(order) = orders.recv() {
         match order {

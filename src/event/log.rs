@@ -57,6 +57,12 @@ impl EventLog {
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }
 
+    /// Whether a process has the log of the folder `run` open for appending now.
+    pub fn is_held(run: &Path) -> bool {
+        let file = File::open(run.join(Self::FILE));
+        file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
+    }
+
     /// One line, handed to the kernel in one write: it outlives this process, though not a power cut before `sync`.
     pub fn append(&mut self, event: &Event) -> Result<()> {
         self.line.clear();

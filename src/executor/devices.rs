@@ -99,7 +99,8 @@ impl Machine {
     }
 }
 
-fn own_cores() -> Vec<usize> {
+/// Cores that this process may use.
+pub(super) fn own_cores() -> Vec<usize> {
     let allowed = nix::sched::sched_getaffinity(nix::unistd::Pid::from_raw(0));
     let cores: Vec<usize> = match allowed {
         Ok(set) => (0..nix::sched::CpuSet::count()).filter(|&core| set.is_set(core).unwrap_or(false)).collect(),
@@ -108,6 +109,16 @@ fn own_cores() -> Vec<usize> {
     // A container may be given less time than it has cores.
     let worth = std::thread::available_parallelism().map_or(1, usize::from);
     if cores.is_empty() { (0..worth).collect() } else { cores.into_iter().take(worth).collect() }
+}
+
+/// What a person calls each slot: its device, and its number where several share that.
+pub(super) fn names(slots: &[Slot]) -> Vec<String> {
+    let shared = |slot: &Slot| slots.iter().filter(|other| other.device == slot.device).count() > 1;
+    let name = |(number, slot): (usize, &Slot)| match shared(slot) {
+        true => format!("slot {number} ({})", slot.device),
+        false => slot.device.clone(),
+    };
+    slots.iter().enumerate().map(name).collect()
 }
 
 fn nvidia_smi() -> Result<String> {
@@ -222,7 +233,16 @@ mod tests {
     const LISTING: &str = "0, GPU-aaaa-1, 4, 143771\n1, GPU-bbbb-2, 81920, 143771\n2, GPU-cccc-3, [N/A], [N/A]\n";
 
     fn options(devices: &str, slots: Option<u32>, threads: Option<u32>) -> Options {
-        Options { devices: devices.parse().unwrap(), slots, threads, pack: None, no_trunks: false, retries: 1 }
+        Options {
+            devices: devices.parse().unwrap(),
+            slots,
+            threads,
+            pack: None,
+            no_trunks: false,
+            retries: 1,
+            hang_timeout: None,
+            max_failures: None,
+        }
     }
 
     fn machine(chosen: Option<&str>) -> Machine {

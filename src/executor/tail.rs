@@ -6,21 +6,33 @@ use std::path::Path;
 
 const LINES: usize = 15;
 const BYTES: u64 = 4096;
+/// Of a log that is kept.
+const KEPT: u64 = 1 << 20;
 
-/// The last lines of `path` after its first `from` bytes; empty when there is nothing, or nothing that can be read.
+/// The last lines of `path` after its first `from` bytes, without the frames of C++ among them; empty when there is
+/// nothing, or nothing that can be read.
 pub(super) fn read(path: &Path, from: u64) -> String {
+    let text = read_end(path, from, BYTES);
+    let is_frame = |line: &str| line.starts_with("frame #") || line.starts_with("Exception raised from");
+    let lines: Vec<&str> = text.lines().filter(|line| !is_frame(line)).collect();
+    lines[lines.len().saturating_sub(LINES)..].join("\n")
+}
+
+/// All of it, or its last mebibyte.
+pub(super) fn read_whole(path: &Path, from: u64) -> String {
+    read_end(path, from, KEPT)
+}
+
+fn read_end(path: &Path, from: u64, bytes: u64) -> String {
     let read = || {
         let mut file = File::open(path)?;
         let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(from.max(length.saturating_sub(BYTES))))?;
-        let mut bytes = Vec::new();
-        file.read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
+        file.seek(SeekFrom::Start(from.max(length.saturating_sub(bytes))))?;
+        let mut read = Vec::new();
+        file.take(bytes).read_to_end(&mut read)?;
+        Ok::<_, std::io::Error>(read)
     };
-    let bytes = read().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
-    let lines: Vec<&str> = text.lines().collect();
-    lines[lines.len().saturating_sub(LINES)..].join("\n")
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 /// Each line on a line of its own, under the line that it explains.

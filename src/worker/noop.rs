@@ -24,6 +24,12 @@ pub struct Noop {
     fail: Option<(u32, u64)>,
     /// The loss of seeds from this one on is not finite at step 3.
     diverge_from_seed: Option<u64>,
+    /// Nothing is heard any more from this step of attempts up to this number on.
+    hang: Option<(u32, u64)>,
+    /// Every job of this slot fails, as on a GPU that is broken.
+    sick: Option<u32>,
+    /// Workers of this slot end before they are ready.
+    dead: Option<u32>,
 }
 
 impl Noop {
@@ -46,6 +52,9 @@ impl Noop {
                 "checkpoint_every" => noop.checkpoint_every = value.parse().map_err(|_| bad())?,
                 "crash" => noop.crash = Some(at().ok_or_else(bad)?),
                 "fail" => noop.fail = Some(at().ok_or_else(bad)?),
+                "hang" => noop.hang = Some(at().ok_or_else(bad)?),
+                "sick" => noop.sick = Some(value.parse().map_err(|_| bad())?),
+                "dead" => noop.dead = Some(value.parse().map_err(|_| bad())?),
                 "diverge_from_seed" => noop.diverge_from_seed = Some(value.parse().map_err(|_| bad())?),
                 _ => return Err(bad()),
             }
@@ -109,6 +118,9 @@ impl Noop {
             out::say(format_args!("told to crash at step {step} of attempt {attempt}"));
             std::process::abort();
         }
+        if due(self.hang) {
+            thread::sleep(Duration::MAX);
+        }
         if due(self.fail) {
             return Err(Error::failed(format!("told to fail at step {step} of attempt {attempt}")));
         }
@@ -117,12 +129,27 @@ impl Noop {
 }
 
 impl Trainer for Noop {
+    fn prepare(&mut self) -> Result<()> {
+        if self.dead.is_some() && self.dead == own_slot() {
+            return Err(Error::failed("CUDA error: told to be no good"));
+        }
+        Ok(())
+    }
+
     fn train(&mut self, job: &Job, stop: &AtomicBool, report: &mut dyn FnMut(Report)) -> Result<()> {
+        if self.sick.is_some() && self.sick == own_slot() {
+            return Err(Error::failed("CUDA error: told to be sick"));
+        }
         for run in &job.runs {
             self.train_one(run, stop, report)?;
         }
         Ok(())
     }
+}
+
+/// As the orchestrator numbers it.
+fn own_slot() -> Option<u32> {
+    std::env::var("CROSSOVER_SLOT").ok()?.parse().ok()
 }
 
 fn start(run: &Assignment, from_step: u64) -> Event {

@@ -1,0 +1,3 @@
+//! Where workers live: carries out what the scheduler says and tells it what happened.
+
+pub(super) mod local;
