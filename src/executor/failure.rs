@@ -58,10 +58,16 @@ impl Failure {
 
     /// Of a worker that died and left only its log.
     pub fn in_log(died: &str, log: &str) -> Failure {
-        match log.lines().find(|line| KNOWN.iter().any(|(says, ..)| line.contains(says))) {
-            Some(line) => Failure::of(line),
-            None => Failure::of(died),
+        if let Some(line) = log.lines().find(|line| KNOWN.iter().any(|(says, ..)| line.contains(says))) {
+            return Failure::of(line);
         }
+        let last_words = log.lines().rev().find_map(|line| line.strip_prefix("error: "));
+        Failure::of(&last_words.map_or(died.to_string(), |words| format!("{died}: {words}")))
+    }
+
+    /// Whether a log says no more than this.
+    pub fn says_all_of(&self, log: &str) -> bool {
+        log.lines().all(|line| self.reason.contains(line.strip_prefix("error: ").unwrap_or(line)))
     }
 
     /// What to do, where that is known: the log then says nothing more.

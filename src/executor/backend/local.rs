@@ -287,12 +287,14 @@ impl Local<'_> {
     fn report(&mut self, slot: usize, run: &Pending, outcome: Outcome, retry: bool) {
         let mut log = self.logs.remove(&run.id).unwrap_or_default();
         let mut shown = outcome;
-        if let Outcome::Failed { reason } = &mut shown
-            && let Some(advice) = Failure::of(reason).advice()
-        {
-            // The log says the same in forty lines.
-            log.clear();
-            if self.advised.insert(advice) {
+        if let Outcome::Failed { reason } = &mut shown {
+            let failure = Failure::of(reason);
+            let advice = failure.advice();
+            // The log says the same, in forty lines where it is libtorch's.
+            if advice.is_some() || failure.says_all_of(&log) {
+                log.clear();
+            }
+            if let Some(advice) = advice.filter(|advice| self.advised.insert(advice)) {
                 reason.push_str(&format!(" ({advice})"));
             }
         }
@@ -333,16 +335,9 @@ impl Local<'_> {
     /// Why the sweep could not go on.
     fn fault(&self) -> Option<Error> {
         let fault = self.scheduler.fault()?;
-        let log = (self.workers.iter().flatten())
-            .map(|worker| tail::read(worker.process.log(), 0))
-            .find(|log| !log.is_empty())
-            .unwrap_or_default();
-        let failure = Failure::of(fault);
-        Some(match failure.advice() {
-            Some(advice) => Error::failed(fault.to_string()).hint(advice),
-            None => Error::failed(format!("{fault}{}", tail::indented(&log)))
-                .hint(format!("try it by hand: {} serve --help", self.program.path().display())),
-        })
+        let by_hand = || format!("try it by hand: {} serve --help", self.program.path().display());
+        let advice = Failure::of(fault).advice().map_or_else(by_hand, str::to_string);
+        Some(Error::failed(fault.to_string()).hint(advice))
     }
 
     /// Lets all workers go, after the work or after an error: those that are busy then may write their checkpoints.
