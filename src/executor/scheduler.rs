@@ -100,7 +100,7 @@ pub enum Action {
     /// How a run's attempt ended, and whether another follows.
     Report {
         slot: usize,
-        run: Pending,
+        run: Box<Pending>,
         outcome: Outcome,
         retry: bool,
     },
@@ -290,7 +290,7 @@ impl Scheduler {
                 }
             };
             self.count(&outcome, retry);
-            self.actions.push(Action::Report { slot, run: run.clone(), outcome, retry });
+            self.actions.push(Action::Report { slot, run: Box::new(run.clone()), outcome, retry });
             if retry {
                 run.attempt += 1;
                 again.push(run);

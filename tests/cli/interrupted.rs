@@ -68,7 +68,7 @@ pub fn interrupt(dir: &Workdir, signal: Signal, more: usize, workers_too: bool) 
 }
 
 /// Workers whose command line names this test's store, by process id.
-fn workers(dir: &Workdir) -> Vec<i32> {
+pub fn workers(dir: &Workdir) -> Vec<i32> {
     let folder = std::fs::canonicalize(dir.path("")).expect("the folder");
     let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
@@ -81,7 +81,7 @@ fn workers(dir: &Workdir) -> Vec<i32> {
     pids.filter(ours).collect()
 }
 
-fn no_worker_is_left(dir: &Workdir) {
+pub fn no_worker_is_left(dir: &Workdir) {
     let start = Instant::now();
     while !workers(dir).is_empty() {
         assert!(start.elapsed() < Duration::from_secs(20), "workers outlive their orchestrator: {:?}", workers(dir));

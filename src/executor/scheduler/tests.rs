@@ -94,7 +94,8 @@ impl<F: FnMut(usize, &PlannedJob) -> Fate> World<F> {
                     }
                     Action::Kill { slot, silent } => {
                         self.killed.push((slot, silent));
-                        (self.starting.remove(&slot), self.busy.remove(&slot));
+                        self.starting.remove(&slot);
+                        self.busy.remove(&slot);
                         events.push_back(Event::Died { slot, reason: "killed".into() });
                     }
                     Action::Settle { slot, job, reason } => {

@@ -36,11 +36,9 @@ pub(super) fn outlive(
     let pids = held.iter().filter_map(|id| worker(store, id).transpose()).collect::<Result<Vec<_>>>()?;
     let named: Vec<String> = pids.iter().map(|pid| format!("process {pid}")).collect();
     let who = if named.is_empty() { "a process unknown".into() } else { named.join(", ") };
-    observer.say(&format!(
-        "{} runs are held by workers of an earlier run ({who}): waiting up to {} s for them to end",
-        held.len(),
-        ENDS_WITHIN.as_secs()
-    ));
+    let runs = if held.len() == 1 { "1 run is".to_string() } else { format!("{} runs are", held.len()) };
+    let seconds = ENDS_WITHIN.as_secs();
+    observer.say(&format!("{runs} held by workers of an earlier run ({who}): waiting up to {seconds} s for their end"));
     let since = Instant::now();
     let mut killed = false;
     while held.iter().any(|id| is_held(store, id)) {
