@@ -249,7 +249,8 @@ fn what_cannot_be_written_is_read() {
         ]);
         command
     };
-    let mut ways: Vec<(&str, &dyn Fn(&str) -> Command)> = Vec::new();
+    type Way<'a> = (&'a str, &'a dyn Fn(&str) -> Command);
+    let mut ways: Vec<Way> = Vec::new();
     for (how, shell) in [("another user", &other as &dyn Fn(&str) -> Command), ("a read-only mount", &mounted)] {
         match shell("true").current_dir(dir.path("")).status() {
             Ok(status) if status.success() => ways.push((how, shell)),

@@ -99,16 +99,7 @@ fn sweeps_survive_random_faults() {
 fn suffer(dir: &Workdir, random: &mut ChaCha8Rng, met: &mut BTreeMap<Fault, u32>) -> bool {
     let mut terminal = random.next_u32().is_multiple_of(2).then(Terminal::open);
     let mut orchestrator = start(dir, terminal.as_ref());
-    loop {
-        let wait = Duration::from_millis(u64::from(random.next_u32() % 500));
-        let since = Instant::now();
-        while since.elapsed() < wait {
-            if orchestrator.try_wait().expect("its status").is_some() {
-                no_worker_is_left(dir);
-                return orchestrator.wait().expect("its status").success();
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
+    while !ends_within(&mut orchestrator, Duration::from_millis(u64::from(random.next_u32() % 500))) {
         let fault = match FAULTS[random.next_u32() as usize % FAULTS.len()] {
             Fault::CloseTerminal if terminal.is_none() => Fault::HangUp,
             fault => fault,
@@ -142,6 +133,19 @@ fn suffer(dir: &Workdir, random: &mut ChaCha8Rng, met: &mut BTreeMap<Fault, u32>
             Fault::CloseTerminal => drop(terminal.take()),
         }
     }
+    no_worker_is_left(dir);
+    orchestrator.wait().expect("its status").success()
+}
+
+fn ends_within(orchestrator: &mut Child, wait: Duration) -> bool {
+    let since = Instant::now();
+    while since.elapsed() < wait {
+        if orchestrator.try_wait().expect("its status").is_some() {
+            return true;
+        }
+        std::thread::sleep(Duration::from_millis(5));
+    }
+    false
 }
 
 /// Left alone it ends, and everything is as if it always had been.
