@@ -36,7 +36,11 @@ heads = 2
 
 /// The events of each run.
 pub fn logs(dir: &Workdir) -> Vec<String> {
-    let folders = std::fs::read_dir(dir.path("runs")).into_iter().flatten().flatten();
+    logs_in(&dir.path("runs"))
+}
+
+pub fn logs_in(store: &Path) -> Vec<String> {
+    let folders = std::fs::read_dir(store).into_iter().flatten().flatten();
     folders.filter_map(|folder| std::fs::read_to_string(folder.path().join("events.jsonl")).ok()).collect()
 }
 

@@ -20,6 +20,7 @@ mod names;
 mod next;
 mod output;
 mod plan;
+mod power;
 mod predict;
 mod rooms;
 mod run;

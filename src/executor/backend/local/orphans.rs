@@ -60,7 +60,7 @@ pub(super) fn outlive(
 }
 
 fn is_held(store: &Reader, id: &str) -> bool {
-    EventLog::is_held(&store.run_folder(id))
+    EventLog::is_open(&store.run_folder(id))
 }
 
 /// The process on this machine that took the run up last, if it is a worker.
