@@ -1,6 +1,6 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build check install dist coverage fuzz bench clean
+.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench clean
 SHELL := /bin/bash
 store := runs
 prefix := $(HOME)/.local
@@ -40,6 +40,12 @@ fuzz:                                 ## ten minutes of mutated CSV and sweep fi
 	cargo fuzz --version || cargo install --locked cargo-fuzz
 	cd fuzz && cargo +nightly fuzz run --sanitizer none csv -- -max_total_time=300 -max_len=4096
 	cd fuzz && cargo +nightly fuzz run --sanitizer none sweep corpus/sweep ../sweeps -- -max_total_time=300 -max_len=4096
+
+faults := 2000
+seed := $(shell date +%s)
+torture: libtorch                     ## kills, hang-ups, power cuts, full disks, flipped bits (root for some; faults=2000 seed=N)
+	CROSSOVER_TORTURE_FAULTS=$(faults) CROSSOVER_TORTURE_SEED=$(seed) \
+	    cargo test --release --locked --test cli -- --include-ignored --nocapture --test-threads 1 torture:: power::
 
 bench: libtorch                       ## side-by-side ratios and rates; no pass or fail
 	cargo bench --locked

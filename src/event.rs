@@ -1,7 +1,5 @@
 //! What a worker writes to `runs/<id>/events.jsonl`, one JSON object a line, and what the store reads from it.
 //!
-//! A line ends with a checksum of itself, `"check"`, which other programs need not write.
-//!
 //! A resumed run may write the same `(step, metric)` again; the store keeps the first. Non-finite values are never
 //! written: they end the run as `diverged`.
 
@@ -10,7 +8,7 @@ mod logged;
 
 use std::collections::BTreeMap;
 
-pub use log::{EventLog, is_intact};
+pub use log::EventLog;
 pub use logged::Logged;
 use serde::{Deserialize, Serialize};
 

@@ -5,8 +5,6 @@ use std::io::{Error as IoError, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use twox_hash::XxHash3_128;
-
 use super::Event;
 use crate::error::{Context, Result};
 use crate::files;
@@ -63,7 +61,6 @@ impl EventLog {
     pub fn append(&mut self, event: &Event) -> Result<()> {
         self.line.clear();
         let written = serde_json::to_writer(&mut self.line, event).map_err(std::io::Error::from).and_then(|()| {
-            seal(&mut self.line);
             self.line.push(b'\n');
             self.file.write_all(&self.line)
         });
@@ -75,31 +72,6 @@ impl EventLog {
     pub fn sync(&self) -> Result<()> {
         self.file.sync_data().context(|| format!("cannot write to {}", self.path.display()))
     }
-}
-
-/// What a sealed line ends with, around the digits of its checksum.
-const SEAL: (&[u8], &[u8]) = (b",\"check\":\"", b"\"}");
-const DIGITS: usize = 8;
-
-/// Puts a checksum of all that stands before it into an object, as its last field. A flipped bit would be another loss.
-fn seal(line: &mut Vec<u8>) {
-    line.truncate(line.len().saturating_sub(1));
-    let sum = checksum(line);
-    line.extend_from_slice(SEAL.0);
-    line.extend_from_slice(sum.as_bytes());
-    line.extend_from_slice(SEAL.1);
-}
-
-fn checksum(bytes: &[u8]) -> String {
-    format!("{:0DIGITS$x}", XxHash3_128::oneshot(bytes) as u32)
-}
-
-/// Whether a line is as it was written. Logs of other programs, and of earlier versions of this one, have no checksums.
-pub fn is_intact(line: &[u8]) -> bool {
-    let Some(start) = line.len().checked_sub(SEAL.0.len() + DIGITS + SEAL.1.len()) else { return true };
-    let (content, sealed) = line.split_at(start);
-    let digits = sealed.strip_prefix(SEAL.0).and_then(|rest| rest.strip_suffix(SEAL.1));
-    digits.is_none_or(|digits| digits == checksum(content).as_bytes())
 }
 
 fn lock(file: &File) -> std::io::Result<()> {
@@ -158,22 +130,6 @@ mod tests {
         let lines: Vec<Event> =
             std::fs::read_to_string(&path).unwrap().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
         assert_eq!(lines, [metrics(1), metrics(2)]);
-    }
-
-    /// What a flip leaves is refused, or what was written; a line without a checksum is taken as it is.
-    #[test]
-    fn no_flipped_bit_is_another_loss() {
-        let folder = tempfile::tempdir().unwrap();
-        EventLog::open(folder.path()).unwrap().append(&metrics(7)).unwrap();
-        let bytes = std::fs::read(folder.path().join(EventLog::FILE)).unwrap();
-        let line = bytes.trim_ascii_end();
-        assert!(is_intact(line) && is_intact(br#"{"event":"metrics","step":7,"values":{}}"#) && is_intact(b""));
-        for at in 0..8 * line.len() {
-            let mut flipped = line.to_vec();
-            flipped[at / 8] ^= 1 << (at % 8);
-            let read = is_intact(&flipped).then(|| serde_json::from_slice::<Event>(&flipped).ok()).flatten();
-            assert!(read.is_none_or(|event| event == metrics(7)), "{}", String::from_utf8_lossy(&flipped));
-        }
     }
 
     #[test]
