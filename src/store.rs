@@ -174,7 +174,7 @@ impl Reader {
             return Ok(key);
         }
         let imports = self.imports()?.into_iter().map(|import| import.name);
-        let names: Vec<String> = self.sweeps()?.into_iter().map(|sweep| sweep.name).chain(imports).collect();
+        let names: Vec<String> = self.sweep_names()?.into_iter().chain(imports).collect();
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean '{near}'?"),
             None if names.is_empty() => "'crossover run SWEEP.toml' trains one".to_string(),

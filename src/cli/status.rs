@@ -59,7 +59,7 @@ fn summaries(given: Option<&Given>, store: &Path) -> Result<Vec<Summary>> {
         return Ok(Vec::new());
     }
     let reader = Reader::open(store)?;
-    reader.sweeps()?.iter().map(|sweep| reader.summary(&sweep.name)).collect()
+    reader.sweep_names()?.iter().map(|sweep| reader.summary(sweep)).collect()
 }
 
 /// What other programs measured; nothing where one sweep is asked for.

@@ -1,10 +1,12 @@
 //! Runs that are to be done again: because a person says so, or because their folder was deleted.
 
+use std::collections::HashMap;
+use std::ffi::OsStr;
 use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 
-use super::{Reader, Store, record, schema};
+use super::{Reader, State, Store, record, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
 
@@ -39,20 +41,18 @@ impl Store {
 }
 
 impl Reader {
-    /// Those of these runs that were taken up, and whose log is not there any more.
+    /// Those that were taken up, and whose folder is not there any more; or whose log is not, where the run has not ended.
     ///
     /// # Errors
-    /// The store cannot be read.
-    pub(super) fn without_log<'i>(&self, ids: impl IntoIterator<Item = &'i str>) -> Result<Vec<String>> {
-        let query = "SELECT 1 FROM runs WHERE id = ? AND state != 'to_do'";
-        let mut query = self.connection.prepare_cached(query).map_err(|error| self.explain(error))?;
-        let mut lost = Vec::new();
-        for id in ids {
-            let is_gone = !self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
-            if is_gone && query.exists([id]).map_err(|error| self.explain(error))? {
-                lost.push(id.to_owned());
-            }
-        }
+    /// The store's folder cannot be read.
+    pub(super) fn without_log(&self, standing: &HashMap<String, (State, u32)>) -> Result<Vec<String>> {
+        let folders = self.folders()?;
+        let has_log = |id: &str| self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
+        let is_gone = |(id, (state, _)): &(&String, &(State, u32))| {
+            *state != State::ToDo && (!folders.contains(OsStr::new(id)) || (!state.is_final() && !has_log(id)))
+        };
+        let mut lost: Vec<String> = standing.iter().filter(is_gone).map(|(id, _)| id.clone()).collect();
+        lost.sort_unstable();
         Ok(lost)
     }
 }

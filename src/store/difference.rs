@@ -9,7 +9,7 @@ use serde_json::Value;
 use super::Reader;
 use super::query::Run;
 use crate::error::Result;
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 use crate::run::RunConfig;
 
 /// Values and keys beyond which the others are counted.
@@ -50,10 +50,17 @@ impl Reader {
     /// # Errors
     /// The store cannot be read.
     pub fn difference(&self, plan: &Plan) -> Result<Option<Difference>> {
-        match self.find_sweep(&plan.sweep)? {
-            Some(_) => Ok(Some(Difference::between(&self.runs(&plan.sweep)?, plan))),
-            None => Ok(None),
+        if self.created(&plan.sweep)?.is_none() {
+            return Ok(None);
         }
+        // Mostly there is none, and to see that takes no configs.
+        let members = self.members(&plan.sweep)?;
+        let known: HashMap<&str, &str> = members.iter().map(|run| (run.id.as_str(), run.label.as_str())).collect();
+        let is_known = |run: &Planned| known.get(run.id.as_str()) == Some(&run.label.as_str());
+        if known.len() == plan.runs.len() && plan.runs.iter().all(is_known) {
+            return Ok(Some(Difference::default()));
+        }
+        Ok(Some(Difference::between(&self.runs(&plan.sweep)?, plan)))
     }
 }
 

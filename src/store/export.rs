@@ -7,7 +7,8 @@ mod table;
 use std::collections::BTreeMap;
 use std::io::Write;
 
-use serde::Serialize;
+use serde::ser::{Error as _, SerializeSeq};
+use serde::{Serialize, Serializer};
 
 use super::choice::{Standing, standing};
 use super::points::CHOSEN_BY;
@@ -44,7 +45,25 @@ struct Document<'a> {
     sweep: &'a str,
     question: Option<&'a str>,
     tuned: &'a [String],
-    runs: Vec<Entry<'a>>,
+    runs: Entries<'a>,
+}
+
+/// Read one by one while they are written: all of them together may be larger than the memory.
+struct Entries<'a> {
+    reader: &'a Reader,
+    runs: &'a [Run],
+    among: &'a Among,
+}
+
+impl Serialize for Entries<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let mut entries = serializer.serialize_seq(Some(self.runs.len()))?;
+        for run in self.runs {
+            let metrics = self.reader.measured(&run.id).map_err(S::Error::custom)?;
+            entries.serialize_element(&entry(run, self.among, metrics))?;
+        }
+        entries.end()
+    }
 }
 
 #[derive(Serialize)]
@@ -106,8 +125,10 @@ impl Reader {
             Format::Csv => self.export_csv(&Table::of(&sweep, &runs, &among), &runs, out),
             Format::Parquet => {
                 let table = Table::of(&sweep, &runs, &among);
-                let bytes =
-                    parquet::bytes(&table, runs.iter().map(|run| Ok(table.rows(run, self.measured(&run.id)?))))?;
+                let bytes = parquet::bytes(
+                    &table,
+                    runs.iter().map(|run| Ok(table.rows(run, self.measured(&run.id)?).collect())),
+                )?;
                 out.write_all(&bytes).context(|| "cannot write the export")
             }
         }
@@ -128,7 +149,7 @@ impl Reader {
             sweep: &sweep.name,
             question: sweep.question.as_deref(),
             tuned: &sweep.tuned,
-            runs: runs.iter().map(|run| Ok(entry(run, among, self.measured(&run.id)?))).collect::<Result<_>>()?,
+            runs: Entries { reader: self, runs, among },
         };
         serde_json::to_writer_pretty(&mut *out, &document).context(|| "cannot write the export")?;
         writeln!(out).context(|| "cannot write the export")
@@ -139,9 +160,9 @@ impl Reader {
             |fields: Vec<String>| writeln!(out, "{}", fields.join(",")).context(|| "cannot write the export");
         line(table.columns().iter().map(|column| table::field(&column.name)).collect())?;
         for run in runs {
-            for row in table.rows(run, self.measured(&run.id)?) {
-                line(row.iter().map(table::Cell::text).collect())?;
-            }
+            table
+                .rows(run, self.measured(&run.id)?)
+                .try_for_each(|row| line(row.iter().map(table::Cell::text).collect()))?;
         }
         Ok(())
     }

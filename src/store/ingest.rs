@@ -88,10 +88,16 @@ impl Store {
         self.ingest_runs(ids.iter().map(String::as_str))
     }
 
-    /// Takes in what is new in the logs of these runs, one log after the other.
+    /// Takes in what is new in the logs of those of these runs that have not ended, one log after the other.
     pub fn ingest_runs<'a>(&mut self, ids: impl IntoIterator<Item = &'a str>) -> Result<Ingested> {
-        let mut done = Ingested::default();
-        let (mut ids, mut current) = (ids.into_iter(), None);
+        let ids: Vec<&str> = ids.into_iter().collect();
+        let standing = self.reader.standing(ids.iter().copied())?;
+        let has_ended = |id: &&str| standing.get(*id).is_some_and(|(state, _)| state.is_final());
+        let mut ids = ids.into_iter().filter(|id| !has_ended(id)).peekable();
+        let (mut done, mut current) = (Ingested::default(), None);
+        if ids.peek().is_none() {
+            return Ok(done);
+        }
         let dir = self.reader.dir.clone();
         let explain = |error| schema::explain(&dir, error);
         loop {

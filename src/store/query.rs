@@ -2,11 +2,12 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use rusqlite::{OptionalExtension, Row};
+use rusqlite::{OptionalExtension, Row, params_from_iter};
 use serde::{Serialize, Serializer};
+use serde_json::Value;
 
 use super::Reader;
-use super::record::RunRecord;
+use super::record::{Member, RunRecord};
 use super::state::State;
 use crate::error::{Context, Error, Result};
 use crate::event::Outcome;
@@ -91,15 +92,30 @@ const RUN: &str = "runs.id, runs.config, runs.io, runs.params, runs.active_param
     runs.train_flops, runs.state, runs.step, runs.reason,
     (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = runs.key)";
 
+/// One parameter, from [`listed`]: thousands of ids are one query.
+const LISTED: &str = "(SELECT value FROM json_each(?))";
+
+fn listed<'a>(ids: impl IntoIterator<Item = &'a str>) -> String {
+    Value::from_iter(ids).to_string()
+}
+
 impl Reader {
     /// All sweeps, by name.
     pub fn sweeps(&self) -> Result<Vec<Sweep>> {
+        self.sweeps_where_name(None)
+    }
+
+    pub fn find_sweep(&self, name: &str) -> Result<Option<Sweep>> {
+        Ok(self.sweeps_where_name(Some(name))?.pop())
+    }
+
+    fn sweeps_where_name(&self, is: Option<&str>) -> Result<Vec<Sweep>> {
         self.rows(
             "SELECT name, question, tuned, source, created, count(runs.key),
              coalesce(sum(runs.state IN ('done', 'diverged')), 0)
              FROM sweeps LEFT JOIN sweep_runs ON sweep = sweeps.key LEFT JOIN runs ON runs.key = run
-             GROUP BY sweeps.key ORDER BY name",
-            [],
+             WHERE ?1 IS NULL OR name = ?1 GROUP BY sweeps.key ORDER BY name",
+            [is],
             |row| {
                 let tuned: String = row.get(2)?;
                 Ok(Sweep {
@@ -115,8 +131,9 @@ impl Reader {
         )
     }
 
-    pub fn find_sweep(&self, name: &str) -> Result<Option<Sweep>> {
-        Ok(self.sweeps()?.into_iter().find(|sweep| sweep.name == name))
+    /// The names of all sweeps, in order.
+    pub fn sweep_names(&self) -> Result<Vec<String>> {
+        self.rows("SELECT name FROM sweeps ORDER BY name", [], |row| row.get(0))
     }
 
     /// # Errors
@@ -135,14 +152,21 @@ impl Reader {
 
     /// The runs of a sweep, in the plan's order.
     pub fn runs(&self, sweep: &str) -> Result<Vec<Run>> {
-        let key = self.sweep_key(sweep)?;
+        self.runs_where(self.sweep_key(sweep)?, "true", [])
+    }
+
+    /// Those of a sweep's runs that are listed.
+    pub(super) fn runs_among<'a>(&self, sweep: &str, ids: impl IntoIterator<Item = &'a str>) -> Result<Vec<Run>> {
+        self.runs_where(self.sweep_key(sweep)?, &format!("id IN {LISTED}"), [listed(ids)])
+    }
+
+    fn runs_where<const N: usize>(&self, sweep: i64, holds: &str, given: [String; N]) -> Result<Vec<Run>> {
         let query = format!(
-            "SELECT {RUN}, label, cell FROM sweep_runs JOIN runs ON runs.key = run WHERE sweep = ? ORDER BY position"
+            "SELECT {RUN}, label, cell FROM sweep_runs JOIN runs ON runs.key = run
+             WHERE sweep = {sweep} AND {holds} ORDER BY position"
         );
-        self.rows(&query, [key], |row| Ok((raw_run(row)?, row.get(11)?, row.get(12)?)))?
-            .into_iter()
-            .map(|(raw, curve, cell)| self.run_from(raw, Some((curve, cell))))
-            .collect()
+        let rows = self.rows(&query, params_from_iter(given), |row| Ok((raw_run(row)?, row.get(11)?, row.get(12)?)))?;
+        rows.into_iter().map(|(raw, curve, cell)| self.run_from(raw, Some((curve, cell)))).collect()
     }
 
     /// The records of all runs, but of those whose config is not that of their id.
@@ -178,20 +202,22 @@ impl Reader {
 
     /// How runs stand and how many attempts they had; runs that are not known are left out.
     pub fn standing<'a>(&self, ids: impl IntoIterator<Item = &'a str>) -> Result<HashMap<String, (State, u32)>> {
-        let query = "SELECT state, step, reason, (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = key)
-             FROM runs WHERE id = ?";
-        let mut query = self.connection.prepare_cached(query).map_err(|error| self.explain(error))?;
-        let mut found = HashMap::new();
-        for id in ids {
-            let read = |row: &Row| {
-                let word: String = row.get(0)?;
-                Ok((State::from_columns(&word, row.get(1)?, row.get(2)?), row.get(3)?))
-            };
-            if let Some(standing) = query.query_row([id], read).optional().map_err(|error| self.explain(error))? {
-                found.insert(id.to_string(), standing);
-            }
-        }
-        Ok(found)
+        let query = format!(
+            "SELECT id, state, step, reason, (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = key)
+             FROM runs WHERE id IN {LISTED}"
+        );
+        let read = |row: &Row| {
+            let state = State::from_columns(row.get_ref(1)?.as_str()?, row.get(2)?, row.get(3)?);
+            Ok((row.get(0)?, (state, row.get(4)?)))
+        };
+        Ok(self.rows(&query, [listed(ids)], read)?.into_iter().collect())
+    }
+
+    /// Ids and curves of a sweep's runs, in the plan's order.
+    pub(super) fn members(&self, sweep: &str) -> Result<Vec<Member>> {
+        let query = "SELECT runs.id, label, cell FROM sweeps JOIN sweep_runs ON sweep = sweeps.key
+             JOIN runs ON runs.key = run WHERE name = ? ORDER BY position";
+        self.rows(query, [sweep], |row| Ok(Member { id: row.get(0)?, label: row.get(1)?, cell: row.get(2)? }))
     }
 
     /// Sweeps that a run belongs to, by name.

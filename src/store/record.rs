@@ -122,6 +122,12 @@ impl SweepRecord {
         hash(&SweepRecord { check: None, ..self.clone() })
     }
 
+    /// Whether its file is there and says just this.
+    pub(super) fn is_written(&self, dir: &Path) -> bool {
+        let found = read::<SweepRecord>(&Self::file(dir, &self.name), &self.name);
+        found.is_ok_and(|found| SweepRecord { check: None, ..found } == *self)
+    }
+
     /// Written in one piece and on the disk before it returns.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         check_name(self.name.rsplit_once(REPLACED).map_or(&self.name, |(name, _)| name))?;

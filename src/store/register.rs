@@ -6,9 +6,9 @@ use std::path::Path;
 use rusqlite::Transaction;
 
 use super::record::{self, RunRecord, SweepRecord};
-use super::{Store, integer, now, schema};
+use super::{Reader, State, Store, integer, now, schema};
 use crate::error::{Context, Error, Result};
-use crate::plan::Plan;
+use crate::plan::{Plan, Planned};
 
 /// What registering a plan found to be mended.
 #[derive(Debug, Default)]
@@ -50,21 +50,23 @@ impl Store {
             ))
             .hint("give the sweep another `name`"));
         }
-        let ids = || plan.runs.iter().map(|run| run.id.as_str());
-        let lost = self.reader.without_log(ids())?;
+        let mut standing = self.reader.standing(plan.runs.iter().map(|run| run.id.as_str()))?;
+        let lost = self.reader.without_log(&standing)?;
         if lost.len() > 1 && !schema::has_runs(&self.reader.dir) {
             return Err(all_gone(&self.reader.dir, &lost));
         }
         self.forget(lost.iter().map(String::as_str))?;
-        let standing = self.reader.standing(ids())?;
+        lost.iter().for_each(|id| drop(standing.insert(id.clone(), (State::ToDo, 0))));
         let dir = &self.reader.dir;
-        let runs: Vec<RunRecord> = plan.runs.iter().map(RunRecord::new).collect();
         // Those that have ended are not read: rebuilding looks at them.
-        let left = runs.iter().filter(|run| !standing.get(&run.id).is_some_and(|(state, _)| state.is_final()));
-        let unwritten: Vec<&RunRecord> = left.filter(|run| !RunRecord::is_whole(dir, &run.id)).collect();
-        unwritten.iter().try_for_each(|run| run.write(dir))?;
+        let left = plan.runs.iter().filter(|run| !standing.get(&run.id).is_some_and(|(state, _)| state.is_final()));
+        let unwritten: Vec<&Planned> = left.filter(|run| !RunRecord::is_whole(dir, &run.id)).collect();
         let created = self.reader.created(&plan.sweep)?.unwrap_or_else(now);
         let sweep = SweepRecord::new(plan, created);
+        if unwritten.is_empty() && self.reader.has(&sweep)? {
+            return Ok(Registered { lost, mended: Vec::new() });
+        }
+        unwritten.iter().try_for_each(|run| RunRecord::new(run).write(dir))?;
         sweep.write(dir)?;
         if !unwritten.is_empty() {
             // What the index knows of is on the disk: after a power cut there are no empty records.
@@ -73,6 +75,7 @@ impl Store {
         let known = unwritten.into_iter().filter(|run| standing.contains_key(&run.id) && !lost.contains(&run.id));
         let mended = known.map(|run| run.id.clone()).collect();
         // On the disk too before anything is trained: a power cut does not leave runs that the index has forgotten.
+        let runs: Vec<RunRecord> = plan.runs.iter().map(RunRecord::new).collect();
         self.reader.synchronous("FULL")?;
         let indexed = self.index(&runs, &[sweep]);
         self.reader.synchronous("NORMAL")?;
@@ -91,6 +94,16 @@ impl Store {
             insert_sweep(&transaction, sweep).map_err(explain)?;
         }
         transaction.commit().map_err(explain)
+    }
+}
+
+impl Reader {
+    /// Whether the folder and the index have just this sweep.
+    fn has(&self, sweep: &SweepRecord) -> Result<bool> {
+        let SweepRecord { name, question, tuned, source, .. } = sweep;
+        let query = "SELECT 1 FROM sweeps WHERE name = ? AND question IS ? AND tuned = ? AND source = ?";
+        let same = self.rows(query, (name, question, tuned_text(tuned), source), |_| Ok(()))?;
+        Ok(!same.is_empty() && self.members(name)? == sweep.runs && sweep.is_written(&self.dir))
     }
 }
 
@@ -134,8 +147,12 @@ pub(super) fn insert_run(
     insert.execute(values).map(|_| ()).map_err(explain)
 }
 
+fn tuned_text(tuned: &[String]) -> String {
+    serde_json::Value::from(tuned).to_string()
+}
+
 fn insert_sweep(to: &Transaction, sweep: &SweepRecord) -> rusqlite::Result<()> {
-    let tuned = serde_json::Value::from(sweep.tuned.clone()).to_string();
+    let tuned = tuned_text(&sweep.tuned);
     let key: i64 = to.query_row(
         "INSERT INTO sweeps (name, question, tuned, source, created) VALUES (?1, ?2, ?3, ?4, ?5)
          ON CONFLICT (name) DO UPDATE SET question = ?2, tuned = ?3, source = ?4 RETURNING key",

@@ -6,7 +6,7 @@ use std::ffi::{OsStr, OsString};
 use serde::Serialize;
 
 use super::Reader;
-use super::query::{BadLines, Run};
+use super::query::{BadLines, Run, unsigned};
 use super::state::State;
 use crate::error::{Context, Result};
 use crate::trunk;
@@ -78,46 +78,59 @@ impl Reader {
     /// # Errors
     /// No such sweep.
     pub fn summary(&self, sweep: &str) -> Result<Summary> {
-        let info = self.sweep(sweep)?;
-        let mut runs = self.runs(sweep)?;
-        let deleted = self.without_folders(&mut runs)?;
+        let key = self.sweep_key(sweep)?;
+        let mut stands = self.stands(key)?;
+        let deleted = self.without_folders(&mut stands)?;
         let writer = self.writer().is_some();
         let mut counts = Counts::default();
-        runs.iter().for_each(|run| counts.count(&run.state, writer));
-        let speeds = self.speeds(sweep)?;
-        let (flops_per_second, seconds_left) = outlook(&runs, &speeds, counts.running);
-        let failures = runs.iter().filter_map(|run| match &run.state {
-            State::Failed { reason } => Some((run, reason.clone())),
-            State::Diverged { step } => Some((run, format!("its loss was not finite at step {step}"))),
-            _ => None,
-        });
+        stands.iter().for_each(|run| counts.count(&run.state, writer));
+        let left = || stands.iter().filter(|run| !run.state.is_final()).map(|run| run.member.run.as_str());
+        let (flops_per_second, seconds_left) = match (left().next(), counts.running) {
+            (None, _) => (None, Some(0.0)),
+            (Some(_), 0) => (None, None),
+            (Some(_), slots) => outlook(&self.runs_among(sweep, left())?, &self.speeds(key)?, slots),
+        };
+        let question = self.rows("SELECT question FROM sweeps WHERE key = ?", [key], |row| row.get(0))?.pop();
         Ok(Summary {
-            sweep: info.name,
-            question: info.question,
-            runs: runs.len(),
+            sweep: sweep.to_owned(),
+            question: question.flatten(),
+            runs: stands.len(),
             counts,
             flops_per_second,
             seconds_left,
-            failures: failures
-                .map(|(run, reason)| Failure {
-                    run: run.id.clone(),
-                    curve: run.curve.clone(),
-                    attempts: run.attempts,
-                    reason,
-                })
-                .collect(),
-            members: runs.iter().map(standing).collect(),
-            bad_lines: self.bad_lines_in(sweep)?,
+            failures: stands.iter().filter_map(Stand::failure).collect(),
+            bad_lines: self.bad_lines_in(key)?,
             deleted,
+            members: stands.into_iter().map(|run| Standing { state: run.state.word(), ..run.member }).collect(),
+        })
+    }
+
+    /// Of all runs of a sweep, in its order; without their configs, which take longer to read than all the rest.
+    fn stands(&self, sweep: i64) -> Result<Vec<Stand>> {
+        let query = "SELECT id, label, examples, steps, seed, state, step, reason,
+             CASE WHEN state IN ('failed', 'diverged')
+                 THEN (SELECT coalesce(max(attempt), 0) FROM attempts WHERE run = runs.key) ELSE 0 END
+             FROM sweep_runs JOIN runs ON runs.key = run WHERE sweep = ? ORDER BY position";
+        self.rows(query, [sweep], |row| {
+            let state = State::from_columns(row.get_ref(5)?.as_str()?, row.get(6)?, row.get(7)?);
+            let member = Standing {
+                run: row.get(0)?,
+                curve: row.get(1)?,
+                examples: unsigned(row, 2)?,
+                steps: unsigned(row, 3)?,
+                seed: unsigned(row, 4)?,
+                state: state.word(),
+            };
+            Ok(Stand { member, state, attempts: row.get(8)? })
         })
     }
 
     /// Training FLOPs a second of one slot, per arch, over the attempts that went from start to end.
-    fn speeds(&self, sweep: &str) -> Result<HashMap<String, f64>> {
+    fn speeds(&self, sweep: i64) -> Result<HashMap<String, f64>> {
         let rows = self.rows(
-            "SELECT arch, sum(train_flops) / sum(seconds) FROM sweeps JOIN sweep_runs ON sweep = sweeps.key
+            "SELECT arch, sum(train_flops) / sum(seconds) FROM sweep_runs
              JOIN runs ON runs.key = sweep_runs.run JOIN attempts ON attempts.run = runs.key
-             WHERE name = ? AND from_step = 0 AND state = 'done' AND seconds > 0 AND outcome LIKE '%\"done\"%'
+             WHERE sweep = ? AND from_step = 0 AND state = 'done' AND seconds > 0 AND outcome LIKE '%\"done\"%'
              GROUP BY arch",
             [sweep],
             |row| Ok((row.get(0)?, row.get(1)?)),
@@ -126,17 +139,22 @@ impl Reader {
     }
 
     /// Makes the runs to do that the next `run` will find to be: those whose folders are gone. How many they are.
-    fn without_folders(&self, runs: &mut [Run]) -> Result<usize> {
-        let folders = std::fs::read_dir(&self.dir).context(|| format!("cannot read {}", self.dir.display()))?;
-        let folders: HashSet<OsString> = folders.flatten().map(|entry| entry.file_name()).collect();
-        let gone = |run: &&mut Run| run.state != State::ToDo && !folders.contains(OsStr::new(&run.id));
+    fn without_folders(&self, runs: &mut [Stand]) -> Result<usize> {
+        let folders = self.folders()?;
+        let gone = |run: &&mut Stand| run.state != State::ToDo && !folders.contains(OsStr::new(&run.member.run));
         Ok(runs.iter_mut().filter(gone).map(|run| run.state = State::ToDo).count())
     }
 
-    fn bad_lines_in(&self, sweep: &str) -> Result<BadLines> {
+    /// The names of all that is in the store's folder: one look at it, where a look at each run's takes as many as there are.
+    pub(super) fn folders(&self) -> Result<HashSet<OsString>> {
+        let folders = std::fs::read_dir(&self.dir).context(|| format!("cannot read {}", self.dir.display()))?;
+        Ok(folders.flatten().map(|entry| entry.file_name()).collect())
+    }
+
+    fn bad_lines_in(&self, sweep: i64) -> Result<BadLines> {
         let rows = self.rows(
-            "SELECT coalesce(sum(skipped), 0), coalesce(sum(repeated), 0) FROM sweeps
-             JOIN sweep_runs ON sweep = sweeps.key JOIN logs ON logs.run = sweep_runs.run WHERE name = ?",
+            "SELECT coalesce(sum(skipped), 0), coalesce(sum(repeated), 0) FROM sweep_runs
+             JOIN logs ON logs.run = sweep_runs.run WHERE sweep = ?",
             [sweep],
             BadLines::read,
         )?;
@@ -144,23 +162,30 @@ impl Reader {
     }
 }
 
-fn standing(run: &Run) -> Standing {
-    Standing {
-        run: run.id.clone(),
-        curve: run.curve.clone(),
-        examples: run.config.examples,
-        steps: run.config.steps,
-        seed: run.config.seed,
-        state: run.state.word(),
+/// A run of the sweep with all that is counted and told of it.
+struct Stand {
+    member: Standing,
+    state: State,
+    attempts: u32,
+}
+
+impl Stand {
+    fn failure(&self) -> Option<Failure> {
+        let reason = match &self.state {
+            State::Failed { reason } => reason.clone(),
+            State::Diverged { step } => format!("its loss was not finite at step {step}"),
+            _ => return None,
+        };
+        let Standing { run, curve, .. } = &self.member;
+        Some(Failure { run: run.clone(), curve: curve.clone(), attempts: self.attempts, reason })
     }
 }
 
 /// FLOPs a second of `slots` slots on what is left, and the seconds it takes. An arch without a finished run counts
 /// with the mean speed of the others.
-fn outlook(runs: &[Run], speeds: &HashMap<String, f64>, slots: usize) -> (Option<f64>, Option<f64>) {
-    let left: Vec<_> = runs.iter().filter(|run| !run.state.is_final()).collect();
-    if left.is_empty() || speeds.is_empty() || slots == 0 {
-        return (None, if left.is_empty() { Some(0.0) } else { None });
+fn outlook(left: &[Run], speeds: &HashMap<String, f64>, slots: usize) -> (Option<f64>, Option<f64>) {
+    if speeds.is_empty() {
+        return (None, None);
     }
     let mean = speeds.values().sum::<f64>() / speeds.len() as f64;
     let standing: Vec<_> = left.iter().map(|run| (&run.config, run.state.step())).collect();

@@ -91,21 +91,21 @@ impl<'a> Table<'a> {
     }
 
     /// In order of steps; one without step, metric and value for a run that has none.
-    pub fn rows(&self, run: &Run, measured: Measured) -> Vec<Vec<Cell>> {
+    pub fn rows(&self, run: &Run, measured: Measured) -> impl Iterator<Item = Vec<Cell>> {
         let mut before = first(run);
         before.extend(self.tuned.iter().map(|(key, kind)| Cell::of(run.setting(key), *kind)));
         let after = self.after(run);
-        let values = measured.into_iter();
-        let values =
-            values.flat_map(|(metric, values)| values.into_iter().map(move |(step, x)| (step, metric.clone(), x)));
-        let mut values: Vec<_> = values.collect();
-        values.sort_by(|a, b| (a.0, &a.1).cmp(&(b.0, &b.1)));
-        let row = |measured: [Cell; 3]| [before.clone(), measured.to_vec(), after.clone()].concat();
-        if values.is_empty() {
-            return vec![row([Cell::None, Cell::None, Cell::None])];
-        }
-        let cells = |(step, metric, value)| [Cell::Whole(step), Cell::Text(metric), Cell::Number(value)];
-        values.into_iter().map(|value| row(cells(value))).collect()
+        let metrics: Vec<String> = measured.keys().cloned().collect();
+        let values = measured.into_values().enumerate();
+        let mut values: Vec<(u64, usize, f64)> =
+            values.flat_map(|(metric, values)| values.into_iter().map(move |(step, x)| (step, metric, x))).collect();
+        values.sort_by_key(|(step, metric, _)| (*step, *metric));
+        let none = values.is_empty().then_some([Cell::None, Cell::None, Cell::None]);
+        let cells = move |(step, metric, value): (u64, usize, f64)| {
+            [Cell::Whole(step), Cell::Text(metrics[metric].clone()), Cell::Number(value)]
+        };
+        let measured = values.into_iter().map(cells).chain(none);
+        measured.map(move |measured| [before.as_slice(), &measured, &after].concat())
     }
 
     fn after(&self, run: &Run) -> Vec<Cell> {
