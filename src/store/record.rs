@@ -122,16 +122,20 @@ impl SweepRecord {
         hash(&SweepRecord { check: None, ..self.clone() })
     }
 
+    fn sealed(&self) -> SweepRecord {
+        SweepRecord { check: Some(self.hash()), ..self.clone() }
+    }
+
     /// Whether its file is there and says just this.
     pub(super) fn is_written(&self, dir: &Path) -> bool {
-        let found = read::<SweepRecord>(&Self::file(dir, &self.name), &self.name);
-        found.is_ok_and(|found| SweepRecord { check: None, ..found } == *self)
+        let found = files::read(&Self::file(dir, &self.name));
+        found.is_ok_and(|found| text(&self.sealed()).is_ok_and(|text| text == found))
     }
 
     /// Written in one piece and on the disk before it returns.
     pub(super) fn write(&self, dir: &Path) -> Result<()> {
         check_name(self.name.rsplit_once(REPLACED).map_or(&self.name, |(name, _)| name))?;
-        write(&Self::file(dir, &self.name), &SweepRecord { check: Some(self.hash()), ..self.clone() }, true)
+        write(&Self::file(dir, &self.name), &self.sealed(), true)
     }
 
     pub(super) fn file(dir: &Path, name: &str) -> PathBuf {
@@ -218,10 +222,8 @@ pub(super) fn write(path: &Path, record: &impl Serialize, sync: bool) -> Result<
     let folder = path.parent().unwrap_or(Path::new("."));
     let put = || {
         make_folder(folder)?;
-        let mut text = serde_json::to_vec_pretty(record)?;
-        text.push(b'\n');
         let partial = path.with_extension("json.partial");
-        std::fs::write(&partial, text)?;
+        std::fs::write(&partial, text(record)?)?;
         if sync {
             File::open(&partial)?.sync_all()?;
         }
@@ -229,6 +231,12 @@ pub(super) fn write(path: &Path, record: &impl Serialize, sync: bool) -> Result<
         if sync { File::open(folder)?.sync_all() } else { Ok(()) }
     };
     put().context(|| format!("cannot write {}", path.display()))
+}
+
+fn text(record: &impl Serialize) -> std::io::Result<Vec<u8>> {
+    let mut text = serde_json::to_vec_pretty(record)?;
+    text.push(b'\n');
+    Ok(text)
 }
 
 /// A store that was moved away is not made again at its old place.
