@@ -1,10 +1,14 @@
-//! Metric rows a second from event logs into the database, through the store's own path: `cargo bench --bench ingest`.
+//! Metric rows a second from event logs into the database, through the store's own path, and what a store of 20,000 runs and
+//! 20 million values takes to be looked at: `cargo bench --bench ingest`.
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::path::Path;
+use std::process::{Command, Stdio};
 use std::time::Instant;
 
-use crossover::event::Event;
+use crossover::cli::load_plan;
+use crossover::event::{Event, Outcome};
 use crossover::model::{Costs, Io};
 use crossover::plan::{Plan, Planned};
 use crossover::run::{Named, Recipe, RunConfig, Schedule, Settings};
@@ -33,6 +37,70 @@ fn main() {
             ingested.rows
         );
     }
+    large();
+}
+
+/// A finished sweep of 20,000 runs, 1,000 values each.
+fn large() {
+    let seeds: Vec<String> = (0..20_000).map(|seed| seed.to_string()).collect();
+    let text = format!(
+        "name = \"large\"\ntask = {{ name = \"mnist1d\" }}\n[axes]\nexamples = [100]\nseed = [{}]\n[budget]\nsteps = 500\n\
+         [[model]]\narch = \"mlp\"\n",
+        seeds.join(", ")
+    );
+    let dir = tempfile::tempdir().expect("a temporary folder");
+    std::fs::write(dir.path().join("large.toml"), &text).expect("a sweep file");
+    let plan = load_plan(&text, "large.toml").expect("a good sweep");
+    let mut store = Store::open(&dir.path().join("runs")).expect("a store");
+    store.register(&plan).expect("registered");
+    let mut lines = Vec::new();
+    for step in 1..=500 {
+        let values = [("val_loss", 1.0), ("test_loss", 1.1)].map(|(name, loss)| (name.to_string(), loss / step as f64));
+        line(&mut lines, &Event::Metrics { step, values: values.into() });
+    }
+    let outcome = Outcome::Done;
+    line(&mut lines, &Event::End { attempt: 1, time: 2.0, seconds: 1.0, examples_per_second: 9.0, outcome });
+    for run in &plan.runs {
+        std::fs::write(dir.path().join("runs").join(&run.id).join("events.jsonl"), &lines).expect("a log");
+    }
+    let started = Instant::now();
+    let rows = store.ingest().expect("ingested").rows;
+    println!("20,000 runs, {rows} values: ingested in {:.1} s", started.elapsed().as_secs_f64());
+    drop(store);
+    let asked: [&[&str]; 4] = [
+        &["status"],
+        &["run", "large.toml", "--devices", "cpu"],
+        &["export", "large", "--format", "csv"],
+        &["export", "large", "--format", "json"],
+    ];
+    for args in asked {
+        let (seconds, peak_kib) = timed(dir.path(), args);
+        println!("  crossover {:<32} {seconds:>7.3} s  {:>5} MiB", args.join(" "), peak_kib >> 10);
+    }
+}
+
+/// Seconds that the program takes, and the most memory that it was seen to have.
+fn timed(folder: &Path, args: &[&str]) -> (f64, u64) {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_crossover"));
+    command.args(args).current_dir(folder).stdout(Stdio::null()).stderr(Stdio::null());
+    let started = Instant::now();
+    let mut child = command.spawn().expect("the program starts");
+    let (status, mut peak_kib) = (format!("/proc/{}/status", child.id()), 0);
+    loop {
+        let text = std::fs::read_to_string(&status).unwrap_or_default();
+        let seen = text.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix("kB"));
+        peak_kib = peak_kib.max(seen.and_then(|kib| kib.trim().parse().ok()).unwrap_or(0));
+        if let Some(status) = child.try_wait().expect("its status") {
+            assert!(status.success(), "{args:?}");
+            return (started.elapsed().as_secs_f64(), peak_kib);
+        }
+        std::thread::sleep(std::time::Duration::from_millis(2));
+    }
+}
+
+fn line(lines: &mut Vec<u8>, event: &Event) {
+    serde_json::to_writer(&mut *lines, event).expect("JSON");
+    lines.push(b'\n');
 }
 
 fn write_log(folder: &std::path::Path, names: &[&str]) {

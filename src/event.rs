@@ -12,6 +12,9 @@ pub use log::EventLog;
 pub use logged::Logged;
 use serde::{Deserialize, Serialize};
 
+/// Bytes of a line of a log beyond which it is no event: no more than these are held in memory.
+pub const LONGEST_LINE: usize = 16 << 20;
+
 /// What every evaluation measures: an evaluation of which the log does not have these is missing.
 pub const ESSENTIAL: [&str; 2] = ["val_loss", "test_loss"];
 

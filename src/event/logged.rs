@@ -1,12 +1,13 @@
 //! What earlier attempts have left in a run's log: whoever goes on writes what is missing, and nothing twice.
 
 use std::collections::BTreeSet;
-use std::io::{BufRead, BufReader};
+use std::io::BufReader;
 use std::path::Path;
 
-use super::{ESSENTIAL, Event, EventLog, Outcome};
+use super::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome};
 use crate::error::{Context, Result};
 use crate::files;
+use crate::lines::{Line, Lines};
 use crate::run::RunConfig;
 
 #[derive(Debug, Default)]
@@ -24,10 +25,11 @@ impl Logged {
     pub fn read(folder: &Path, config: &RunConfig) -> Result<Logged> {
         let path = folder.join(EventLog::FILE);
         let failed = || format!("cannot read {}", path.display());
-        let mut reader = BufReader::new(files::open(&path).context(failed)?);
-        let (mut logged, mut done, mut line) = (Logged::default(), false, Vec::new());
-        while reader.read_until(b'\n', &mut line).context(failed)? > 0 {
-            match serde_json::from_slice(&line) {
+        let file = BufReader::new(files::open(&path).context(failed)?);
+        let (mut logged, mut done) = (Logged::default(), false);
+        for line in Lines::new(file, LONGEST_LINE) {
+            let Line::Whole(line) = line.context(failed)? else { continue };
+            match serde_json::from_str(&line) {
                 Ok(Event::Metrics { step, values }) if ESSENTIAL.iter().all(|name| values.contains_key(*name)) => {
                     logged.steps.insert(step);
                 }
@@ -35,7 +37,6 @@ impl Logged {
                 Ok(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
                 _ => {}
             }
-            line.clear();
         }
         logged.over |= done && logged.reaches(config, config.steps);
         Ok(logged)

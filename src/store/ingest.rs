@@ -15,13 +15,13 @@ use serde::{Deserialize, Serialize};
 use super::state::State;
 use super::{Store, schema};
 use crate::error::{Context, Error, Result};
-use crate::event::{ESSENTIAL, Event, EventLog, Outcome};
+use crate::event::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome};
 use crate::files;
 use crate::run::RunConfig;
 
 /// Bytes of log that one transaction takes at most, about: bounds the WAL file.
 const TRANSACTION: u64 = 32 << 20;
-/// Bytes read at once; a longer line takes as many as it needs.
+/// Bytes read at once; a longer line takes as many as it needs, within [`LONGEST_LINE`].
 const CHUNK: u64 = 1 << 20;
 /// Attempts of one run beyond which a line is garbled.
 const MOST_ATTEMPTS: u32 = 1_000_000;
@@ -55,6 +55,16 @@ struct Tail {
     position: Position,
     /// A log that is read again from its start repeats itself, and that was told.
     again: bool,
+}
+
+/// What comes next in a log.
+enum Chunk {
+    /// Whole ones.
+    Lines(Vec<u8>),
+    /// One that is too long for an event, and its bytes.
+    Overlong(u64),
+    /// Nothing, or the beginning of a line.
+    None,
 }
 
 /// Whose log it is.
@@ -204,9 +214,20 @@ impl Tail {
     /// Takes the next chunk of whole lines; returns its bytes, 0 when only a half-written line or nothing is left.
     fn advance(&mut self, sink: &mut Sink, done: &mut Ingested) -> Result<u64, Stop> {
         let chunk = self.read_lines().context(|| format!("cannot read {}", self.path.display())).map_err(Stop::Log)?;
-        if chunk.is_empty() {
-            return Ok(0);
-        }
+        let chunk = match chunk {
+            Chunk::Lines(lines) => lines,
+            Chunk::Overlong(bytes) => {
+                self.position.lines += 1;
+                self.position.skipped += 1;
+                self.position.consumed += bytes;
+                let reason = format!("a line of {} MiB; an event has no more than {}", bytes >> 20, LONGEST_LINE >> 20);
+                done.skipped.push(Skipped { file: self.path.clone(), line: self.position.lines, reason });
+                done.lines += 1;
+                sink.remember(self.run.key, self.position)?;
+                return Ok(bytes);
+            }
+            Chunk::None => return Ok(0),
+        };
         for line in chunk[..chunk.len() - 1].split(|&byte| byte == b'\n') {
             self.position.lines += 1;
             match sink.take(self.run, line)? {
@@ -228,18 +249,28 @@ impl Tail {
         Ok(chunk.len() as u64)
     }
 
-    fn read_lines(&mut self) -> std::io::Result<Vec<u8>> {
+    fn read_lines(&mut self) -> std::io::Result<Chunk> {
         self.file.seek(SeekFrom::Start(self.position.consumed))?;
-        let mut bytes = Vec::new();
+        // Of an overlong line nothing is kept but its length.
+        let (mut bytes, mut dropped) = (Vec::new(), 0);
         loop {
             let before = bytes.len();
-            let read = (&mut self.file).take(CHUNK).read_to_end(&mut bytes)?;
-            if let Some(end) = bytes[before..].iter().rposition(|&byte| byte == b'\n') {
+            let read = (&mut self.file).take(CHUNK).read_to_end(&mut bytes)? as u64;
+            let new = &bytes[before..];
+            if dropped > 0 {
+                if let Some(end) = new.iter().position(|&byte| byte == b'\n') {
+                    return Ok(Chunk::Overlong(dropped + end as u64 + 1));
+                }
+            } else if let Some(end) = new.iter().rposition(|&byte| byte == b'\n') {
                 bytes.truncate(before + end + 1);
-                return Ok(bytes);
+                return Ok(Chunk::Lines(bytes));
             }
-            if (read as u64) < CHUNK {
-                return Ok(Vec::new());
+            if dropped > 0 || bytes.len() > LONGEST_LINE {
+                dropped += bytes.len() as u64;
+                bytes.clear();
+            }
+            if read < CHUNK {
+                return Ok(Chunk::None);
             }
         }
     }

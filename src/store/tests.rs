@@ -101,6 +101,28 @@ fn lines_that_are_no_events_are_counted_and_named() {
     assert_eq!(store.reader().run(id).unwrap().state, State::Done);
 }
 
+/// Nothing of it is kept, and what follows it is read; one that has no end yet waits.
+#[test]
+fn a_line_that_is_longer_than_an_event_is_counted_and_passed_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0]);
+    store.register(&plan).unwrap();
+    let id = &plan.runs[0].id;
+    let log = dir.path().join(id).join(EventLog::FILE);
+    write(dir.path(), id, &[metrics(5, &[("val_loss", 1.0)])]);
+    append(&log, &vec![b'x'; 40 << 20]);
+    let ingested = store.ingest().unwrap();
+    assert_eq!((ingested.rows, ingested.skipped.len()), (1, 0));
+    append(&log, b"\n");
+    write(dir.path(), id, &[metrics(7, &[("val_loss", 0.5)])]);
+    let ingested = store.ingest().unwrap();
+    assert_eq!((ingested.rows, ingested.lines, ingested.skipped.len()), (1, 2, 1));
+    assert_eq!(ingested.skipped[0].line, 2);
+    assert!(ingested.skipped[0].reason.contains("a line of 40 MiB"), "{:?}", ingested.skipped);
+    assert_eq!((store.ingest().unwrap().lines, store.reader().bad_lines(id).unwrap().skipped), (0, 1));
+}
+
 #[test]
 fn a_shortened_log_is_told_and_read_again() {
     let dir = tempfile::tempdir().unwrap();

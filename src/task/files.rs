@@ -79,6 +79,9 @@ pub fn read(data: &Path, task: &str, file: &File) -> Result<Vec<u8>> {
     Ok(content)
 }
 
+/// Bytes beyond which no published file that is read whole unpacks.
+const LARGEST: u64 = 1 << 30;
+
 /// A whole file, unpacked where it is gzip by its first bytes.
 pub fn read_unpacked(path: &Path) -> Result<Vec<u8>> {
     let raw = crate::files::read(path).context(|| format!("cannot read {}", path.display()))?;
@@ -87,9 +90,14 @@ pub fn read_unpacked(path: &Path) -> Result<Vec<u8>> {
     }
     let mut content = Vec::new();
     flate2::read::GzDecoder::new(raw.as_slice())
+        .take(LARGEST + 1)
         .read_to_end(&mut content)
         .context(|| format!("cannot unpack {}", path.display()))?;
-    Ok(content)
+    match content.len() as u64 > LARGEST {
+        true => Err(Error::failed(format!("{} is no published file: it unpacks to more than 1 GiB", path.display()))
+            .hint("remove it, and fetch it again: 'crossover task fetch' names what there is")),
+        false => Ok(content),
+    }
 }
 
 /// Holds a folder: two at once would write into each other's files.

@@ -176,6 +176,9 @@ impl WebDataset {
     }
 }
 
+/// What an archive of images unpacks to at most, in times of its own size.
+const MOST_TIMES: u64 = 100;
+
 /// The archive, unpacked into a file without a name where it is gzip.
 fn unpacked(path: &Path, scratch: &Path) -> Result<File> {
     let failed = || "cannot read it";
@@ -187,7 +190,14 @@ fn unpacked(path: &Path, scratch: &Path) -> Result<File> {
         return Ok(file);
     }
     let mut plain = packed::scratch(scratch)?;
-    std::io::copy(&mut MultiGzDecoder::new(BufReader::new(file)), &mut plain).context(|| "cannot unpack it")?;
+    let most = MOST_TIMES * file.metadata().context(failed)?.len() + (1 << 30);
+    let mut unpacking = MultiGzDecoder::new(BufReader::new(file)).take(most + 1);
+    if std::io::copy(&mut unpacking, &mut plain).context(|| "cannot unpack it")? > most {
+        return Err(Error::bad_input(format!(
+            "it unpacks to more than {MOST_TIMES} times its size and would fill the disk"
+        ))
+        .hint("images hardly shrink when they are packed; unpack it by hand where it is right: gzip -d"));
+    }
     plain.flush().context(failed)?;
     plain.seek(SeekFrom::Start(0)).context(failed)?;
     Ok(plain)

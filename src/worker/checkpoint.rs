@@ -14,6 +14,7 @@ use twox_hash::XxHash3_128;
 
 use super::Assignment;
 use crate::error::{Context, Error, Result};
+use crate::files;
 
 const NEWEST: &str = "checkpoint.safetensors";
 const BEFORE: &str = "checkpoint.previous.safetensors";
@@ -65,7 +66,7 @@ pub fn read<T>(
     let (mut saved, mut refused) = (None, Vec::new());
     for name in [NEWEST, BEFORE] {
         let path = run.folder.join(name);
-        let bytes = match read_file(&path) {
+        let bytes = match files::read(&path) {
             Ok(bytes) => bytes,
             Err(error) if error.kind() == ErrorKind::NotFound => continue,
             Err(error) => {
@@ -138,10 +139,6 @@ fn open<T>(
         return Err(format!("is of step {step}, and the log lacks what was measured up to it"));
     }
     Ok((step, take(step, &tensors)?))
-}
-
-fn read_file(path: &Path) -> io::Result<Vec<u8>> {
-    crate::files::read(path)
 }
 
 /// Puts the checksum into the header of a file that has zeros there, and the file on the disk.

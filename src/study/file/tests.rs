@@ -409,7 +409,7 @@ fn no_bytes_make_it_panic() {
                     break;
                 }
             }
-            let Ok(unpacked) = bytes::unpacked("f", &bytes) else { continue };
+            let Ok(unpacked) = bytes::unpacked("f", &bytes, 1 << 30) else { continue };
             let Ok(table) = format::table("f", unpacked.as_deref().unwrap_or(&bytes)) else { continue };
             for scale in [PARAMS, DATA, COMPUTE, Scale::Surface] {
                 let _ = found(&table, "", &Asked::default(), scale);
