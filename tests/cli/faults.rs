@@ -205,6 +205,9 @@ fn a_damaged_record_is_named_and_mended() {
     assert_eq!(dir.json(&["status", "--json"])[0]["counts"]["done"], 4);
 }
 
+/// Starts a shell with what it is given to type.
+type Shell<'s> = &'s dyn Fn(&str) -> Command;
+
 /// As another user, and where nothing can be written at all.
 #[test]
 fn what_cannot_be_written_is_read() {
@@ -249,9 +252,8 @@ fn what_cannot_be_written_is_read() {
         ]);
         command
     };
-    type Way<'a> = (&'a str, &'a dyn Fn(&str) -> Command);
-    let mut ways: Vec<Way> = Vec::new();
-    for (how, shell) in [("another user", &other as &dyn Fn(&str) -> Command), ("a read-only mount", &mounted)] {
+    let mut ways: Vec<(&str, Shell)> = Vec::new();
+    for (how, shell) in [("another user", &other as Shell), ("a read-only mount", &mounted)] {
         match shell("true").current_dir(dir.path("")).status() {
             Ok(status) if status.success() => ways.push((how, shell)),
             _ => eprintln!("SKIPPED: this machine does not let the test be {how}"),
