@@ -1,8 +1,9 @@
-//! What a worker writes to `runs/<id>/events.jsonl`, one JSON object a line, and what the store reads from it.
+//! What a worker writes to `runs/<id>/events.jsonl`, one JSON object a line ([`line`]), and what the store reads from it.
 //!
 //! A resumed run may write the same `(step, metric)` again; the store keeps the first. Non-finite values are never
 //! written: they end the run as `diverged`.
 
+pub mod line;
 mod log;
 mod logged;
 

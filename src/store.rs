@@ -7,6 +7,9 @@
 //! runs/imports/<name>/         a file of another program, and how it is read
 //! runs/<id>/run.json           a run's config and costs
 //! runs/<id>/events.jsonl       what happened, appended by the worker
+//! runs/<id>/worker.log         the last words of a worker that failed
+//! runs/<id>/kept-1/            what the run left before it was to be done again
+//! runs/crossover.db.kept-1     an index that held more than the one that a rebuild made
 //! ```
 
 mod again;

@@ -5,7 +5,7 @@ use std::io::{Error as IoError, ErrorKind, Read, Seek, SeekFrom, Write};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
-use super::Event;
+use super::{Event, line};
 use crate::error::{Context, Result};
 use crate::files;
 
@@ -59,11 +59,7 @@ impl EventLog {
 
     /// One line, handed to the kernel in one write: it outlives this process, though not a power cut before `sync`.
     pub fn append(&mut self, event: &Event) -> Result<()> {
-        self.line.clear();
-        let written = serde_json::to_writer(&mut self.line, event).map_err(std::io::Error::from).and_then(|()| {
-            self.line.push(b'\n');
-            self.file.write_all(&self.line)
-        });
+        let written = line::write(event, &mut self.line).and_then(|()| self.file.write_all(&self.line));
         written.context(|| format!("cannot write to {}", self.path.display()))
     }
 

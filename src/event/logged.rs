@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome};
+use super::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome, line};
 use crate::error::{Context, Result};
 use crate::files;
 use crate::lines::{Line, Lines};
@@ -27,14 +27,14 @@ impl Logged {
         let failed = || format!("cannot read {}", path.display());
         let file = BufReader::new(files::open(&path).context(failed)?);
         let (mut logged, mut done) = (Logged::default(), false);
-        for line in Lines::new(file, LONGEST_LINE) {
-            let Line::Whole(line) = line.context(failed)? else { continue };
-            match serde_json::from_str(&line) {
-                Ok(Event::Metrics { step, values }) if ESSENTIAL.iter().all(|name| values.contains_key(*name)) => {
+        for read in Lines::new(file, LONGEST_LINE) {
+            let Line::Whole(text) = read.context(failed)? else { continue };
+            match line::is_whole(text.as_bytes()).then(|| serde_json::from_str(&text).ok()).flatten() {
+                Some(Event::Metrics { step, values }) if ESSENTIAL.iter().all(|name| values.contains_key(*name)) => {
                     logged.steps.insert(step);
                 }
-                Ok(Event::End { outcome: Outcome::Done, .. }) => done = true,
-                Ok(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
+                Some(Event::End { outcome: Outcome::Done, .. }) => done = true,
+                Some(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
                 _ => {}
             }
         }

@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::state::State;
 use super::{Store, schema};
 use crate::error::{Context, Error, Result};
-use crate::event::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome};
+use crate::event::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome, line};
 use crate::files;
 use crate::run::RunConfig;
 
@@ -303,6 +303,9 @@ impl<'t> Sink<'t> {
     }
 
     fn take(&mut self, run: Run, line: &[u8]) -> Result<Taken, rusqlite::Error> {
+        if !line::is_whole(line) {
+            return Ok(Err("its checksum is not that of its content".into()));
+        }
         if line.starts_with(METRICS) {
             return match serde_json::from_slice::<MetricsLine>(line) {
                 Ok(line) => self.metrics(run, line.step, line.values.0),

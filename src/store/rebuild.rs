@@ -58,8 +58,10 @@ impl Store {
         }
         let (dir, lock) = Store::lock(dir)?;
         schema::refuse_newer(&dir)?;
-        let old = Reader::of_any(&dir).ok().filter(Reader::is_whole);
-        let Records { runs, sweeps, damaged, mended } = Records::of(&dir, old.as_ref())?;
+        let old = Reader::of_any(&dir).ok();
+        let whole = old.as_ref().is_some_and(Reader::is_whole);
+        let Records { runs, sweeps, damaged, mended } = Records::of(&dir, old.as_ref(), whole)?;
+        let old = old.filter(|_| whole);
         let building = beside(&dir, BUILDING);
         remove(&building)?;
         let reader = Reader::over(dir.clone(), schema::create(&dir, &building)?, None);
@@ -141,22 +143,28 @@ impl Reader {
 }
 
 impl Records {
-    /// What is damaged or gone is written again from the old index, where that knows it.
-    fn of(dir: &Path, old: Option<&Reader>) -> Result<Records> {
+    /// What is damaged or gone is written again from the old index, where that knows it. One that is not `whole` still
+    /// knows configs, which are known by their hash.
+    fn of(dir: &Path, old: Option<&Reader>, whole: bool) -> Result<Records> {
         let (runs, mut damaged) = RunRecord::read_all(dir)?;
         let (sweeps, more) = SweepRecord::read_all(dir)?;
         damaged.extend(more);
         damaged.extend(imports::read_all(dir)?.1);
         let mut records = Records { runs, sweeps, damaged, mended: Vec::new() };
-        if let Some(old) = old {
-            records.mend(dir, old)?;
+        if let Some(old) = old.filter(|_| whole) {
+            records.mend_sweeps(dir, old)?;
         }
+        let known = old.map(Reader::records).transpose();
+        records.mend_runs(
+            dir,
+            if whole { known?.unwrap_or_default() } else { known.ok().flatten().unwrap_or_default() },
+        )?;
         records.runs.sort_by(|a, b| a.id.cmp(&b.id));
         records.sweeps.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(records)
     }
 
-    fn mend(&mut self, dir: &Path, old: &Reader) -> Result<()> {
+    fn mend_sweeps(&mut self, dir: &Path, old: &Reader) -> Result<()> {
         let known: HashSet<String> = self.sweeps.iter().map(|sweep| sweep.name.clone()).collect();
         for name in old.sweeps()?.into_iter().map(|sweep| sweep.name).filter(|name| !known.contains(name)) {
             let sweep = old.record(&name)?;
@@ -164,12 +172,16 @@ impl Records {
                 self.sweeps.push(sweep);
             }
         }
+        Ok(())
+    }
+
+    fn mend_runs(&mut self, dir: &Path, known: Vec<RunRecord>) -> Result<()> {
         let named: HashSet<&str> =
             self.sweeps.iter().flat_map(|sweep| sweep.runs.iter().map(|run| run.id.as_str())).collect();
-        let known: HashSet<&str> = self.runs.iter().map(|run| run.id.as_str()).collect();
+        let found: HashSet<&str> = self.runs.iter().map(|run| run.id.as_str()).collect();
         // A run whose folder was deleted is to do again, if a sweep names it.
-        let is_wanted = |id: &str| !known.contains(id) && (named.contains(id) || dir.join(id).is_dir());
-        let wanted: Vec<RunRecord> = old.records()?.into_iter().filter(|run| is_wanted(&run.id)).collect();
+        let is_wanted = |id: &str| !found.contains(id) && (named.contains(id) || dir.join(id).is_dir());
+        let wanted: Vec<RunRecord> = known.into_iter().filter(|run| is_wanted(&run.id)).collect();
         for run in wanted {
             if self.write(RunRecord::file(dir, &run.id), run.write(dir)) {
                 self.runs.push(run);
