@@ -42,6 +42,14 @@ pub fn write_atomically(path: &Path, content: &[u8]) -> Result<()> {
     Ok(())
 }
 
+/// Makes a folder in one that has to be there: a store that was moved away is not made again at its old place.
+pub fn make_folder(folder: &Path) -> io::Result<()> {
+    match std::fs::create_dir(folder) {
+        Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
+        made => made,
+    }
+}
+
 /// Opens a file for reading. A pipe, a folder or a device in its place is refused: opening or reading some of them would
 /// never end.
 pub fn open(path: &Path) -> io::Result<File> {

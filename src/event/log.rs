@@ -51,8 +51,8 @@ impl EventLog {
         Ok(EventLog { file, path, line: Vec::new() })
     }
 
-    /// Whether a process has the log in the folder `run` open for writing.
-    pub fn is_open(run: &Path) -> bool {
+    /// Whether a process has the log of the folder `run` open for appending now.
+    pub fn is_held(run: &Path) -> bool {
         let file = files::open(&run.join(Self::FILE));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }

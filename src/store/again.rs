@@ -6,9 +6,10 @@ use std::path::{Path, PathBuf};
 
 use rusqlite::Transaction;
 
-use super::{Reader, State, Store, record, schema};
+use super::{Reader, State, Store, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
+use crate::files;
 
 /// What a run left is kept in a folder of this name and a number, within its own.
 const KEPT: &str = "kept-";
@@ -21,7 +22,7 @@ impl Store {
     /// The run is still being trained; its folder cannot be written.
     pub fn again(&mut self, id: &str) -> Result<Option<PathBuf>> {
         let folder = self.reader.run_folder(id);
-        if EventLog::is_open(&folder) {
+        if EventLog::is_held(&folder) {
             return Err(Error::failed(format!("run {id} is being trained by a worker that was left behind"))
                 .hint("wait until it has ended, within a minute, and type the same again"));
         }
@@ -82,7 +83,7 @@ fn put_aside(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     }
     let kept = (1u32..).map(|number| folder.join(format!("{KEPT}{number}"))).find(|kept| !kept.exists());
     let kept = kept.unwrap_or_else(|| folder.join(KEPT));
-    record::make_folder(&kept)?;
+    files::make_folder(&kept)?;
     for path in left {
         match is_checkpoint(&path) {
             true => std::fs::remove_file(&path)?,

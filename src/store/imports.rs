@@ -4,10 +4,10 @@ use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
 
-use super::record::{self, Checked, Damaged, check_name, entries, make_folder, read_each};
+use super::record::{self, Checked, Damaged, check_name, entries, read_each};
 use super::{Reader, Store};
 use crate::error::{Context, Error, Result};
-use crate::files::write_atomically;
+use crate::files::{make_folder, write_atomically};
 
 const FOLDER: &str = "imports";
 const RECORD: &str = "import.json";

@@ -2,7 +2,6 @@
 //! logs this is enough to make the database again (`ingest --rebuild`), here or on another machine.
 
 use std::fs::File;
-use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
 use serde::de::DeserializeOwned;
@@ -221,7 +220,7 @@ fn read<T: Checked>(path: &Path, name: &str) -> Result<T, String> {
 pub(super) fn write(path: &Path, record: &impl Serialize, sync: bool) -> Result<()> {
     let folder = path.parent().unwrap_or(Path::new("."));
     let put = || {
-        make_folder(folder)?;
+        files::make_folder(folder)?;
         let partial = path.with_extension("json.partial");
         std::fs::write(&partial, text(record)?)?;
         if sync {
@@ -237,14 +236,6 @@ fn text(record: &impl Serialize) -> std::io::Result<Vec<u8>> {
     let mut text = serde_json::to_vec_pretty(record)?;
     text.push(b'\n');
     Ok(text)
-}
-
-/// A store that was moved away is not made again at its old place.
-pub(super) fn make_folder(folder: &Path) -> std::io::Result<()> {
-    match std::fs::create_dir(folder) {
-        Err(error) if error.kind() == ErrorKind::AlreadyExists => Ok(()),
-        made => made,
-    }
 }
 
 /// Puts all that was written on the file system of `dir` on the disk: once for a plan, since a sync of each of its

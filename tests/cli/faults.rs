@@ -335,6 +335,29 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
     assert!(code == Some(1) && error.contains("writer.lock: it is a fifo"), "{code:?} {error}");
 }
 
+/// It is not made again at its old place, and where it is now the sweep goes on.
+#[test]
+fn a_store_that_is_moved_while_it_is_trained_into_stops_the_sweep() {
+    let dir = Workdir::new();
+    dir.write("small.toml", &sweep(2));
+    let mut training = dir.command(&["run", "small.toml", "--slots", "1"]);
+    let training = training.env("CROSSOVER_NOOP", "step_millis=30 checkpoint_every=5").stderr(Stdio::piped());
+    let training = training.spawn().expect("it starts");
+    let since = Instant::now();
+    let done = || dir.path("runs/crossover.db").exists() && dir.json(&["status", "--json"])[0]["counts"]["done"] == 1;
+    while !done() && since.elapsed() < Duration::from_secs(30) {
+        std::thread::sleep(Duration::from_millis(50));
+    }
+    std::fs::rename(dir.path("runs"), dir.path("moved")).expect("a store");
+    let output = training.wait_with_output().expect("it ends");
+    assert_eq!(output.status.code(), Some(1), "{}", said(&output));
+    assert!(said(&output).contains("is gone: it was moved, removed or unmounted"), "{}", said(&output));
+    assert!(said(&output).contains("hint: bring it back, or name where it is now with --store DIR"));
+    assert!(!dir.path("runs").exists(), "nothing makes it again");
+    ran(&dir, &["run", "small.toml", "--store", "moved"]);
+    assert_eq!(dir.json(&["status", "--store", "moved", "--json"])[0]["counts"]["done"], 4);
+}
+
 #[test]
 fn names_that_could_not_be_typed_are_refused() {
     let dir = finished(1);

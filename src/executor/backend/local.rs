@@ -327,6 +327,7 @@ impl Local<'_> {
     }
 
     fn ingest<'r>(&mut self, ids: impl IntoIterator<Item = &'r str>) -> Result<()> {
+        self.store.reader().still_there()?;
         let ingested = self.store.ingest_runs(ids)?;
         report_skipped(&ingested.skipped, self.observer);
         Ok(())

@@ -18,6 +18,7 @@ use nix::unistd::Pid;
 use super::super::super::devices::Slot;
 
 use crate::error::{Context, Error, Result};
+use crate::files;
 use crate::lines::{Line, Lines};
 use crate::units::{bytes, duration};
 use crate::worker::program::Program;
@@ -62,7 +63,7 @@ impl WorkerProcess {
     ) -> Result<WorkerProcess> {
         let failed = || format!("cannot start a worker ({})", program.path().display());
         if let Some(folder) = log.parent() {
-            std::fs::create_dir_all(folder).context(|| format!("cannot make {}", folder.display()))?;
+            files::make_folder(folder).context(|| format!("cannot make {}", folder.display()))?;
         }
         let stderr = File::create(&log).context(|| format!("cannot write {}", log.display()))?;
         let mut command = command(program, number, slot)?;
