@@ -52,7 +52,7 @@ impl EventLog {
     }
 
     /// Whether a process has the log of the folder `run` open for appending now.
-    pub fn is_held(run: &Path) -> bool {
+    pub fn is_open(run: &Path) -> bool {
         let file = files::open(&run.join(Self::FILE));
         file.is_ok_and(|file| matches!(file.try_lock_shared(), Err(TryLockError::WouldBlock)))
     }

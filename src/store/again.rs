@@ -22,11 +22,11 @@ impl Store {
     /// The run is still being trained; its folder cannot be written.
     pub fn again(&mut self, id: &str) -> Result<Option<PathBuf>> {
         let folder = self.reader.run_folder(id);
-        if EventLog::is_held(&folder) {
+        if EventLog::is_open(&folder) {
             return Err(Error::failed(format!("run {id} is being trained by a worker that was left behind"))
                 .hint("wait until it has ended, within a minute, and type the same again"));
         }
-        // Its log first: a run without one is to do, whatever else happens.
+        // The index last: a kill before that leaves the run as it was known, and the same again goes on.
         let kept = put_aside(&folder).context(|| format!("cannot put aside what is in {}", folder.display()))?;
         self.forget([id])?;
         Ok(kept)

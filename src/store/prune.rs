@@ -56,7 +56,7 @@ impl Reader {
             let name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
             if name.starts_with(schema::FILE) && name.contains(".kept-") {
                 waste.push(prunable(Waste::Databases, &name, path)?);
-            } else if !is_id(&name) || !path.is_dir() || EventLog::is_held(&path) {
+            } else if !is_id(&name) || !path.is_dir() || EventLog::is_open(&path) {
                 continue;
             } else if !named.contains(&name) {
                 waste.push(prunable(Waste::Folders, &name, path)?);
