@@ -152,13 +152,11 @@ impl Records {
         damaged.extend(imports::read_all(dir)?.1);
         let mut records = Records { runs, sweeps, damaged, mended: Vec::new() };
         if let Some(old) = old.filter(|_| whole) {
-            records.mend_sweeps(dir, old)?;
+            // What cannot be read of it is not known: that is no reason to have no new one.
+            let _ = records.mend_sweeps(dir, old);
         }
-        let known = old.map(Reader::records).transpose();
-        records.mend_runs(
-            dir,
-            if whole { known?.unwrap_or_default() } else { known.ok().flatten().unwrap_or_default() },
-        )?;
+        let known = old.and_then(|old| old.records().ok()).unwrap_or_default();
+        records.mend_runs(dir, known)?;
         records.runs.sort_by(|a, b| a.id.cmp(&b.id));
         records.sweeps.sort_by(|a, b| a.name.cmp(&b.name));
         Ok(records)
@@ -168,7 +166,13 @@ impl Records {
         let known: HashSet<String> = self.sweeps.iter().map(|sweep| sweep.name.clone()).collect();
         for name in old.sweeps()?.into_iter().map(|sweep| sweep.name).filter(|name| !known.contains(name)) {
             let sweep = old.record(&name)?;
-            if self.write(SweepRecord::file(dir, &name), sweep.write(dir)) {
+            let file = SweepRecord::file(dir, &name);
+            // A bit of a name in the index may have flipped: then the sweep is there under its own.
+            let is_there = self.sweeps.iter().any(|known| known.source == sweep.source);
+            if is_there && !self.damaged.iter().any(|damaged| damaged.file == file) {
+                continue;
+            }
+            if self.write(file, sweep.write(dir)) {
                 self.sweeps.push(sweep);
             }
         }

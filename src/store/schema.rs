@@ -245,6 +245,11 @@ pub(super) fn explain(dir: &Path, error: rusqlite::Error) -> Error {
         }
         Some(ErrorCode::SystemIoFailure) => Error::failed(format!("cannot read or write {shown}: {error}"))
             .hint(format!("is the disk full ('df -h {folder}'), or the folder gone ('ls {folder}')?")),
+        // A value that is not what its column holds: a bit has flipped.
+        None if !matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
+            Error::failed(format!("{shown} is damaged: {error}"))
+                .hint("'crossover ingest --rebuild' makes it again from the run folders, which hold everything")
+        }
         _ => Error::failed(format!("{shown}: {error}")),
     }
 }
