@@ -352,17 +352,18 @@ impl Scheduler {
         }
     }
 
-    /// Leaves slots alone whose fault it is.
+    /// Leaves slots alone whose fault it is. A busy one may yet show that it is not.
     fn judge(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            let others = self.others(slot);
             let state = &self.slots[slot];
-            let since = state.struck_since.unwrap_or(now);
+            if state.strikes.len() < STRIKES || state.is_busy() || state.is_left_alone() {
+                continue;
+            }
+            let (others, since) = (self.others(slot), state.struck_since.unwrap_or(now));
             // Without retries nobody tries what failed here; that others succeed meanwhile has to do.
             let others_succeed =
-                || self.rules.retries == 0 && others.iter().any(|other| self.slots[*other].succeeded > Some(since));
-            let in_a_row = state.strikes.len() >= STRIKES && !state.is_busy() && !state.is_left_alone();
-            if in_a_row && !others.is_empty() && (state.confirmed || others_succeed()) {
+                self.rules.retries == 0 && others.iter().any(|other| self.slots[*other].succeeded > Some(since));
+            if !others.is_empty() && (state.confirmed || others_succeed) {
                 let why = format!("{} jobs failed in a row, {}", state.strikes.len(), state.last_words);
                 self.leave_alone(slot, now, why);
             }
