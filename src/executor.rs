@@ -21,7 +21,7 @@ use crate::store::{Reader, State, Store};
 use crate::task;
 use crate::worker::Progress;
 use devices::{Devices, Machine, Slot};
-use jobs::{Pending, PlannedJob};
+use jobs::{Pending, PlannedJob, Standing};
 
 /// How to execute, as the command line says it; what is absent follows from the machine.
 #[derive(Clone, Debug, clap::Args)]
@@ -124,9 +124,13 @@ pub trait Observer {
 pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<Decision> {
     let standing = match store {
         Some(store) => store.standing(plan.runs.iter().map(|run| run.id.as_str()))?,
-        None => Default::default(),
+        None => Standing::new(),
     };
-    let pending = jobs::pending(plan, &standing);
+    decide_from(plan, &standing, options)
+}
+
+fn decide_from(plan: &Plan, standing: &Standing, options: &Options) -> Result<Decision> {
+    let pending = jobs::pending(plan, standing);
     let all: f64 = plan.runs.iter().map(|run| run.train_flops.as_f64()).sum();
     let mut decision = Decision {
         sweep: plan.sweep.clone(),
@@ -164,8 +168,8 @@ pub fn decide(plan: &Plan, store: Option<&Reader>, options: &Options) -> Result<
 pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
     store.register(plan)?.told().for_each(|line| observer.say(&line));
     report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
-    let decision = decide(plan, Some(store.reader()), options)?;
-    let before = Tally::of_ended(plan, store.reader())?;
+    let standing = store.reader().standing(plan.runs.iter().map(|run| run.id.as_str()))?;
+    let (decision, before) = (decide_from(plan, &standing, options)?, Tally::of_ended(&standing));
     decision.notes.iter().for_each(|note| observer.say(note));
     // What every run would fail for, once and before any is started.
     decision.tasks().into_iter().try_for_each(task::present::check_content)?;
@@ -191,10 +195,10 @@ impl Observer for Silent {
 }
 
 impl Tally {
-    /// Of the plan's runs that have ended.
-    fn of_ended(plan: &Plan, store: &Reader) -> Result<Tally> {
+    /// Of runs that have ended.
+    fn of_ended(standing: &Standing) -> Tally {
         let mut tally = Tally::default();
-        for (state, _) in store.standing(plan.runs.iter().map(|run| run.id.as_str()))?.values() {
+        for (state, _) in standing.values() {
             match state {
                 State::Done => tally.done += 1,
                 State::Diverged { .. } => tally.diverged += 1,
@@ -202,7 +206,7 @@ impl Tally {
             }
         }
         tally.ended_before = tally.done + tally.diverged;
-        Ok(tally)
+        tally
     }
 
     /// Of both; interrupted if one was.
