@@ -71,6 +71,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     match report.runs.len() {
         0 => out::line("there is no such run"),
+        1 => out::line(typed("1 run is to do; 'crossover resume' trains it", store)),
         count => out::line(typed(&format!("{count} runs are to do; 'crossover resume' trains them"), store)),
     }
 }

@@ -63,7 +63,7 @@ fn runs_that_failed_or_diverged_begin_anew_and_done_ones_where_they_are_named() 
     assert_eq!(dir.stdout(&["retry", "small", "--failed"]), "there is no such run\n");
     let told = dir.stdout(&["retry", "small", "--diverged"]);
     assert!(told.contains(&format!("run {} was diverged, and is to do; what it left is in ", runs[2])), "{told}");
-    assert!(told.contains("1 runs are to do; 'crossover resume' trains them"), "{told}");
+    assert!(told.contains("1 run is to do; 'crossover resume' trains it"), "{told}");
     let kept = dir.path(&format!("runs/{}/kept-1/events.jsonl", runs[2]));
     assert!(std::fs::read_to_string(kept).expect("its log").contains("diverged"));
     // One that is done, by the beginning of its id.
