@@ -344,12 +344,7 @@ fn a_store_that_is_moved_while_it_is_trained_into_stops_the_sweep() {
     let training = training.env("CROSSOVER_NOOP", "step_millis=30 checkpoint_every=5").stderr(Stdio::piped());
     let training = training.spawn().expect("it starts");
     let since = Instant::now();
-    // A store that is just being made is none yet.
-    let done = || {
-        let status: serde_json::Value =
-            serde_json::from_slice(&dir.output(&["status", "--json"]).stdout).unwrap_or_default();
-        status[0]["counts"]["done"] == 1
-    };
+    let done = || dir.status()[0]["counts"]["done"] == 1;
     while !done() && since.elapsed() < Duration::from_secs(30) {
         std::thread::sleep(Duration::from_millis(50));
     }

@@ -158,7 +158,7 @@ fn training(dir: &Workdir) -> Child {
     let child = command.spawn().expect("it starts");
     let since = Instant::now();
     let running = || {
-        let sweeps = if dir.path("runs/crossover.db").exists() { dir.json(&["status", "--json"]) } else { Value::Null };
+        let sweeps = dir.status();
         sweeps.as_array().is_some_and(|sweeps| sweeps.iter().any(|sweep| sweep["counts"]["running"] == 1))
     };
     while !running() {

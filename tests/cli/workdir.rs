@@ -44,6 +44,11 @@ impl Workdir {
         String::from_utf8(output.stdout).expect("UTF-8")
     }
 
+    /// How the sweeps stand; null while the store is being made.
+    pub fn status(&self) -> serde_json::Value {
+        serde_json::from_slice(&self.output(&["status", "--json"]).stdout).unwrap_or_default()
+    }
+
     pub fn json(&self, args: &[&str]) -> serde_json::Value {
         serde_json::from_str(&self.stdout(args)).expect("JSON")
     }
