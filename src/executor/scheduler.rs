@@ -122,8 +122,8 @@ pub struct Scheduler {
     /// The longest time between two steps' reports of a job.
     longest_gap: Duration,
     tally: Tally,
-    /// Since when, and whether workers were killed.
-    stopping: Option<(Duration, bool)>,
+    /// Since when.
+    stopping: Option<Duration>,
     fault: Option<String>,
     actions: Vec<Action>,
 }
@@ -404,7 +404,7 @@ impl Scheduler {
             && !self.is_ending()
         {
             self.say(format!("{} runs failed, which ends the sweep (--max-failures {most})", self.tally.failed));
-            self.stopping = Some((now, false));
+            self.stopping = Some(now);
             self.let_go(now);
         }
     }
@@ -413,10 +413,10 @@ impl Scheduler {
         self.tally.interrupted = true;
         if self.stopping.is_some() {
             self.say("killing the workers; the next run goes on from their last checkpoints".into());
-            self.stopping = Some((now, true));
+            self.stopping = Some(now);
             return (0..self.slots.len()).for_each(|slot| self.kill(slot, now, None));
         }
-        self.stopping = Some((now, false));
+        self.stopping = Some(now);
         self.say("stopping: workers write their checkpoints (Ctrl-C again kills them)".into());
         self.let_go(now);
     }
@@ -440,7 +440,7 @@ impl Scheduler {
     /// Kills what is late or hangs, gives up what cannot be killed, and lets waiting jobs in.
     fn look_at_clocks(&mut self, now: Duration) {
         for slot in 0..self.slots.len() {
-            let late = self.stopping.is_some_and(|(since, _)| now.saturating_sub(since) > STOP_WITHIN);
+            let late = self.stopping.is_some_and(|since| now.saturating_sub(since) > STOP_WITHIN);
             if late {
                 self.kill(slot, now, None);
             } else if let Some(silent) = self.slots[slot].silence(now)

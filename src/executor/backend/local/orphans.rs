@@ -10,7 +10,7 @@ use nix::unistd::Pid;
 use super::super::super::{Decision, Observer};
 use crate::error::{Error, Result};
 use crate::event::EventLog;
-use crate::store::{Reader, State};
+use crate::store::{Reader, State, hostname};
 
 /// A worker whose orchestrator was killed gives up by itself a little earlier.
 const ENDS_WITHIN: Duration = Duration::from_secs(35);
@@ -65,9 +65,9 @@ fn is_held(store: &Reader, id: &str) -> bool {
 
 /// The process on this machine that took the run up last, if it is a worker.
 fn worker(store: &Reader, id: &str) -> Result<Option<Pid>> {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default();
+    let host = hostname();
     let last = store.attempts(id)?.into_iter().max_by_key(|attempt| attempt.attempt);
-    let here = last.filter(|attempt| attempt.host.as_deref() == Some(host.trim()));
+    let here = last.filter(|attempt| attempt.host.as_deref() == Some(host.as_str()));
     let Some(pid) = here.and_then(|attempt| attempt.pid) else { return Ok(None) };
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
     let is_worker = program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("crossover-worker"));

@@ -16,7 +16,6 @@ use nix::sys::signal::{Signal, killpg};
 use nix::unistd::Pid;
 
 use super::super::super::devices::Slot;
-
 use crate::error::{Context, Error, Result};
 use crate::files;
 use crate::lines::{Line, Lines};
