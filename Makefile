@@ -33,8 +33,9 @@ install: build                        ## both programs, man pages and bash's com
 dist: libtorch                        ## one archive that runs on another machine with a libtorch
 	scripts/dist.sh
 
-coverage: libtorch                    ## how often intervals and verdicts hold, over 30,000 experiments
-	cargo test --release --locked -p crossover --lib -- --ignored --nocapture --test-threads 1 fit::tests::
+coverage:                             ## how often intervals and verdicts hold, over 30,000 experiments
+	cargo test --release --locked -p crossover --no-default-features --lib -- --ignored --nocapture \
+	    --test-threads 1 fit::tests::
 
 fuzz:                                 ## ten minutes of mutated CSV and sweep files (needs rustup's nightly toolchain)
 	cargo fuzz --version || cargo install --locked cargo-fuzz
