@@ -1,16 +1,20 @@
 //! Files that are whole or not there: written beside, synced, renamed.
 
+mod signed;
+
 use std::fs::{File, Metadata, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
 use crate::error::{Context, Error, Result};
+pub use signed::signed;
 
-/// Writes a file that a person named: where one is there it is theirs, and stays unless `replace` is set.
+/// Writes a file that a person named: where one is there that the program did not write, or that was changed since, it is
+/// theirs and stays, unless `replace` is set.
 ///
 /// # Errors
-/// There is a file; it cannot be written.
+/// There is such a file; it cannot be written.
 pub fn write_new(path: &Path, content: &[u8], replace: bool) -> Result<()> {
     refuse_to_replace(path, replace)?;
     write_atomically(path, content)
@@ -19,11 +23,13 @@ pub fn write_new(path: &Path, content: &[u8], replace: bool) -> Result<()> {
 /// Before anything is computed for it.
 ///
 /// # Errors
-/// There is a file, and `replace` is not set.
+/// There is a file that is a person's own, and `replace` is not set.
 pub fn refuse_to_replace(path: &Path, replace: bool) -> Result<()> {
     match path.symlink_metadata() {
-        Ok(_) if !replace => Err(Error::bad_input(format!("{} is there already", path.display()))
-            .hint("name another file, or replace it with --force")),
+        Ok(_) if !replace && !signed::is_unchanged(path) => {
+            Err(Error::bad_input(format!("{} is there already, and not as crossover wrote it", path.display()))
+                .hint("name another file, or replace it with --force"))
+        }
         _ => Ok(()),
     }
 }

@@ -6,6 +6,7 @@ use std::collections::HashSet;
 use serde::Serialize;
 
 use crate::error::{Error, Result};
+use crate::files;
 use crate::fit::design::extend::{self, Design, Extension, Level, Target};
 use crate::fit::{Analysis, Settings};
 use crate::plan::{Plan, Planned, plan};
@@ -77,7 +78,7 @@ pub fn next(
     values.sort_by(f64::total_cmp);
     let last = sweep.seeds.iter().max().map_or(0, |last| last + 1);
     let seeds: Vec<u64> = sweep.seeds.iter().copied().chain(last..last + design.new_seeds).collect();
-    let toml = knob.rewrite(sweep, question.name, &values, &seeds, &comments(sweep, &design))?;
+    let toml = files::signed(&knob.rewrite(sweep, question.name, &values, &seeds, &comments(sweep, &design))?);
     let planned = plan(&spec::parse(&toml, question.name)?)?;
     let new: Vec<_> = planned.runs.iter().filter(|run| !done.contains(&run.id)).collect();
     Ok(Next {

@@ -146,7 +146,7 @@ pub fn audit(task: &Named) -> Result<Option<Audit>> {
 pub fn examples(task: &Named, train: u64, data: &Path) -> Result<Examples> {
     let (source, transforms) = parts(task)?;
     let examples = source.load(data, train).map_err(|error| error.context(format!("task '{}'", task.name)))?;
-    Ok(transforms.apply(source.io(), examples))
+    transforms.apply(source.io(), examples)
 }
 
 /// What every training image goes through each time it is seen.

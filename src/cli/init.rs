@@ -7,7 +7,7 @@ use serde::Serialize;
 use super::task::parse_settings;
 use super::{load_plan, print_json};
 use crate::error::{Context, Result};
-use crate::files::{refuse_to_replace, write_new};
+use crate::files::{refuse_to_replace, signed, write_new};
 use crate::model::{self, Io, TOLERANCE, Target};
 use crate::out;
 use crate::run::Settings;
@@ -64,7 +64,7 @@ pub fn run(args: &Args) -> Result<()> {
     let given = parse_settings(&args.set)?;
     let task = task::resolve(&args.task, &given)?;
     let (io, train) = (task::io(&task)?, task::splits(&task)?.train);
-    let text = sweep(&name, &args.task, &given, io, train)?;
+    let text = signed(&sweep(&name, &args.task, &given, io, train)?);
     let plan = load_plan(&text, &path.display().to_string())?;
     write_new(&path, text.as_bytes(), args.force)?;
     let report = Report { output: &path, sweep: &plan.sweep, runs: plan.runs.len() };

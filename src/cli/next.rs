@@ -30,7 +30,7 @@ pub struct Args {
     #[arg(value_name = "SWEEP")]
     sweep: String,
 
-    /// Sweep file to write [default: stdout]; one that is there stays as it is
+    /// Sweep file to write [default: stdout]; one that crossover did not write stays as it is
     #[arg(short, long, value_name = "NEXT.toml")]
     output: Option<PathBuf>,
 

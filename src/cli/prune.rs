@@ -17,13 +17,14 @@ use crate::units::bytes;
   crossover prune --dry-run              what could go, and how much room it takes
   crossover prune --only checkpoints     checkpoints of runs that have ended
   crossover prune --sweep quickstart@1   a sweep that was replaced, and its runs that no other sweep names
+  crossover prune --sweep theirs         what 'crossover import' kept under this name
 
 It lists what it would remove and asks; --yes does not ask. Results of runs that a sweep names stay.")]
 pub struct Args {
     /// Only these [default: all of them]
     #[arg(long, value_enum, value_name = "WHAT", value_delimiter = ',')]
     only: Vec<Waste>,
-    /// A whole sweep instead, by name, with its runs that no other sweep names; repeatable
+    /// A whole sweep instead, by name, with its runs that no other sweep names, or an import; repeatable
     #[arg(long, value_name = "NAME", conflicts_with = "only")]
     sweep: Vec<String>,
     /// Do not ask
@@ -114,6 +115,7 @@ fn called(what: Waste) -> &'static str {
         Waste::Folders => "folders of runs that no other sweep names",
         Waste::Databases => "databases that a rebuild kept",
         Waste::Sweep => "sweeps",
+        Waste::Import => "imports",
     }
 }
 

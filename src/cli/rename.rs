@@ -1,4 +1,4 @@
-//! `crossover rename`: another name for a sweep of the store.
+//! `crossover rename`: another name for a sweep or an import of the store.
 
 use std::path::Path;
 
@@ -12,6 +12,7 @@ use crate::store::{Reader, Store};
 #[command(after_help = "Examples:
   crossover rename quickstart quickstart-old    so that another sweep can have the name
   crossover rename quickstart@1 quickstart-old  a sweep that 'crossover run --replace' put aside
+  crossover rename wandb_runs theirs            what 'crossover import' keeps
 
 Runs and results stay as they are. A file whose text the store knows is found under the new name too.")]
 pub struct Args {
@@ -29,17 +30,19 @@ pub struct Args {
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let Args { old, new, json } = args;
     if !spec::is_name(new) {
-        return Err(Error::bad_input(format!("'{new}' is no name for a sweep: it names files and is typed"))
-            .hint("use letters, digits, - and _, for example quickstart-old"));
+        return Err(Error::bad_input(format!(
+            "'{new}' is no name for a sweep or an import: it names files and is typed"
+        ))
+        .hint("use letters, digits, - and _, for example quickstart-old"));
     }
     let reader = Reader::open(store)?;
-    if reader.import(old)?.is_some() {
-        return Err(Error::bad_input(format!("'{old}' is an import: it is named when it is imported"))
-            .hint("import the file again under another name: 'crossover import PATH --name NAME'"));
+    let is_import = reader.import(old)?.is_some();
+    if !is_import {
+        reader.sweep(old)?;
     }
-    reader.sweep(old)?;
     drop(reader);
-    Store::open(store)?.rename(old, new)?;
+    let mut store = Store::open(store)?;
+    if is_import { store.rename_import(old, new) } else { store.rename(old, new) }?;
     if *json {
         return print_json(&serde_json::json!({"old": old, "new": new}));
     }

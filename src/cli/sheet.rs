@@ -19,7 +19,7 @@ pub fn tiles(task: &Named, count: u64) -> Result<Vec<Tile>> {
     let train = task::examples(task, count, &files::data_dir()?)?.train;
     let size = (io.channels * io.height * io.width) as usize;
     let shown = train.len().min(count as usize);
-    let train = train.select(&(0..shown as u32).collect::<Vec<_>>(), size);
+    let train = train.select(&(0..shown as u32).collect::<Vec<_>>(), size)?;
     let scale = Scale::of(&train.images, shown * size);
     let mut order: Vec<usize> = (0..shown).collect();
     order.sort_by_key(|&index| train.labels[index]);
@@ -44,7 +44,7 @@ impl Scale {
         let values = (0..count).map(|at| images.value(at));
         let (low, high) = values.fold((f64::INFINITY, f64::NEG_INFINITY), |(low, high), x| (low.min(x), high.max(x)));
         match images {
-            Images::U8(_) | Images::Mapped(_) => Self { low: 0.0, high: if high > 1.0 { 255.0 } else { 1.0 } },
+            Images::U8(_) | Images::OnDisk(_) => Self { low: 0.0, high: if high > 1.0 { 255.0 } else { 1.0 } },
             Images::F32(_) => Self { low, high: if high > low { high } else { low + 1.0 } },
         }
     }

@@ -1,5 +1,6 @@
 //! The look of every table on the terminal: no lines, two spaces between columns, numbers to the right. Where the columns
-//! do not fit, text breaks between words, and where that is not enough a row becomes a paragraph.
+//! do not fit, text breaks between words, and where that is not enough a row becomes a paragraph. What is piped has whole
+//! lines, so that `grep` finds a sentence and `awk` a row.
 
 use textwrap::core::display_width;
 use textwrap::{Options, WordSplitter};
@@ -12,12 +13,12 @@ const BETWEEN: usize = 2;
 
 /// Columns that text is made for.
 pub fn width() -> usize {
-    room().min(MOST)
+    room().map_or(usize::MAX, |room| room.min(MOST))
 }
 
-/// Columns that tables have: those of the terminal, or as many as they want.
-fn room() -> usize {
-    if cfg!(test) { MOST } else { progress::stdout_columns().unwrap_or(usize::MAX).max(20) }
+/// Columns that there are: those of the terminal, or as many as one wants.
+fn room() -> Option<usize> {
+    if cfg!(test) { Some(MOST) } else { progress::stdout_columns().map(|columns| columns.max(20)) }
 }
 
 /// A paragraph, its later lines indented. Ends with a line break.
@@ -31,7 +32,7 @@ fn filled(text: &str, first: &str, later: &str, width: usize) -> String {
 
 /// A table of `header` and `rows`; the columns named in `left` are aligned to the left, the others to the right.
 pub fn table(header: &[&str], left: &[&str], rows: impl IntoIterator<Item = Vec<String>>) -> String {
-    within(header, left, rows.into_iter().collect(), room())
+    within(header, left, rows.into_iter().collect(), room().unwrap_or(usize::MAX))
 }
 
 /// Columns that a table takes where nothing of it breaks.

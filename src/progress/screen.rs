@@ -97,10 +97,11 @@ pub fn stderr_size() -> Size {
     }
 }
 
-/// Of the terminal on stdout; none where it is no terminal.
+/// Of the terminal on stdout; where it is none, what `COLUMNS` says, if anything: who pipes wants whole lines.
 pub fn stdout_columns() -> Option<usize> {
+    let given = || std::env::var("COLUMNS").ok()?.trim().parse().ok();
     let columns = terminal_size::terminal_size_of(std::io::stdout()).map(|(width, _)| usize::from(width.0));
-    columns.filter(|width| *width > 0)
+    columns.filter(|width| *width > 0).or_else(given).filter(|width| *width > 0)
 }
 
 /// At most so many columns; what is missing is told by an ellipsis.

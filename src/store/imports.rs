@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use super::record::{self, Checked, Damaged, check_name, entries, read_each};
 use super::{Reader, Store};
 use crate::error::{Context, Error, Result};
-use crate::files::{make_folder, write_atomically};
+use crate::files::{self, make_folder, write_atomically};
 
 const FOLDER: &str = "imports";
 const RECORD: &str = "import.json";
@@ -67,18 +67,61 @@ impl Store {
                 .hint("give this one another name (--name NAME), or replace that one (--force)"));
             }
         }
-        let folders = self.reader.dir.join(FOLDER);
-        let folder = folders.join(&record.name);
-        let made = make_folder(&folders).and_then(|()| make_folder(&folder));
-        made.context(|| format!("cannot make {}", folder.display()))?;
-        // The record is last: what it names is there.
-        write_atomically(&folder.join(&record.file), bytes)?;
-        record::write(&folder.join(RECORD), record, true)?;
+        self.keep(record, bytes)?;
         if let Some((_, old)) = known.filter(|(known, _)| known.file != record.file) {
             std::fs::remove_file(&old).context(|| format!("cannot remove {}", old.display()))?;
         }
         Ok(true)
     }
+
+    /// # Errors
+    /// There is no import `old`; `new` is taken, or no name of a file; the store cannot be written.
+    pub fn rename_import(&mut self, old: &str, new: &str) -> Result<()> {
+        check_name(new)?;
+        let (record, file) =
+            self.reader.import(old)?.ok_or_else(|| Error::bad_input(format!("no import '{old}' in this store")))?;
+        self.reader.refuse_taken(new)?;
+        let bytes = files::read(&file).context(|| format!("cannot read {}", file.display()))?;
+        // The new one first: at no moment is there none.
+        self.keep(&ImportRecord { name: new.to_owned(), ..record }, &bytes)?;
+        remove(&import_folder(&self.reader.dir, old))
+    }
+
+    fn keep(&self, record: &ImportRecord, bytes: &[u8]) -> Result<()> {
+        let folder = import_folder(&self.reader.dir, &record.name);
+        let made = make_folder(&self.reader.dir.join(FOLDER)).and_then(|()| make_folder(&folder));
+        made.context(|| format!("cannot make {}", folder.display()))?;
+        // The record is last: what it names is there.
+        write_atomically(&folder.join(&record.file), bytes)?;
+        record::write(&folder.join(RECORD), record, true)
+    }
+}
+
+fn import_folder(dir: &Path, name: &str) -> PathBuf {
+    dir.join(FOLDER).join(name)
+}
+
+/// The record first: what is left after a kill is no import any more.
+pub(super) fn remove(folder: &Path) -> Result<()> {
+    let gone = |removed: std::io::Result<()>| match removed {
+        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
+        removed => removed,
+    };
+    gone(std::fs::remove_file(folder.join(RECORD)))
+        .and_then(|()| gone(std::fs::remove_dir_all(folder)))
+        .context(|| format!("cannot remove {}", folder.display()))
+}
+
+/// Folders that an import or its removal left when it was killed.
+pub(super) fn unfinished(dir: &Path) -> Result<Vec<PathBuf>> {
+    let mut folders = folders(dir)?;
+    folders.retain(|folder| folder.is_dir() && folder.join(RECORD).symlink_metadata().is_err());
+    Ok(folders)
+}
+
+fn folders(dir: &Path) -> Result<Vec<PathBuf>> {
+    let folder = dir.join(FOLDER);
+    if folder.exists() { entries(&folder) } else { Ok(Vec::new()) }
 }
 
 impl Reader {
@@ -102,7 +145,7 @@ impl Reader {
     pub fn import(&self, name: &str) -> Result<Option<(ImportRecord, PathBuf)>> {
         let found = self.imports()?.into_iter().find(|record| record.name == name);
         Ok(found.map(|record| {
-            let path = self.dir.join(FOLDER).join(&record.name).join(&record.file);
+            let path = import_folder(&self.dir, &record.name).join(&record.file);
             (record, path)
         }))
     }
@@ -110,8 +153,7 @@ impl Reader {
 
 /// The records of all imports, and those that cannot be used.
 pub(super) fn read_all(dir: &Path) -> Result<(Vec<ImportRecord>, Vec<Damaged>)> {
-    let folder = dir.join(FOLDER);
-    let mut folders = if folder.exists() { entries(&folder)? } else { Vec::new() };
+    let mut folders = folders(dir)?;
     folders.retain(|folder| folder.join(RECORD).symlink_metadata().is_ok());
     Ok(read_each(folders.into_iter().map(|folder| (folder.join(RECORD), folder)).collect()))
 }
@@ -149,6 +191,31 @@ mod tests {
         drop(store);
         let (store, _) = Store::rebuild(dir.path(), false).unwrap();
         assert_eq!(store.reader().imports().unwrap().len(), 1, "a rebuild leaves imports alone");
+    }
+
+    #[test]
+    fn an_import_is_renamed_and_what_a_kill_left_can_go() {
+        let dir = tempfile::tempdir().unwrap();
+        let mut store = Store::open(dir.path()).unwrap();
+        let plan = sample::plan(&["convnet"], &[100], &[1e-3], &[0]);
+        store.register(&plan).unwrap();
+        store.import(&record("theirs", "1"), b"a", false).unwrap();
+        store.import(&record("other", "2"), b"b", false).unwrap();
+        for taken in [plan.sweep.as_str(), "other", "../up"] {
+            assert!(store.rename_import("theirs", taken).is_err(), "{taken}");
+        }
+        assert!(store.rename_import("ours", "x").unwrap_err().message.contains("no import 'ours'"));
+        store.rename_import("theirs", "paper").unwrap();
+        let (found, path) = store.reader().import("paper").unwrap().unwrap();
+        assert_eq!((found, std::fs::read(path).unwrap()), (record("paper", "1"), b"a".to_vec()));
+        assert!(store.reader().import("theirs").unwrap().is_none() && !dir.path().join("imports/theirs").exists());
+        // Killed between the file and the record.
+        std::fs::remove_file(dir.path().join("imports/paper").join(RECORD)).unwrap();
+        let waste = store.reader().waste().unwrap();
+        assert_eq!((waste.len(), waste[0].name.as_str()), (1, "paper"));
+        store.prune(&waste).unwrap();
+        assert!(!dir.path().join("imports/paper").exists());
+        assert_eq!(store.reader().imports().unwrap().len(), 1);
     }
 
     #[test]

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::again::{is_checkpoint, is_kept};
 use super::record::{SweepRecord, entries};
-use super::{Reader, Store, schema};
+use super::{Reader, Store, imports, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
 
@@ -29,13 +29,16 @@ pub enum Waste {
     /// A sweep that was named, and its runs that no other sweep names
     #[value(skip)]
     Sweep,
+    /// An import that was named, or what one left that was killed
+    #[value(skip)]
+    Import,
 }
 
 /// A file or folder that can go.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prunable {
     pub what: Waste,
-    /// The run or the sweep that it is of.
+    /// The run, the sweep or the import that it is of.
     #[serde(rename = "of")]
     pub name: String,
     pub path: PathBuf,
@@ -43,7 +46,7 @@ pub struct Prunable {
 }
 
 impl Reader {
-    /// All that can go, but for sweeps.
+    /// All that can go, but for sweeps and imports.
     ///
     /// # Errors
     /// The store cannot be read; it has sweeps that the index does not know.
@@ -70,15 +73,23 @@ impl Reader {
                 }
             }
         }
+        for left in imports::unfinished(&self.dir)? {
+            let name = left.file_name().unwrap_or_default().to_string_lossy().into_owned();
+            waste.push(prunable(Waste::Import, &name, left)?);
+        }
         waste.sort_by(|a, b| (a.what, &a.path).cmp(&(b.what, &b.path)));
         Ok(waste)
     }
 
-    /// A sweep, and the folders of its runs that no other sweep names.
+    /// A sweep, and the folders of its runs that no other sweep names; or an import.
     ///
     /// # Errors
     /// There is no such sweep.
     pub fn whole_sweep(&self, name: &str) -> Result<Vec<Prunable>> {
+        if let Some((_, file)) = self.import(name)? {
+            let folder = file.parent().unwrap_or(&file).to_owned();
+            return Ok(vec![prunable(Waste::Import, name, folder)?]);
+        }
         self.sweep_key(name)?;
         let record = SweepRecord::file(&self.dir, name);
         let mut waste = vec![prunable(Waste::Sweep, name, record)?];
@@ -121,10 +132,14 @@ impl Store {
         let removed = waste.iter().try_for_each(|one| match one.what {
             Waste::Sweep => remove_sweep(&transaction, &one.name),
             Waste::Folders => remove_run(&transaction, &one.name),
-            Waste::Checkpoints | Waste::Kept | Waste::Databases => Ok(()),
+            Waste::Checkpoints | Waste::Kept | Waste::Databases | Waste::Import => Ok(()),
         });
         removed.and_then(|()| transaction.commit()).map_err(|error| schema::explain(&dir, error))?;
-        for Prunable { path, .. } in waste {
+        for Prunable { path, what, .. } in waste {
+            if *what == Waste::Import {
+                imports::remove(path)?;
+                continue;
+            }
             let removed = if path.is_dir() { fs::remove_dir_all(path) } else { fs::remove_file(path) };
             match removed {
                 Err(error) if error.kind() != ErrorKind::NotFound => {

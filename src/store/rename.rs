@@ -17,12 +17,7 @@ impl Store {
     /// There is no sweep `old`; `new` is taken; the store cannot be written.
     pub fn rename(&mut self, old: &str, new: &str) -> Result<()> {
         let key = self.reader.sweep_key(old)?;
-        let is_import = self.reader.import(new)?.is_some();
-        if is_import || self.reader.find_sweep(new)?.is_some() {
-            let what = if is_import { "an import" } else { "a sweep" };
-            return Err(Error::bad_input(format!("'{new}' is {what} of this store already"))
-                .hint("'crossover status' lists the names that are taken"));
-        }
+        self.reader.refuse_taken(new)?;
         let dir = self.reader.dir.clone();
         // The new record first: at no moment is the sweep without one.
         SweepRecord { name: new.to_owned(), ..self.reader.record(old)? }.write(&dir)?;
@@ -51,6 +46,18 @@ impl Store {
 }
 
 impl Reader {
+    /// # Errors
+    /// A sweep or an import has this name.
+    pub(super) fn refuse_taken(&self, name: &str) -> Result<()> {
+        let is_import = self.import(name)?.is_some();
+        if is_import || self.find_sweep(name)?.is_some() {
+            let what = if is_import { "an import" } else { "a sweep" };
+            return Err(Error::bad_input(format!("'{name}' is {what} of this store already"))
+                .hint("'crossover status' lists the names that are taken"));
+        }
+        Ok(())
+    }
+
     /// The name that a sweep would have once it is replaced: the first is NAME@1.
     ///
     /// # Errors

@@ -31,7 +31,7 @@ impl Change {
             }
             (Change::Permute(positions), Images::U8(values)) => permute_planes(values, positions),
             (Change::Permute(positions), Images::F32(values)) => permute_planes(values, positions),
-            (Change::Permute(_), Images::Mapped(mapped)) => mapped.change(self),
+            (Change::Permute(_), Images::OnDisk(set)) => set.change(self),
         }
     }
 }
@@ -67,7 +67,7 @@ fn resize(images: &mut Images, from: Io, to: Io) {
             });
             *values = resized.collect();
         }
-        Images::Mapped(mapped) => mapped.change(&Change::Resize { from, to, floats: false }),
+        Images::OnDisk(set) => set.change(&Change::Resize { from, to, floats: false }),
     }
 }
 

@@ -1,4 +1,5 @@
-//! Examples as tensors on a device: uploaded once, gathered and normalised there. Only the worker links this.
+//! Examples as tensors on a device: uploaded once, or a batch at a time where they are too many; gathered and normalised
+//! there. Only the worker links this.
 
 use std::rc::Rc;
 
@@ -8,7 +9,7 @@ use crate::error::{Error, Result};
 use crate::model::Io;
 use crate::random::stream;
 use crate::run::Named;
-use crate::task::examples::{Images, Mapped, Moments, Split};
+use crate::task::examples::{Ahead, Images, Moments, OnDisk, Split, held};
 use crate::task::transform::{Augment, Move};
 use crate::task::{self, files};
 
@@ -39,8 +40,8 @@ pub struct Set {
 enum Held {
     /// `[n, C, H, W]`.
     Here(Tensor),
-    /// Uploaded a batch at a time: the values are the same.
-    Mapped(Mapped),
+    /// Read and uploaded a batch at a time: the values are the same.
+    OnDisk(Ahead),
 }
 
 /// Shift and scale of each row of a pack, from that row's own training examples; both `[R, 1, C, 1, 1]`.
@@ -66,13 +67,25 @@ impl Data {
     }
 
     /// Training images `[R, B, C, H, W]` and labels `[R, B]` at `indices`, B for each of R seeds, augmented by draws that
-    /// are keyed by each row's seed and the step.
-    pub fn batch(&self, indices: &[i64], seeds: &[u64], step: u64, normal: &Normal) -> (Tensor, Tensor) {
+    /// are keyed by each row's seed and the step. Those at `then` are expected next.
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn batch(
+        &self,
+        [indices, then]: [&[i64]; 2],
+        seeds: &[u64],
+        step: u64,
+        normal: &Normal,
+    ) -> Result<(Tensor, Tensor)> {
         let size = [seeds.len() as i64, (indices.len() / seeds.len().max(1)) as i64]; // [R, B]
         let flat = Tensor::from_slice(indices).to_device(self.train.labels.device());
         let mut images = match &self.train.images {
             Held::Here(images) => images.index_select(0, &flat),
-            Held::Mapped(mapped) => self.train.upload(&mapped.select(indices.iter().map(|&index| index as usize))),
+            Held::OnDisk(ahead) => {
+                let places = |indices: &[i64]| indices.iter().map(|&index| index as usize).collect();
+                self.train.upload(&ahead.take(places(indices), places(then))?)?
+            }
         }; // [R B, C, H, W]
         if self.augment == Augment::ShiftFlip {
             let moves = seeds.iter().flat_map(|&seed| {
@@ -82,7 +95,7 @@ impl Data {
             images = shift_flip(&images, &moves.collect::<Vec<_>>());
         }
         let shape = [&size[..], &images.size()[1..]].concat();
-        (normal.apply(&images.view(&shape[..])), self.train.labels.index_select(0, &flat).view(&size[..]))
+        Ok((normal.apply(&images.view(&shape[..])), self.train.labels.index_select(0, &flat).view(&size[..])))
     }
 }
 
@@ -109,14 +122,21 @@ fn shift_flip(images: &Tensor, moves: &[Move]) -> Tensor {
 }
 
 impl Set {
-    /// Images `[R, B, C, H, W]` and labels `[1, B]` from `start` on, the same for every row before normalising.
-    pub fn slice(&self, start: u64, count: u64, normal: &Normal) -> (Tensor, Tensor) {
+    /// Images `[R, B, C, H, W]` and labels `[1, B]` from `start` on, the same for every row before normalising. As many
+    /// behind them are expected next.
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn slice(&self, start: u64, count: u64, normal: &Normal) -> Result<(Tensor, Tensor)> {
         let images = match &self.images {
             Held::Here(images) => images.narrow(0, start as i64, count as i64),
-            Held::Mapped(mapped) => self.upload(&mapped.select(start as usize..(start + count) as usize)),
+            Held::OnDisk(ahead) => {
+                let places = |from: u64| (from..self.len.min(from + count)).map(|place| place as usize).collect();
+                self.upload(&ahead.take(places(start), places(start + count))?)?
+            }
         };
         let labels = self.labels.narrow(0, start as i64, count as i64);
-        (normal.apply(&images.unsqueeze(0)), labels.unsqueeze(0)) // [1, B, C, H, W], [1, B]
+        Ok((normal.apply(&images.unsqueeze(0)), labels.unsqueeze(0))) // [1, B, C, H, W], [1, B]
     }
 
     /// Values of an image.
@@ -125,7 +145,7 @@ impl Set {
     }
 
     /// `[n, C, H, W]`, on the device.
-    fn upload(&self, images: &Images) -> Tensor {
+    fn upload(&self, images: &Images) -> Result<Tensor> {
         upload(images, self.shape, self.labels.device())
     }
 }
@@ -148,29 +168,47 @@ pub fn load(task: &Named, train: u64, device: Device) -> Result<Data> {
             task.name
         )));
     }
-    let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize);
+    let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize)?;
     let shape = [io.channels, io.height, io.width].map(|side| side as i64);
-    let set = |split: Split| Set {
-        len: split.len() as u64,
-        labels: Tensor::from_slice(&split.labels).to_device(device),
-        shape,
-        images: match split.images {
-            Images::Mapped(mapped) => Held::Mapped(mapped),
-            images => Held::Here(upload(&images, shape, device)),
-        },
+    let splits = [&examples.train, &examples.validation, &examples.test];
+    let fits = splits.iter().map(|split| split.images.len() as u64).sum::<u64>() <= held();
+    let set = |split: Split| -> Result<Set> {
+        Ok(Set {
+            len: split.len() as u64,
+            labels: Tensor::from_slice(&split.labels).to_device(device),
+            shape,
+            images: match split.images {
+                Images::OnDisk(set) if !fits => Held::OnDisk(Ahead::new(set)?),
+                images => Held::Here(upload(&images, shape, device)?),
+            },
+        })
     };
-    let (train, validation, test) = (set(examples.train), set(examples.validation), set(examples.test));
+    let (train, validation, test) = (set(examples.train)?, set(examples.validation)?, set(examples.test)?);
     Ok(Data { io, train, validation, test, augment: task::augment(task)?, moments })
 }
 
-/// Images in memory as `[n, C, H, W]` on a device.
-fn upload(images: &Images, shape: [i64; 3], device: Device) -> Tensor {
+/// Images as `[n, C, H, W]` on a device.
+fn upload(images: &Images, shape: [i64; 3], device: Device) -> Result<Tensor> {
     let values = match images {
         Images::U8(values) => Tensor::from_slice(values),
         Images::F32(values) => Tensor::from_slice(values),
-        Images::Mapped(mapped) => return upload(&mapped.select(0..mapped.count()), shape, device),
+        Images::OnDisk(set) => return gathered(set, shape, device),
     };
-    values.view([&[-1], &shape[..]].concat().as_slice()).to_device(device)
+    Ok(values.view([&[-1], &shape[..]].concat().as_slice()).to_device(device))
+}
+
+/// Piece by piece, so that there is one copy of them in memory.
+fn gathered(set: &OnDisk, shape: [i64; 3], device: Device) -> Result<Tensor> {
+    let size = [&[set.count() as i64], &shape[..]].concat();
+    let mut all = None;
+    for piece in set.pieces() {
+        let (places, images) = piece?;
+        let images = upload(&images, shape, device)?;
+        let places: Vec<i64> = places.into_iter().map(|place| place as i64).collect();
+        let all = all.get_or_insert_with(|| Tensor::zeros(&size[..], (images.kind(), device)));
+        let _ = all.index_copy_(0, &Tensor::from_slice(&places).to_device(device), &images);
+    }
+    Ok(all.unwrap_or_else(|| Tensor::zeros(&size[..], (Kind::Uint8, device))))
 }
 
 /// Tasks kept on a device between runs, since runs that follow each other mostly share one.

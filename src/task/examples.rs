@@ -1,9 +1,11 @@
 //! Examples as plain arrays, and the statistics that normalise them. No libtorch here, so that `crossover task show`
 //! can draw them.
 
-mod mapped;
+mod ahead;
+mod on_disk;
 
-pub use mapped::{Mapped, keeps};
+pub use ahead::Ahead;
+pub use on_disk::{OnDisk, held, is_small};
 
 use crate::error::{Error, Result};
 use crate::task::change::Change;
@@ -13,8 +15,8 @@ use crate::task::change::Change;
 pub enum Images {
     U8(Vec<u8>),
     F32(Vec<f32>),
-    /// Of a set too large to be held: they stay on disk until they are asked for.
-    Mapped(Mapped),
+    /// Of a set too large to be held: they are read when they are asked for.
+    OnDisk(OnDisk),
 }
 
 impl Images {
@@ -22,7 +24,7 @@ impl Images {
         match self {
             Images::U8(values) => values.len(),
             Images::F32(values) => values.len(),
-            Images::Mapped(mapped) => mapped.len(),
+            Images::OnDisk(set) => set.len(),
         }
     }
 
@@ -30,28 +32,34 @@ impl Images {
         self.len() == 0
     }
 
-    /// Of images that are in memory.
+    /// Of images that are in memory; of others there is none.
     pub fn value(&self, index: usize) -> f64 {
         match self {
             Images::U8(values) => values[index].into(),
             Images::F32(values) => values[index].into(),
-            Images::Mapped(mapped) => mapped.value(index),
+            Images::OnDisk(_) => f64::NAN,
         }
     }
 
     /// Whether there is nothing but bytes of 0 and 1.
-    pub fn are_binary(&self) -> bool {
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn are_binary(&self) -> Result<bool> {
         match self {
-            Images::U8(values) => values.iter().all(|value| *value <= 1),
-            Images::F32(_) => false,
-            Images::Mapped(mapped) => mapped.are_binary(),
+            Images::U8(values) => Ok(values.iter().all(|value| *value <= 1)),
+            Images::F32(_) => Ok(false),
+            Images::OnDisk(set) => {
+                let mut pieces = set.pieces().map(|piece| piece?.1.are_binary());
+                pieces.find(|binary| !matches!(binary, Ok(true))).unwrap_or(Ok(true))
+            }
         }
     }
 
     /// Now, or when they are asked for.
     pub fn change(&mut self, change: &Change) {
         match self {
-            Images::Mapped(mapped) => mapped.change(change),
+            Images::OnDisk(set) => set.change(change),
             images => change.apply(images),
         }
     }
@@ -74,13 +82,16 @@ impl Split {
     }
 
     /// The examples at `indices`, in that order; each image has `size` values.
-    pub fn select(&self, indices: &[u32], size: usize) -> Split {
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn select(&self, indices: &[u32], size: usize) -> Result<Split> {
         let images = match &self.images {
             Images::U8(values) => Images::U8(gather(values, indices, size)),
             Images::F32(values) => Images::F32(gather(values, indices, size)),
-            Images::Mapped(mapped) => mapped.select(indices.iter().map(|&index| index as usize)),
+            Images::OnDisk(set) => set.read(&indices.iter().map(|&index| index as usize).collect::<Vec<_>>())?,
         };
-        Split { images, labels: indices.iter().map(|&i| self.labels[i as usize]).collect() }
+        Ok(Split { images, labels: indices.iter().map(|&i| self.labels[i as usize]).collect() })
     }
 }
 
@@ -113,28 +124,39 @@ pub struct Moments {
 impl Moments {
     /// Of images `[n, C, pixels]`. Sums of bytes are exact; sums of floats are taken in order, so they do not depend
     /// on the number of threads.
-    pub fn of(images: &Images, channels: usize, pixels: usize) -> Self {
-        let mut moments = Self { channels, pixels, sums: vec![(0.0, 0.0); channels] };
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn of(images: &Images, channels: usize, pixels: usize) -> Result<Self> {
+        let count = images.len() / (channels * pixels).max(1);
+        let mut moments = Self { channels, pixels, sums: vec![(0.0, 0.0); (count + 1) * channels] };
         match images {
-            Images::Mapped(mapped) => mapped.pieces().for_each(|images| moments.extend(&images)),
-            images => moments.extend(images),
+            Images::OnDisk(set) => set.pieces().try_for_each(|piece| {
+                let (places, images) = piece?;
+                moments.add(&images, places.into_iter());
+                Ok::<_, Error>(())
+            })?,
+            images => moments.add(images, 0..count),
         }
-        moments
+        for at in channels..moments.sums.len() {
+            let (sum, squares) = moments.sums[at - channels];
+            let own = &mut moments.sums[at];
+            *own = (sum + own.0, squares + own.1);
+        }
+        Ok(moments)
     }
 
-    fn extend(&mut self, images: &Images) {
+    /// Notes what each image adds, behind its place.
+    fn add(&mut self, images: &Images, places: impl Iterator<Item = usize>) {
         let (channels, pixels) = (self.channels, self.pixels);
-        let size = channels * pixels;
-        for start in (0..images.len()).step_by(size.max(1)) {
+        for (index, place) in places.enumerate() {
             for channel in 0..channels {
-                let (sum, squares) = self.sums[self.sums.len() - channels];
-                let values = start + channel * pixels..start + (channel + 1) * pixels;
-                let (more, more_squares) = match images {
-                    Images::U8(bytes) => sums_of_bytes(&bytes[values]),
-                    Images::F32(floats) => sums_of_floats(&floats[values]),
-                    Images::Mapped(_) => (0.0, 0.0),
+                let at = (index * channels + channel) * pixels;
+                self.sums[(place + 1) * channels + channel] = match images {
+                    Images::U8(bytes) => sums_of_bytes(&bytes[at..at + pixels]),
+                    Images::F32(floats) => sums_of_floats(&floats[at..at + pixels]),
+                    Images::OnDisk(_) => (0.0, 0.0),
                 };
-                self.sums.push((sum + more, squares + more_squares));
             }
         }
     }
@@ -178,7 +200,7 @@ mod tests {
     fn moments_are_of_the_first_examples_alone() {
         // Two examples of two channels of two pixels.
         let images = Images::U8(vec![0, 2, 7, 7, 100, 200, 7, 7]);
-        let moments = Moments::of(&images, 2, 2);
+        let moments = Moments::of(&images, 2, 2).unwrap();
         assert_eq!(moments.first(1).unwrap(), [(1.0, 1.0), (7.0, 1.0)]);
         let mean: f64 = (0.0 + 2.0 + 100.0 + 200.0) / 4.0;
         let variance = [0.0, 2.0, 100.0, 200.0].map(|x: f64| (x - mean).powi(2)).iter().sum::<f64>() / 4.0;
@@ -186,6 +208,6 @@ mod tests {
         assert!((got_mean - mean).abs() < 1e-12 && (got_deviation - variance.sqrt()).abs() < 1e-12);
         assert!(moments.first(3).is_err() && moments.first(0).is_err());
         let floats = Images::F32(vec![0.0, 2.0, 7.0, 7.0, 100.0, 200.0, 7.0, 7.0]);
-        assert_eq!(Moments::of(&floats, 2, 2).first(2).unwrap(), moments.first(2).unwrap());
+        assert_eq!(Moments::of(&floats, 2, 2).unwrap().first(2).unwrap(), moments.first(2).unwrap());
     }
 }

@@ -49,7 +49,7 @@ impl Holdout {
         self.check(count.into())?;
         let order = permutation(&mut random::stream(self.seed, "holdout", 0), count);
         let (validation, rest) = order.split_at(self.validation as usize);
-        Ok(Examples { train: train.select(rest, size), validation: train.select(validation, size), test })
+        Ok(Examples { train: train.select(rest, size)?, validation: train.select(validation, size)?, test })
     }
 }
 

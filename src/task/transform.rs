@@ -89,13 +89,19 @@ impl Transforms {
     }
 
     /// Changes the examples of a source that gives `io`.
-    pub fn apply(&self, io: Io, mut examples: Examples) -> Examples {
+    ///
+    /// # Errors
+    /// They are on a disk that cannot be read.
+    pub fn apply(&self, io: Io, mut examples: Examples) -> Result<Examples> {
         let seen = self.io(io);
         let positions =
             self.shuffle.then(|| permutation(&mut stream(0, "shuffle", 0), (seen.height * seen.width) as u32));
         let splits = [&mut examples.train, &mut examples.validation, &mut examples.test];
         // Means of bytes are rounded to bytes, which of zeros and ones would leave nothing.
-        let floats = seen != io && splits.iter().all(|split| split.images.are_binary());
+        let mut floats = seen != io;
+        for split in &splits {
+            floats = floats && split.images.are_binary()?;
+        }
         let mut changes = Vec::new();
         if seen != io {
             changes.push(Change::Resize { from: io, to: seen, floats });
@@ -105,7 +111,7 @@ impl Transforms {
             changes.iter().for_each(|change| split.images.change(change));
         }
         add_noise(&mut examples.train, self.label_noise, io.classes);
-        examples
+        Ok(examples)
     }
 }
 
@@ -161,7 +167,7 @@ mod tests {
         // Two channels of 3 x 4 in train, so that both planes can be compared.
         examples.train.images = Images::U8([plane.clone(), plane.clone()].concat());
         let io = Io { channels: 2, height: 3, width: 4, classes: 1 };
-        let shuffled = of(r#"{"shuffle": true}"#).unwrap().apply(io, examples);
+        let shuffled = of(r#"{"shuffle": true}"#).unwrap().apply(io, examples).unwrap();
         let Images::U8(test) = &shuffled.test.images else { panic!("bytes stay bytes") };
         assert_ne!(*test, plane);
         let mut sorted = test.clone();
@@ -174,10 +180,10 @@ mod tests {
     #[test]
     fn means_of_zeros_and_ones_are_not_rounded() {
         let io = Io { channels: 1, height: 1, width: 4, classes: 2 };
-        let resized = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 1, 0, 0]));
+        let resized = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 1, 0, 0])).unwrap();
         assert_eq!(resized.test.images, Images::F32(vec![0.5, 0.0]));
         assert_eq!(resized.train.images, resized.test.images);
-        let bytes = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 3, 0, 0]));
+        let bytes = of(r#"{"resolution": 2}"#).unwrap().apply(io, all(vec![0, 3, 0, 0])).unwrap();
         assert_eq!(bytes.test.images, Images::U8(vec![2, 0]));
     }
 
@@ -189,10 +195,10 @@ mod tests {
         // numpy: c = lambda f, t: np.array([[max(0, min(f/t*(i+1), k+1) - max(f/t*i, k)) / (f/t) for k in range(f)]
         //                                   for i in range(t)])
         //        c(3, 2) @ np.arange(18.).reshape(3, 6) @ c(6, 4).T
-        let resized = transforms.apply(io, all((0..18).collect()));
+        let resized = transforms.apply(io, all((0..18).collect())).unwrap();
         assert_eq!(resized.test.images, Images::U8(vec![2, 4, 5, 7, 10, 12, 13, 15]));
         // Mean brightness stays: an exact division keeps it exactly.
-        let halved = of(r#"{"resolution": 3}"#).unwrap().apply(Io { height: 2, ..io }, all((0..12).collect()));
+        let halved = of(r#"{"resolution": 3}"#).unwrap().apply(Io { height: 2, ..io }, all((0..12).collect())).unwrap();
         let expected: Vec<u8> = vec![4, 6, 8]; // (0 + 1 + 6 + 7) / 4 = 3.5, 5.5, 7.5, rounded away from zero
         assert_eq!(halved.test.images, Images::U8(expected));
     }
@@ -203,7 +209,7 @@ mod tests {
         let examples = Examples { train: split.clone(), validation: split.clone(), test: split };
         let io = Io { channels: 1, height: 1, width: 1, classes: 10 };
         let wrong = |share: f64| {
-            let noisy = of(&format!(r#"{{"label_noise": {share}}}"#)).unwrap().apply(io, examples.clone());
+            let noisy = of(&format!(r#"{{"label_noise": {share}}}"#)).unwrap().apply(io, examples.clone()).unwrap();
             assert_eq!(noisy.test, examples.test);
             assert_eq!(noisy.validation, examples.validation);
             noisy.train.labels

@@ -43,6 +43,39 @@ impl Batches {
     }
 }
 
+/// The batches of the lanes of a pack, one after the other.
+#[derive(Debug)]
+pub struct Lanes {
+    lanes: Vec<Batches>,
+    batch: u64,
+    /// Of the last step that was looked ahead to.
+    ahead: Option<(u64, Vec<i64>)>,
+}
+
+impl Lanes {
+    pub fn new(lanes: Vec<Batches>, batch: u64) -> Self {
+        Self { lanes, batch, ahead: None }
+    }
+
+    /// Indices of this step and, if there is one, of the next.
+    pub fn at(&mut self, step: u64, steps: u64) -> [Vec<i64>; 2] {
+        let known = self.ahead.take().filter(|(ahead, _)| *ahead == step);
+        let now = known.map_or_else(|| self.indices(step), |(_, indices)| indices);
+        if step + 1 >= steps {
+            return [now, Vec::new()];
+        }
+        let then = self.indices(step + 1);
+        self.ahead = Some((step + 1, then.clone()));
+        [now, then]
+    }
+
+    fn indices(&mut self, step: u64) -> Vec<i64> {
+        let mut indices = Vec::with_capacity(self.lanes.len() * self.batch as usize);
+        self.lanes.iter_mut().for_each(|batches| batches.append(step, self.batch, &mut indices));
+        indices
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -75,5 +108,18 @@ mod tests {
         let small = take(&mut Batches::new(7, 3).unwrap(), 0..1, 8);
         assert_eq!(small.len(), 8);
         assert!((0..3).all(|index| small.iter().filter(|&&i| i == index).count() >= 2));
+    }
+
+    #[test]
+    fn lanes_know_what_comes_next() {
+        let of = |seed: u64| Batches::new(seed, 10).unwrap();
+        let plain = |step: u64| -> Vec<i64> {
+            [take(&mut of(1), step..step + 1, 4), take(&mut of(2), step..step + 1, 4)].concat()
+        };
+        let mut lanes = Lanes::new(vec![of(1), of(2)], 4);
+        // In turn, and from elsewhere, as after a checkpoint.
+        for step in [0, 1, 2, 5, 6, 3] {
+            assert_eq!(lanes.at(step, 7), [plain(step), if step < 6 { plain(step + 1) } else { Vec::new() }]);
+        }
     }
 }

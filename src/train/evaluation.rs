@@ -32,7 +32,7 @@ pub fn evaluate(network: &Network, params: &Tensor, stats: &Tensor, set: &Set, n
     let (mut loss, mut wrong, mut extra) = (zeros(), zeros(), BTreeMap::<String, Tensor>::new());
     for start in (0..set.len).step_by(batch as usize) {
         let count = batch.min(set.len - start);
-        let (images, labels) = set.slice(start, count, normal); // [R, B, C, H, W], [1, B]
+        let (images, labels) = set.slice(start, count, normal)?; // [R, B, C, H, W], [1, B]
         let output = network.forward(params, stats, &images, Mode::Eval);
         loss += cross_entropy(&output.logits, &labels).sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
         let answers = output.logits.argmax(-1, false); // [R, B]

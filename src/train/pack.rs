@@ -12,7 +12,7 @@ use crate::event::{Event, Outcome};
 use crate::model::network::{Mode, Network};
 use crate::run::Recipe;
 use crate::task::data::{Data, Normal};
-use crate::train::batches::Batches;
+use crate::train::batches::{Batches, Lanes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::evaluation::{cross_entropy, evaluate};
 use crate::train::optimizer::AdamW;
@@ -29,7 +29,7 @@ pub struct Pack<'a> {
     recipe: &'a Recipe,
     /// Of each lane.
     seeds: Vec<u64>,
-    batches: Vec<Batches>,
+    batches: Lanes,
     network: &'a Network,
     data: Rc<Data>,
     normal: Normal,
@@ -54,7 +54,8 @@ impl<'a> Pack<'a> {
         let recipes: Vec<_> = configs.iter().map(|config| &config.train).collect();
         let seeds: Vec<_> = configs.iter().map(|config| config.seed).collect();
         let examples: Vec<_> = configs.iter().map(|config| config.examples).collect();
-        let batches = configs.iter().map(|config| Batches::new(config.seed, config.examples)).collect::<Result<_>>()?;
+        let batches: Vec<_> =
+            configs.iter().map(|config| Batches::new(config.seed, config.examples)).collect::<Result<_>>()?;
         let normal = data.normal(&examples)?;
         let layout = network.layout();
         let mut optimizer = AdamW::new(&recipes, layout.params, layout.decayed, device);
@@ -72,7 +73,7 @@ impl<'a> Pack<'a> {
             steps: configs[0].steps,
             recipe: recipes[0],
             seeds,
-            batches,
+            batches: Lanes::new(batches, recipes[0].batch),
             network,
             normal,
             params: params.to_device(device).set_requires_grad(true),
@@ -89,10 +90,8 @@ impl<'a> Pack<'a> {
 
     /// One update of every lane.
     pub fn train_step(&mut self) -> Result<()> {
-        let batch = self.recipe.batch;
-        let mut indices = Vec::with_capacity(self.batches.len() * batch as usize);
-        self.batches.iter_mut().for_each(|batches| batches.append(self.step, batch, &mut indices));
-        let (images, labels) = self.data.batch(&indices, &self.seeds, self.step, &self.normal);
+        let [now, then] = self.batches.at(self.step, self.steps);
+        let (images, labels) = self.data.batch([&now, &then], &self.seeds, self.step, &self.normal)?;
         // Training in bfloat16 would cast here, once a step: the parameters and the images.
         let mode = Mode::Train { seeds: &self.seeds, step: self.step };
         let output = self.network.forward(&self.params, &self.stats, &images, mode);

@@ -405,7 +405,7 @@ fn linear_accuracy() -> f64 {
     let data = Loaded::new(Device::Cpu).get(&task, 4000).unwrap();
     let normal = data.normal(&[4000]).unwrap();
     let matrix = |set: &task::data::Set, count| {
-        let (images, labels) = set.slice(0, count, &normal);
+        let (images, labels) = set.slice(0, count, &normal).unwrap();
         (images.view([count as i64, -1]), labels.view(-1))
     };
     let (images, labels) = matrix(&data.train, 4000);

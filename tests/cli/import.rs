@@ -46,3 +46,25 @@ fn what_cannot_be_kept_is_refused() {
     assert!(dir.stderr(&["import", "empty"], 2).contains("holds no logs"));
     assert!(dir.stderr(&["fit", "b"], 2).contains("there are: a"));
 }
+
+#[test]
+fn an_import_is_renamed_and_removed() {
+    let dir = Workdir::new();
+    dir.write("a.csv", &rows("vit", 0.5)).stdout(&["import", "a.csv"]);
+    let fitted =
+        |name: &str| dir.json(&["fit", name, "--x", "data", "--bootstrap", "0", "--json"])["fits"][0]["params"].take();
+    let before = fitted("a");
+    assert_eq!(dir.stdout(&["rename", "a", "theirs"]), "'a' is 'theirs' now\n");
+    assert_eq!(fitted("theirs"), before);
+    assert!(dir.stderr(&["fit", "a"], 2).contains("there are: theirs"));
+    assert!(dir.stderr(&["rename", "theirs", "my file"], 2).contains("no name for a sweep or an import"));
+    // Of the same bytes: it is there, under the name that it has now.
+    dir.stdout(&["import", "a.csv"]);
+    assert!(dir.stderr(&["rename", "theirs", "a"], 2).contains("'a' is an import of this store already"));
+    let listed = dir.json(&["prune", "--sweep", "theirs", "--dry-run", "--json"]);
+    assert_eq!((&listed["items"][0]["what"], &listed["items"][0]["of"]), (&"import".into(), &"theirs".into()));
+    assert!(dir.stdout(&["prune", "--sweep", "theirs", "--yes"]).contains("removed"));
+    assert!(!dir.path("runs/imports/theirs").exists());
+    assert_eq!(fitted("a"), before);
+    assert!(dir.stderr(&["prune", "--sweep", "theirs", "--yes"], 2).contains("'theirs'"));
+}

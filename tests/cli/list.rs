@@ -76,9 +76,12 @@ fn a_first_sweep_plans_and_is_not_written_over_another() {
     assert!(comments >= 10, "{written}");
     let planned = dir.json(&["plan", "mnist1d.toml", "--no-time", "--json"]);
     assert_eq!((&planned["sweep"], &planned["dropped"]), (&"mnist1d".into(), &serde_json::json!([])));
+    assert_eq!(dir.stdout(&["init", "mnist1d"]), said, "as it was written, it is written anew");
+    let mine = written.replace("batch = 64", "batch = 32");
+    dir.write("mnist1d.toml", &mine);
     let refused = dir.stderr(&["init", "mnist1d"], 2);
     assert!(refused.contains("mnist1d.toml is there already"), "{refused}");
-    assert_eq!(std::fs::read_to_string(dir.path("mnist1d.toml")).expect("the sweep"), written);
+    assert_eq!(std::fs::read_to_string(dir.path("mnist1d.toml")).expect("the sweep"), mine);
     dir.stdout(&["init", "mnist1d", "--set", "shuffle=true", "--name", "mixed", "-o", "other.toml"]);
     assert_eq!(dir.json(&["plan", "other.toml", "--no-time", "--json"])["sweep"], "mixed");
     assert!(dir.stderr(&["init", "mnist2d"], 2).contains("did you mean"));

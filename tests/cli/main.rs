@@ -18,6 +18,7 @@ mod list;
 mod living;
 mod names;
 mod next;
+mod older;
 mod output;
 mod plan;
 mod power;

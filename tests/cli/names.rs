@@ -130,7 +130,7 @@ fn a_name_is_changed_to_one_that_is_free() {
     let refused = |args: &[&str]| dir.stderr(args, 2);
     assert!(refused(&["rename", "smal", "b"]).contains("did you mean 'small'?"));
     assert!(refused(&["rename", "small", "theirs"]).contains("'theirs' is an import"));
-    assert!(refused(&["rename", "theirs", "ours"]).contains("'theirs' is an import"));
+    assert!(refused(&["rename", "theirs", "small"]).contains("'small' is a sweep"));
     assert!(refused(&["rename", "small", "my sweep"]).contains("no name for a sweep"));
     assert!(refused(&["rename", "small", "small@1"]).contains("no name for a sweep"));
     assert_eq!(dir.stdout(&["rename", "small", "first"]), "'small' is 'first' now\n");

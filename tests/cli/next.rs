@@ -104,6 +104,14 @@ fn explains_itself_and_what_it_cannot_do() {
     let text = dir.stdout(&["next", "small", "-o", "more.toml"]);
     assert!(text.contains("--truth 'convnet: E="), "{text}");
     insta::assert_snapshot!(text);
+    // Its own file is written anew; one that somebody changed is theirs.
+    assert_eq!(dir.stdout(&["next", "small", "-o", "more.toml"]), text);
+    let own = std::fs::read_to_string(dir.path("more.toml")).expect("the sweep file");
+    dir.write("more.toml", &own.replace("narrows most", "narrows"));
+    let refused = dir.stderr(&["next", "small", "-o", "more.toml"], 2);
+    assert!(refused.contains("more.toml is there already, and not as crossover wrote it"), "{refused}");
+    dir.stdout(&["next", "small", "-o", "more.toml", "--force"]);
+    assert_eq!(std::fs::read_to_string(dir.path("more.toml")).expect("the sweep file"), own);
     let printed = dir.stdout(&["next", "small", "--narrow", "alpha"]);
     assert!(printed.contains("name = \"small-next\""), "{printed}");
     let said = |more: &[&str], code: i32| dir.stderr(&[&["next", "small"], more].concat(), code);

@@ -186,6 +186,6 @@ fn choice(run: &Run) -> ModelChoice {
 fn normal(config: &RunConfig) -> Result<Vec<(f64, f64)>> {
     let io = task::io(&config.task)?;
     let examples = task::examples(&config.task, config.examples, &files::data_dir()?)?;
-    let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize);
+    let moments = Moments::of(&examples.train.images, io.channels as usize, (io.height * io.width) as usize)?;
     moments.first(config.examples)
 }

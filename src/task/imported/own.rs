@@ -1,10 +1,9 @@
-//! An imported set as a source of examples: what is held out of it, and reading it where it is mapped.
+//! An imported set as a source of examples: what is held out of it, and where each image is.
 
 use std::fs::File;
+use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::sync::Arc;
 
-use memmap2::Mmap;
 use serde::{Deserialize, Serialize};
 
 use super::About;
@@ -16,7 +15,7 @@ use crate::model::Io;
 use crate::random::stream;
 use crate::task::Splits;
 use crate::task::config::Source;
-use crate::task::examples::{Examples, Images, Mapped, Split, gather, keeps};
+use crate::task::examples::{Examples, Images, OnDisk, Split, is_small};
 use crate::task::order::permutation;
 
 /// How much is held out of the training part where the files have no part of their own for it.
@@ -136,31 +135,31 @@ impl Source for Own {
 
     /// What is held out is drawn from the permuted training part; the rest, in that order, is trained on.
     fn load(&self, _data: &Path, train: u64) -> Result<Examples> {
-        let failed = || format!("cannot read {}", self.set.examples.display());
-        let file = File::open(&self.set.examples).context(failed)?;
-        // SAFETY: a set is never written to once it has its name.
-        let map = Arc::new(unsafe { Mmap::map(&file) }.context(failed)?);
+        let path = &self.set.examples;
+        let failed = || format!("cannot read {}", path.display());
+        let file = File::open(path).context(failed)?;
         let (parts, io) = (self.about().parts, self.io());
-        let (count, size) = (parts.iter().sum::<u64>() as usize, (io.channels * io.height * io.width) as usize);
-        if map.len() != count * (LABEL_BYTES + size) {
-            return Err(Error::failed(format!(
-                "{} is not whole: it has {} bytes",
-                self.set.examples.display(),
-                map.len()
-            ))
-            .hint("remove it, and the files are imported again"));
+        let (count, size) = (parts.iter().sum::<u64>(), io.channels * io.height * io.width);
+        let (bytes, start) = (file.metadata().context(failed)?.len(), count * LABEL_BYTES as u64);
+        if bytes != start + count * size {
+            return Err(Error::failed(format!("{} is not whole: it has {bytes} bytes", path.display()))
+                .hint("remove it, and the files are imported again"));
         }
-        let (labels, pixels) = map.split_at(count * LABEL_BYTES);
+        let mut labels = vec![0; start as usize];
+        file.read_exact_at(&mut labels, 0).context(failed)?;
         let class = |index: u32| {
             let at = index as usize * LABEL_BYTES;
             usize::from(u16::from_le_bytes([labels[at], labels[at + 1]]))
         };
-        let select = |indices: &[u32]| Split {
-            images: match keeps(indices.len() as u64 * size as u64) {
-                true => Images::U8(gather(pixels, indices, size)),
-                false => Images::Mapped(Mapped::new(map.clone(), count * LABEL_BYTES, size, indices.to_vec())),
-            },
-            labels: indices.iter().map(|&index| class(index) as i64).collect(),
+        let select = |indices: &[u32]| -> Result<Split> {
+            let on_disk = OnDisk::new(path.clone(), start, size as usize, indices.to_vec())?;
+            Ok(Split {
+                images: match is_small(count * size) {
+                    true => on_disk.read(&(0..indices.len()).collect::<Vec<_>>())?,
+                    false => Images::OnDisk(on_disk),
+                },
+                labels: indices.iter().map(|&index| class(index) as i64).collect(),
+            })
         };
         let number = |n: u64| u32::try_from(n).map_err(|_| Error::failed("more than 2^32 images"));
         let [pool, after_validation, end] = [parts[0], parts[0] + parts[1], parts[0] + parts[1] + parts[2]].map(number);
@@ -177,9 +176,9 @@ impl Source for Own {
         };
         let own = |from: u32, to: u32| (from..to).collect::<Vec<_>>();
         Ok(Examples {
-            train: select(&rest[..rest.len().min(train as usize)]),
-            validation: select(&[validation, own(pool, after_validation)].concat()),
-            test: select(&[test, own(after_validation, end)].concat()),
+            train: select(&rest[..rest.len().min(train as usize)])?,
+            validation: select(&[validation, own(pool, after_validation)].concat())?,
+            test: select(&[test, own(after_validation, end)].concat())?,
         })
     }
 }

@@ -1,9 +1,10 @@
-//! The bytes of an image file as pixels of a set: decoded within a memory budget, turned as its Exif says, laid on a
+//! The bytes of an image file as pixels of a set: decoded within a memory budget, turned as its Exif or XMP says, laid on a
 //! background where it is transparent, fitted into a square, and resized once, antialiased, as Pillow does.
 
 mod caught;
 mod kind;
 mod look;
+mod orientation;
 mod room;
 mod view;
 
@@ -85,25 +86,15 @@ fn decode(bytes: &[u8], format: ImageFormat, look: &Look, more: u64, pixels: &mu
     let mut decoder = reader.into_decoder().context(|| CANNOT)?;
     let (width, height) = decoder.dimensions();
     within(width.into(), height.into(), look.max_pixels).map_err(Error::bad_input)?;
-    let orientation = turned(&mut decoder);
+    let orientation = orientation::of(&mut decoder);
     let _held = ROOM.take(decoder.total_bytes().saturating_mul(1 + more));
     let image = DynamicImage::from_decoder(decoder).context(|| CANNOT)?;
     Ok(lay(&image, orientation, look, pixels))
 }
 
-/// As the Exif says; some put the head of a JPEG's segment before it, in other formats too. Exif that is broken says nothing.
-fn turned(decoder: &mut impl ImageDecoder) -> Orientation {
-    let exif = decoder.exif_metadata().ok().flatten().unwrap_or_default();
-    let told = match exif.strip_prefix(b"Exif\0\0") {
-        Some(bare) => Orientation::from_exif_chunk(bare),
-        None => decoder.orientation().ok(),
-    };
-    told.unwrap_or(Orientation::NoTransforms)
-}
-
 /// A JPEG with a scan for each colour, of which the decoder of all others makes stripes.
 fn split(bytes: &[u8], look: &Look, count: u64, pixels: &mut [u8]) -> Result<Seen> {
-    let orientation = JpegDecoder::new(Cursor::new(bytes)).map(|mut decoder| turned(&mut decoder));
+    let orientation = JpegDecoder::new(Cursor::new(bytes)).map(|mut decoder| orientation::of(&mut decoder));
     // Coefficients, planes, pixels.
     let _held = ROOM.take(12 * count);
     let mut decoder = jpeg_decoder::Decoder::new(bytes);

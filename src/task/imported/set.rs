@@ -21,7 +21,7 @@ use crate::run::Settings;
 use crate::task::{config, files};
 
 /// Part of the stamp: raised when the same files would be read into other pixels.
-pub const FORMAT: u32 = 3;
+pub const FORMAT: u32 = 4;
 pub const LABEL_BYTES: usize = 2;
 
 /// A set in the cache folder.

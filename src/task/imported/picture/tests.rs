@@ -85,6 +85,37 @@ fn transparency_is_white_and_exif_turns() {
     assert_eq!(planes(&file, r#"{"size": 2, "channels": 1, "interpolation": "nearest"}"#), [0, 0, 255, 255]);
 }
 
+/// ImageOps.exif_transpose(Image.open(file)).getdata()                                            # Pillow 13.0.0
+#[test]
+fn xmp_turns_where_exif_says_nothing() {
+    let left_is_black = GrayImage::from_fn(16, 16, |x, _| image::Luma([if x < 8 { 0 } else { 255 }]));
+    let xmp = |told: u8| {
+        let text = format!(r#"<x:xmpmeta><rdf:Description tiff:Orientation="{told}"/></x:xmpmeta>"#);
+        [b"http://ns.adobe.com/xap/1.0/\0", text.as_bytes()].concat()
+    };
+    let exif =
+        |told: u8| [b"II*\0\x08\0\0\0\x01\0\x12\x01\x03\0\x01\0\0\0".as_slice(), &[told, 0, 0, 0, 0, 0, 0, 0]].concat();
+    let read = |exif: Option<Vec<u8>>, xmp: Vec<u8>| {
+        let mut file = Vec::new();
+        let mut encoder = JpegEncoder::new_with_quality(&mut file, 100);
+        if let Some(exif) = exif {
+            encoder.set_exif_metadata(exif).unwrap();
+        }
+        encoder.write_image(left_is_black.as_raw(), 16, 16, image::ExtendedColorType::L8).unwrap();
+        let length = (xmp.len() as u16 + 2).to_be_bytes();
+        file.splice(2..2, [&[0xff, 0xe1], &length[..], &xmp].concat());
+        let four = planes(&file, r#"{"size": 2, "channels": 1, "interpolation": "nearest"}"#);
+        four.into_iter().map(|value| value > 127).collect::<Vec<bool>>()
+    };
+    let (as_it_is, top_is_black) = ([false, true, false, true], [false, false, true, true]);
+    assert_eq!(read(None, xmp(6)), top_is_black);
+    assert_eq!(read(None, xmp(2)), [true, false, true, false]);
+    assert_eq!(read(Some(exif(1)), xmp(6)), as_it_is, "Exif says it");
+    assert_eq!(read(Some(exif(6)), xmp(3)), top_is_black);
+    assert_eq!(read(Some(b"broken".to_vec()), xmp(6)), top_is_black);
+    assert_eq!(read(None, b"http://ns.adobe.com/xap/1.0/\0<x:xmpmeta".to_vec()), as_it_is);
+}
+
 #[test]
 fn a_jpeg_that_is_cut_off_is_refused_wherever_it_is_cut() {
     let folder = tempfile::tempdir().unwrap();
