@@ -123,7 +123,7 @@ fn a_store_of_before_is_gone_on_with() {
         assert!(before.iter().all(|measured| now.contains(measured) || measured.0.ends_with(' ')), "{before:?}");
         let run = &dir.json(&["status", "long", "--json"])[0]["members"][0]["run"];
         let shown = dir.json(&["show", run.as_str().expect("an id"), "--json"]);
-        assert!(shown["attempts"][1]["from_step"].as_u64() > Some(0), "{shown}");
+        assert!(shown["history"][1]["from_step"].as_u64() > Some(0), "{shown}");
 
         ran(dir, &["resume", "stopped"], Some("step_millis=0"));
         assert_eq!(counts(dir, "stopped"), [("done".to_owned(), 2)]);
