@@ -39,14 +39,19 @@ impl Attention {
         let [q, k, v] = match &self.input {
             Input::Learned { qkv } => {
                 let qkv = qkv.forward(pass, x).view([-1, tokens, 3, self.heads, width / self.heads]);
-                let qkv = qkv.permute([2, 0, 3, 1, 4]); // [3, R*B, heads, T, D/heads]
-                [0, 1, 2].map(|part| qkv.select(0, part))
+                parts(&qkv.permute([2, 0, 3, 1, 4])) // of [3, R*B, heads, T, D/heads]
             }
             Input::Identity { v } => [split(x), split(x), split(&v.forward(pass, x))],
         };
         let mixed = attend(&q, &k, &v, mask); // [R*B, heads, T, D/heads]
         self.proj.forward(pass, &mixed.transpose(1, 2).reshape(size.as_slice()))
     }
+}
+
+/// The tensors along the first dimension. One backward puts their gradients together, where each of several `select`s would
+/// fill and copy all of `x`.
+pub fn parts<const N: usize>(x: &Tensor) -> [Tensor; N] {
+    x.unbind(0).try_into().unwrap_or_else(|parts: Vec<Tensor>| unreachable!("{N} parts, not {}", parts.len()))
 }
 
 /// softmax(q k' / sqrt(d)) v over `[…, T, d]`, where the mask is true.
