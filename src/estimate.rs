@@ -107,8 +107,8 @@ fn run_seconds(run: &Planned, anchors: &BTreeMap<(&str, u64), Vec<&Planned>>, ti
     };
     let per_example = (small.1 + share * (large.1 - small.1)).exp();
     let splits = task::splits(&run.config.task)?;
-    // Evaluation is a forward pass, a third of a training step.
-    let evaluated = (splits.validation + splits.test) * run.config.train.evals.min(run.config.steps);
+    // Evaluation is a forward pass, a third of a training step; the test split's is the last one's alone.
+    let evaluated = splits.validation * run.config.train.evals.min(run.config.steps) + splits.test;
     let trained = run.config.train.batch * (run.config.steps - run.shared_steps);
     Ok(per_example * (trained as f64 + evaluated as f64 / 3.0))
 }

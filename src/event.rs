@@ -16,15 +16,19 @@ use serde::{Deserialize, Serialize};
 /// Bytes of a line of a log beyond which it is no event: no more than these are held in memory.
 pub const LONGEST_LINE: usize = 16 << 20;
 
-/// What every evaluation measures: an evaluation of which the log does not have these is missing.
-pub const ESSENTIAL: [&str; 2] = ["val_loss", "test_loss"];
+/// What the evaluation after `step` of `steps` steps measures: one of which the log does not have these is missing. The
+/// test split is read at the end alone; up to version 0.1 every evaluation read it, and logs have more of it.
+pub const fn essential(step: u64, steps: u64) -> &'static [&'static str] {
+    if step < steps { &["val_loss"] } else { &["val_loss", "test_loss"] }
+}
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
     /// A worker took the run up. `time` is in seconds since the Unix epoch.
     Start { attempt: u32, time: f64, host: String, device: String, pid: u32, from_step: u64 },
-    /// Values measured after `step` steps: `train_loss`, `val_loss`, `test_loss` (nats per example), `val_error`, …
+    /// Values measured after `step` steps: `train_loss`, `val_loss` (nats per example), `val_error`, …; after the last
+    /// step also `test_loss` and `test_error`.
     Metrics { step: u64, values: BTreeMap<String, f64> },
     /// The attempt is over. `seconds` and `examples_per_second` are of this attempt's training alone.
     End { attempt: u32, time: f64, seconds: f64, examples_per_second: f64, outcome: Outcome },

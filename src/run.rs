@@ -61,7 +61,7 @@ pub struct Recipe {
     pub warmup: u64,
     #[serde(flatten)]
     pub schedule: Schedule,
-    /// Evaluations at log-spaced steps, the last one at the end.
+    /// Evaluations at log-spaced steps, the last one at the end: the only one that reads the test split.
     pub evals: u64,
 }
 

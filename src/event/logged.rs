@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::io::BufReader;
 use std::path::Path;
 
-use super::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome, line};
+use super::{Event, EventLog, LONGEST_LINE, Outcome, essential, line};
 use crate::error::{Context, Result};
 use crate::files;
 use crate::lines::{Line, Lines};
@@ -30,8 +30,11 @@ impl Logged {
         for read in Lines::new(file, LONGEST_LINE) {
             let Line::Whole(text) = read.context(failed)? else { continue };
             match line::is_whole(text.as_bytes()).then(|| serde_json::from_str(&text).ok()).flatten() {
-                Some(Event::Metrics { step, values }) if ESSENTIAL.iter().all(|name| values.contains_key(*name)) => {
-                    logged.steps.insert(step);
+                Some(Event::Metrics { step, values }) => {
+                    let has = |name: &&str| values.contains_key(*name);
+                    if essential(step, config.steps).iter().all(has) {
+                        logged.steps.insert(step);
+                    }
                 }
                 Some(Event::End { outcome: Outcome::Done, .. }) => done = true,
                 Some(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
@@ -80,9 +83,10 @@ mod tests {
             std::fs::write(folder.path().join(EventLog::FILE), lines.concat()).unwrap();
             Logged::read(folder.path(), &config).unwrap()
         };
-        let at = |step: u64| {
-            format!("{{\"event\":\"metrics\",\"step\":{step},\"values\":{{\"val_loss\":1,\"test_loss\":1}}}}\n")
-        };
+        let metrics =
+            |step: u64, values: &str| format!("{{\"event\":\"metrics\",\"step\":{step},\"values\":{{{values}}}}}\n");
+        // The first release read the test split at every evaluation.
+        let at = |step: u64| metrics(step, "\"val_loss\":1,\"test_loss\":1");
         let end = |outcome: &str| {
             format!(
                 "{{\"event\":\"end\",\"attempt\":1,\"time\":1,\"seconds\":1,\"examples_per_second\":1,\"outcome\":{outcome}}}\n"
@@ -92,8 +96,10 @@ mod tests {
         assert!(read(&[&at(10), "\0\u{fffd}\n", &at(100), &done]).over);
         let lost = read(&[&at(100), &done]);
         assert!(!lost.over && lost.has(100) && !lost.has(10) && lost.reaches(&config, 9) && !lost.reaches(&config, 10));
-        let garbled = at(10).replace("test_loss", "tesu_loss");
-        assert!(!read(&[&garbled, &at(100), &done]).over);
+        let garbled = |step: u64, name: &str| at(step).replace(name, "garbled");
+        assert!(!read(&[&garbled(10, "val_loss"), &at(100), &done]).over);
+        assert!(!read(&[&at(10), &garbled(100, "test_loss"), &done]).over);
+        assert!(read(&[&metrics(10, "\"val_loss\":1"), &at(100), &done]).over);
         assert!(!read(&[&at(10), &at(100)]).over);
         assert!(read(&[&end("{\"outcome\":\"diverged\",\"step\":3}")]).over);
     }

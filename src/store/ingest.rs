@@ -2,7 +2,7 @@
 //! line is taken exactly once, whatever is killed when.
 
 use std::borrow::Cow;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashMap;
 use std::fmt;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom};
@@ -15,7 +15,7 @@ use serde::{Deserialize, Serialize};
 use super::state::State;
 use super::{Store, schema};
 use crate::error::{Context, Error, Result};
-use crate::event::{ESSENTIAL, Event, EventLog, LONGEST_LINE, Outcome, line};
+use crate::event::{Event, EventLog, LONGEST_LINE, Outcome, essential, line};
 use crate::files;
 use crate::run::RunConfig;
 
@@ -398,13 +398,19 @@ impl<'t> Sink<'t> {
         let config = "SELECT config FROM runs WHERE key = ?";
         let config: String = self.transaction.prepare_cached(config)?.query_row([run], |row| row.get(0))?;
         let Ok(config) = serde_json::from_str::<RunConfig>(&config) else { return Ok(None) };
-        let measured = "SELECT metrics.step FROM metrics JOIN metric_names ON metric_names.key = metric
-             WHERE run = ?1 AND name IN (?2, ?3) GROUP BY metrics.step HAVING count(*) = 2";
-        let [first, second] = ESSENTIAL;
+        let measured = "SELECT 1 FROM metrics JOIN metric_names ON metric_names.key = metric
+             WHERE run = ?1 AND metrics.step = ?2 AND name = ?3";
         let mut measured = self.transaction.prepare_cached(measured)?;
-        let measured = measured.query_map((run, first, second), |row| row.get::<_, i64>(0))?;
-        let measured = measured.collect::<rusqlite::Result<HashSet<i64>>>()?;
-        let mut missing = config.evaluations().into_iter().filter(|step| !measured.contains(&(*step as i64)));
+        let mut missing = Vec::new();
+        for step in config.evaluations() {
+            for name in essential(step, config.steps) {
+                if !measured.exists((run, step as i64, name))? {
+                    missing.push(step);
+                    break;
+                }
+            }
+        }
+        let mut missing = missing.into_iter();
         let Some(step) = missing.next() else { return Ok(None) };
         let others = match missing.count() {
             0 => String::new(),

@@ -491,9 +491,10 @@ fn a_run_without_the_metrics_of_an_evaluation_is_not_done() {
     let steps = lost.config.evaluations();
     assert_eq!(steps, [3, 7, 20]);
     let losses = [("val_loss", 0.5), ("test_loss", 0.5)];
-    write(dir.path(), &whole.id, &[start(1), metrics(3, &losses), metrics(7, &losses)]);
+    // The test split is measured at the end; the first release measured it every time.
+    write(dir.path(), &whole.id, &[start(1), metrics(3, &losses), metrics(7, &losses[..1])]);
     finish_last(dir.path(), &whole.id, 1, 0.25);
-    write(dir.path(), &lost.id, &[start(1), metrics(3, &losses), metrics(7, &losses[..1])]);
+    write(dir.path(), &lost.id, &[start(1), metrics(3, &losses), metrics(7, &losses[1..])]);
     finish_last(dir.path(), &lost.id, 1, 0.25);
     store.ingest().unwrap();
     let reason = "the metrics of step 7 are missing: its log lost lines".to_string();

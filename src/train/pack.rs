@@ -138,8 +138,10 @@ impl<'a> Pack<'a> {
         let begun = Instant::now();
         if self.rows.iter().any(|row| row.wants_metrics(self.step)) {
             let on = |set| evaluate(self.network, &self.params, &self.stats, set, &self.normal);
-            let (validation, test) = (on(&self.data.validation)?, on(&self.data.test)?);
-            self.rows.iter_mut().try_for_each(|row| row.log_metrics(self.step, &validation, &test))?;
+            let validation = on(&self.data.validation)?;
+            let ends = self.rows.iter().any(|row| row.wants_test(self.step));
+            let test = if ends { Some(on(&self.data.test)?) } else { None };
+            self.rows.iter_mut().try_for_each(|row| row.log_metrics(self.step, &validation, test.as_ref()))?;
             self.write_ends()?;
         }
         self.rows.iter_mut().filter(|row| row.is_due(self.step)).for_each(Row::forget_losses);

@@ -81,6 +81,11 @@ impl<'a> Row<'a> {
         self.is_due(step) && !self.logged.has(step)
     }
 
+    /// Whether the test split is among what it wants: at the end of its own budget, which may be in the middle of the pack's.
+    pub fn wants_test(&self, step: u64) -> bool {
+        self.wants_metrics(step) && step == self.run.config.steps
+    }
+
     /// Whether the log has all that was measured up to a step: a run that went on from a checkpoint beyond lost lines would
     /// never measure them again.
     pub fn bears_out(&self, step: u64) -> bool {
@@ -92,8 +97,8 @@ impl<'a> Row<'a> {
         self.outcome.is_none() && self.run.config.steps < steps && self.run.config.trunk_steps() == step
     }
 
-    /// Logs what its lane measured. A loss that is not finite ends the run instead.
-    pub fn log_metrics(&mut self, step: u64, validation: &Evaluated, test: &Evaluated) -> Result<()> {
+    /// Logs what its lane measured, of `test` only what it wants. A loss that is not finite ends the run instead.
+    pub fn log_metrics(&mut self, step: u64, validation: &Evaluated, test: Option<&Evaluated>) -> Result<()> {
         if !self.wants_metrics(step) {
             return Ok(());
         }
@@ -101,9 +106,11 @@ impl<'a> Row<'a> {
         let mut values = BTreeMap::from([
             ("val_loss".to_owned(), validation.loss[index]),
             ("val_error".to_owned(), validation.error[index]),
-            ("test_loss".to_owned(), test.loss[index]),
-            ("test_error".to_owned(), test.error[index]),
         ]);
+        if let Some(test) = test.filter(|_| self.wants_test(step)) {
+            values.insert("test_loss".to_owned(), test.loss[index]);
+            values.insert("test_error".to_owned(), test.error[index]);
+        }
         if self.loss_count > 0 {
             values.insert("train_loss".to_owned(), self.loss_sum / self.loss_count as f64);
         }

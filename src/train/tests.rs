@@ -3,7 +3,7 @@ use std::path::{Path, PathBuf};
 use serde_json::json;
 
 use super::*;
-use crate::event::{Event, EventLog, Outcome};
+use crate::event::{Event, EventLog, Logged, Outcome};
 use crate::run::{Recipe, RunConfig, Schedule, Settings};
 use crate::{model, task};
 use tch::{Kind, Tensor};
@@ -123,6 +123,44 @@ fn what_a_model_reports_is_logged_with_its_metrics() {
         assert!((loads - 1.0).abs() < 1e-6, "{values:?}");
         assert!((0.0..0.9).contains(&values["moe_dropped.1"]), "{values:?}");
     }
+}
+
+/// The test split is read once, at the end of a run's own budget, also where longer runs share its trunk. A run of which the
+/// first release measured a part keeps what was measured.
+#[test]
+fn the_test_split_is_read_at_the_end_alone() {
+    let of_test = |folder: &Path| -> Vec<u64> {
+        let has = |event| match event {
+            Event::Metrics { step, values } if values.contains_key("test_loss") => Some(step),
+            _ => None,
+        };
+        metrics(folder).into_iter().filter_map(has).collect()
+    };
+    let family = family("vit", Schedule::Constant, 1);
+    train(&assignments(&family, 1), &|_| false);
+    train(&assignments(&family, 2), &|_| false);
+    for (config, folder) in &family {
+        assert_eq!(of_test(folder.path()), [config.steps]);
+        assert_eq!(metrics(folder.path()).len(), config.evaluations().len());
+    }
+    let (config, folder) = (config("vit", 1), tempfile::tempdir().unwrap());
+    train(&[assignment(&config, folder.path(), 1)], &|step| step == 19);
+    let log = folder.path().join(EventLog::FILE);
+    let older: Vec<String> = (events(folder.path()).into_iter())
+        .map(|mut event| {
+            if let Event::Metrics { values, .. } = &mut event {
+                values.insert("test_loss".into(), 2.0);
+            }
+            serde_json::to_string(&event).unwrap() + "\n"
+        })
+        .collect();
+    std::fs::write(&log, older.concat()).unwrap();
+    train(&[assignment(&config, folder.path(), 2)], &|_| false);
+    assert_eq!(metrics(folder.path()).len(), config.evaluations().len());
+    let measured: Vec<u64> = config.evaluations().into_iter().filter(|step| *step <= 19 || *step == STEPS).collect();
+    assert_eq!(of_test(folder.path()), measured);
+    assert_eq!(from_step(folder.path()), 19);
+    assert!(Logged::read(folder.path(), &config).unwrap().over);
 }
 
 #[test]
