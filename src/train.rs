@@ -4,6 +4,7 @@
 pub mod batches;
 pub mod checkpoint;
 pub mod evaluation;
+mod fused;
 pub mod measure;
 pub mod optimizer;
 pub mod pack;

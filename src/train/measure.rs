@@ -48,8 +48,8 @@ fn step_seconds(model: &Named, io: Io, batch: u64, device: Device) -> Result<f64
         let output = network.forward(&params, &stats, &images, Mode::Train { seeds: &[0], step });
         let loss = cross_entropy(&output.logits, &labels).mean(Kind::Float);
         let total = output.losses.values().fold(loss, |total, auxiliary| total + auxiliary.sum(Kind::Float));
-        let mut grad = Tensor::run_backward(&[&total], &[&params], false, false).swap_remove(0);
-        tch::no_grad(|| optimizer.update(&mut params, &mut grad, 1.0, step));
+        let grad = Tensor::run_backward(&[&total], &[&params], false, false).swap_remove(0);
+        tch::no_grad(|| optimizer.update(&mut params, grad, 1.0, step));
         total.double_value(&[]); // waits for the device
         begun.elapsed().as_secs_f64()
     };

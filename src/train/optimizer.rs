@@ -1,8 +1,9 @@
-//! AdamW over the flat parameters of a pack: a handful of operations on whole tensors, whatever the model.
+//! AdamW over the flat parameters of a pack: one pass on a CPU, a handful of operations on whole tensors on a GPU.
 
 use tch::{Device, Kind, Tensor};
 
 use crate::run::Recipe;
+use crate::train::fused::{self, Row, Update, numbers, numbers_mut};
 
 /// Its state and the columns in which rows differ. In shape comments: R rows, P parameters.
 #[derive(Debug)]
@@ -10,7 +11,9 @@ pub struct AdamW {
     /// Means of gradients and of their squares, `[R, P]`.
     pub first: Tensor,
     pub second: Tensor,
-    /// Peak learning rates, and learning rate x weight decay; `[R, 1]`.
+    /// Of each row, its peak learning rate, and learning rate x weight decay.
+    rates: Vec<(f64, f64)>,
+    /// The same on the device, `[R, 1]`.
     lr: Tensor,
     decay: Tensor,
     /// Weight decay is for the first so many parameters of a row.
@@ -32,6 +35,7 @@ impl AdamW {
         Self {
             first: Tensor::zeros(shape, (Kind::Float, device)),
             second: Tensor::zeros(shape, (Kind::Float, device)),
+            rates: recipes.iter().map(|recipe| (recipe.lr, recipe.lr * recipe.weight_decay)).collect(),
             lr: column(|recipe| recipe.lr),
             decay: column(|recipe| recipe.lr * recipe.weight_decay),
             decayed,
@@ -44,7 +48,42 @@ impl AdamW {
 
     /// Update number `step` (from 0) of `params` `[R, P]` by `grad` `[R, P]`, in place; `factor` is the schedule's.
     /// The gradient of each row is clipped to its own norm. As torch.optim.AdamW, and clip_grad_norm_ before it.
-    pub fn update(&mut self, params: &mut Tensor, grad: &mut Tensor, factor: f64, step: u64) {
+    pub fn update(&mut self, params: &mut Tensor, grad: Tensor, factor: f64, step: u64) {
+        match params.device() {
+            Device::Cpu => self.update_rows(params, &grad.contiguous(), factor, step),
+            _ => self.update_tensors(params, grad, factor, step),
+        }
+    }
+
+    /// What the means lack of what they would be, had they not started at zero; of the second the root.
+    fn corrections(&self, step: u64) -> (f64, f64) {
+        let count = (step + 1) as f64;
+        (1.0 - self.beta1.powf(count), (1.0 - self.beta2.powf(count)).sqrt())
+    }
+
+    fn update_rows(&mut self, params: &mut Tensor, grad: &Tensor, factor: f64, step: u64) {
+        let (of_first, of_second) = self.corrections(step);
+        let (length, threads) = (grad.size()[1] as usize, tch::get_num_threads() > 1);
+        let (first, second) = (numbers_mut(&mut self.first), numbers_mut(&mut self.second));
+        let moments = first.chunks_exact_mut(length).zip(second.chunks_exact_mut(length));
+        let rows = numbers_mut(params).chunks_exact_mut(length).zip(moments).zip(numbers(grad).chunks_exact(length));
+        for (((params, (first, second)), grad), (lr, decay)) in rows.zip(&self.rates) {
+            let update = Update {
+                toward: (1.0 - self.beta1) as f32,
+                beta2: self.beta2 as f32,
+                rest2: (1.0 - self.beta2) as f32,
+                epsilon: (self.epsilon * of_second) as f32,
+                rate: (-lr * factor * of_second / of_first) as f32,
+                keep: (1.0 - decay * factor) as f32,
+            };
+            let clip = self.clip.map(|clip| clip as f32);
+            fused::update(Row { params, first, second, grad }, self.decayed as usize, clip, update, threads);
+        }
+    }
+
+    /// The same by operations on whole tensors, on any device.
+    pub fn update_tensors(&mut self, params: &mut Tensor, mut grad: Tensor, factor: f64, step: u64) {
+        let (of_first, of_second) = self.corrections(step);
         if let Some(clip) = self.clip {
             let norm = grad.norm_scalaropt_dim(2, [1i64].as_slice(), true); // [R, 1]
             let _ = grad.multiply_(&((norm + 1e-6).reciprocal() * clip).clamp_max(1.0));
@@ -52,14 +91,11 @@ impl AdamW {
         if self.decayed > 0 {
             let _ = params.narrow(1, 0, self.decayed).multiply_(&(1.0 - &self.decay * factor));
         }
-        let _ = self.first.lerp_(grad, 1.0 - self.beta1);
-        let _ = self.second.g_mul_scalar_(self.beta2).addcmul_(&(&*grad * (1.0 - self.beta2)), grad);
-        let count = (step + 1) as f64;
-        let correction1 = 1.0 - self.beta1.powf(count);
-        let correction2 = (1.0 - self.beta2.powf(count)).sqrt();
-        // p -= rate / correction1 * first / (sqrt(second) / correction2 + epsilon), with one division by a column.
-        let scale = &self.lr * (-factor * correction2 / correction1);
-        let denominator = self.second.sqrt().g_add_scalar_(self.epsilon * correction2).divide_(&scale);
+        let _ = self.first.lerp_(&grad, 1.0 - self.beta1);
+        let _ = self.second.g_mul_scalar_(self.beta2).addcmul_(&(&grad * (1.0 - self.beta2)), &grad);
+        // p -= rate / of_first * first / (sqrt(second) / of_second + epsilon), with one division by a column.
+        let scale = &self.lr * (-factor * of_second / of_first);
+        let denominator = self.second.sqrt().g_add_scalar_(self.epsilon * of_second).divide_(&scale);
         let _ = params.addcdiv_(&self.first, &denominator);
     }
 }
@@ -82,6 +118,25 @@ mod tests {
             schedule: Schedule::Constant,
             evals: 1,
         }
+    }
+
+    /// What GPUs do, done here.
+    #[test]
+    fn rows_are_updated_as_by_operations_on_tensors() {
+        let recipes = [recipe(0.1, 0.5, Some(1.0)), recipe(0.03, 0.0, Some(1.0)), recipe(1e-3, 0.01, Some(1.0))];
+        let recipes: Vec<_> = recipes.iter().collect();
+        let mut optimizers = [(); 2].map(|()| AdamW::new(&recipes, 1001, 700, Device::Cpu));
+        let start = Tensor::randn([3, 1001], (Kind::Float, Device::Cpu));
+        let mut params = [start.copy(), start.copy()];
+        for step in 0..4u64 {
+            let grad = Tensor::randn([3, 1001], (Kind::Float, Device::Cpu)) * 10f64.powi(step as i32 - 3);
+            optimizers[0].update(&mut params[0], grad.copy(), 0.7, step);
+            optimizers[1].update_tensors(&mut params[1], grad, 0.7, step);
+        }
+        let apart = |a: &Tensor, b: &Tensor| (a - b).abs().max().double_value(&[]);
+        assert!(apart(&params[0], &start) > 0.1 && apart(&params[0], &params[1]) < 1e-6);
+        assert!(apart(&optimizers[0].first, &optimizers[1].first) < 1e-7);
+        assert!(apart(&optimizers[0].second, &optimizers[1].second) < 1e-7);
     }
 
     /// Numbers from torch 2.11.0, decayed and undecayed parameters in two groups:
@@ -113,8 +168,8 @@ mod tests {
             let loss = (&a - t as f64).square().sum_dim_intlist([1i64].as_slice(), false, None)
                 + (b * a.narrow(1, 0, 2)).square().sum_dim_intlist([1i64].as_slice(), false, None);
             let total = (loss * Tensor::from_slice(&[1.0f32, 0.01])).sum(Kind::Float);
-            let mut grad = Tensor::run_backward(&[total], &[leaf], false, false).remove(0);
-            optimizer.update(&mut params, &mut grad, 1.0 - t as f64 / 5.0, t);
+            let grad = Tensor::run_backward(&[total], &[leaf], false, false).remove(0);
+            optimizer.update(&mut params, grad, 1.0 - t as f64 / 5.0, t);
         }
         for (row, expected) in expected.iter().enumerate() {
             let got: Vec<f64> = Vec::try_from(params.get(row as i64).to_kind(Kind::Double)).unwrap();

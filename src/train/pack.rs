@@ -97,9 +97,9 @@ impl<'a> Pack<'a> {
         let output = self.network.forward(&self.params, &self.stats, &images, mode);
         let loss = cross_entropy(&output.logits, &labels).mean_dim([1i64].as_slice(), false, None); // [R]
         let total = output.losses.values().fold(loss.shallow_clone(), |total, auxiliary| total + auxiliary);
-        let mut grad = Tensor::run_backward(&[total.sum(Kind::Float)], &[&self.params], false, false).swap_remove(0); // [R, P]
+        let grad = Tensor::run_backward(&[total.sum(Kind::Float)], &[&self.params], false, false).swap_remove(0); // [R, P]
         let factor = schedule::factor(self.recipe, self.step, self.steps);
-        tch::no_grad(|| self.optimizer.update(&mut self.params, &mut grad, factor, self.step));
+        tch::no_grad(|| self.optimizer.update(&mut self.params, grad, factor, self.step));
         if let Some(stats) = output.stats {
             self.stats = stats;
         }

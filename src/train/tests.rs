@@ -455,8 +455,8 @@ fn linear_accuracy() -> f64 {
     };
     for step in 0..300 {
         let loss = logits(&weights, &images).cross_entropy_for_logits(&labels);
-        let mut grad = Tensor::run_backward(&[loss], &[&weights], false, false).remove(0);
-        tch::no_grad(|| optimizer.update(&mut weights, &mut grad, 1.0, step));
+        let grad = Tensor::run_backward(&[loss], &[&weights], false, false).remove(0);
+        tch::no_grad(|| optimizer.update(&mut weights, grad, 1.0, step));
     }
     let (images, labels) = matrix(&data.test, data.test.len);
     logits(&weights, &images).accuracy_for_logits(&labels).double_value(&[])
