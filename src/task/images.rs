@@ -67,10 +67,6 @@ impl Import for ImageFolder {
             return Err(Error::bad_input("validation or test names a folder, and train does not")
                 .hint("train = \"FOLDER\" names the one to train on; '.' is the whole folder"));
         }
-        if self.train.is_some() && self.labels.as_deref().is_some_and(|labels| labels != NAMES) {
-            return Err(Error::bad_input("train names a folder, and labels a list: the list says the splits")
-                .hint("leave one of them out"));
-        }
         self.look.check()
     }
 

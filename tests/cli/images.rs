@@ -35,6 +35,9 @@ fn folders(dir: &Workdir) -> Vec<(&'static str, &'static str)> {
         paint(dir, &format!("intel/seg_test/seg_test/street/{i}.jpg"), 15, 15);
         paint(dir, &format!("intel/seg_pred/seg_pred/{i}.jpg"), 15, 15);
     }
+    let solution =
+        (0..4).map(|i| format!("ILSVRC2012_val_0000000{i},n0144{} 85 1 499 272 \n", ["0764", "3537"][i % 2]));
+    dir.write("LOC_val_solution.csv", &format!("ImageId,PredictionString\n{}", solution.collect::<String>()));
     for i in 0..10 {
         paint(dir, &format!("dogs-vs-cats/train/cat.{i}.jpg"), 32, 24 + i);
         paint(dir, &format!("dogs-vs-cats/train/dog.{i}.jpg"), 32, 24 + i);
@@ -82,6 +85,7 @@ fn folders(dir: &Workdir) -> Vec<(&'static str, &'static str)> {
     vec![
         ("imagenet", ""),
         ("imagenet", "train=train"),
+        ("imagenet", "labels=LOC_val_solution.csv"),
         ("intel", ""),
         ("intel", "train=seg_train/seg_train test=seg_test/seg_test"),
         ("dogs-vs-cats", ""),

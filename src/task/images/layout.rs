@@ -49,6 +49,29 @@ pub fn parts(given: &ImageFolder) -> Result<Vec<(usize, PathBuf)>> {
     Ok(vec![(0, root.to_owned())])
 }
 
+/// The parts, where a list says only the labels of those that have no folders of classes; none where it says the splits too.
+pub fn with_a_list(given: &ImageFolder) -> Result<Option<Vec<(usize, PathBuf)>>> {
+    let trained =
+        || subfolders(given.folder()).map(|all| all.into_iter().find(|(name, _)| whole_name(name) == Some(0)));
+    if given.train.is_none() && !trained()?.is_some_and(|(_, train)| holds_classes(&train)) {
+        return Ok(None);
+    }
+    let parts = parts(given)?;
+    match (parts.iter().any(|(_, folder)| is_flat(folder)), &given.labels) {
+        (true, _) => Ok(Some(parts)),
+        (false, Some(list)) if given.train.is_some() => Err(Error::bad_input(format!(
+            "labels = \"{list}\" says the labels of images without a folder of their class, and there are none"
+        ))
+        .hint("leave labels out, or train")),
+        (false, _) => Ok(None),
+    }
+}
+
+/// Whether nothing but a list can say the classes of its images.
+pub fn is_flat(folder: &Path) -> bool {
+    !holds_classes(folder)
+}
+
 fn named_folder(root: &Path, key: &str, folder: &str) -> Result<PathBuf> {
     let path = if folder == "." { root.to_owned() } else { root.join(folder) };
     if path.is_dir() {
@@ -170,7 +193,8 @@ fn flat(folder: &Path, part: usize) -> Error {
     match part {
         0 => error.hint(from_a_list),
         _ => error.hint(format!(
-            "sort them into folders as those of train; or {from_a_list}; or leave them out with train = \"{}\" alone",
+            "labels = \"{list}\" says them, by file or in the order of the names; or sort them into folders as those of \
+             train; or leave them out with train = \"{}\" alone",
             folder.parent().and_then(train_of).unwrap_or_else(|| "train".into())
         )),
     }

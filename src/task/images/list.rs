@@ -1,103 +1,106 @@
-//! Labels from a list: a CSV (or TSV) of file, label and, if there is one, split; or from the names of the files.
+//! Labels from a list: a CSV (or TSV) of file, label and, if there is one, split; or from the names of the files. Where the
+//! training images stand in folders of their classes a list says the labels of the other splits, as ImageNet's do.
+
+mod rows;
 
 use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 use super::folders::{extension, walk};
 use super::listing::{Found, reason};
-use crate::error::{Context, Error, Result};
+use crate::error::{Error, Result};
+use crate::task::imported::audit::PARTS;
 use crate::task::imported::picture;
+use rows::Row;
 
-/// What columns are called, in the order in which they are looked for.
-const FILE: [&str; 12] = [
-    "file",
-    "filename",
-    "file_name",
-    "path",
-    "filepath",
-    "image",
-    "image_path",
-    "image_id",
-    "imageid",
-    "img",
-    "id",
-    "name",
-];
-const LABEL: [&str; 9] = ["label", "class", "category", "target", "class_name", "labels", "breed", "species", "y"];
-const SPLIT: [&str; 5] = ["split", "set", "subset", "part", "partition"];
-
-struct Columns {
-    file: usize,
-    label: usize,
-    split: Option<usize>,
-    /// The first row is one of data.
-    headless: bool,
+/// The images that a list is of.
+pub struct Images {
+    /// Each with its part, where its folder says it.
+    all: Vec<(PathBuf, Option<usize>)>,
+    /// Places in `all` by name, from the folder on; none where a name is that of two.
+    names: HashMap<String, Option<usize>>,
+    root: PathBuf,
+    /// In how many folders of splits they are.
+    folders: usize,
 }
 
-/// Images of `folder` as the list has them; images that it does not name are ignored, and said to be.
-pub fn read(folder: &Path, list: &Path) -> Result<Found> {
-    let shown = list.display();
-    let text = crate::files::read_text(list).context(|| format!("cannot read {shown}"))?;
-    let text = text.trim_start_matches('\u{feff}');
-    let head = text.lines().next().unwrap_or_default();
-    let delimiter = [b'\t', b';', b','].into_iter().find(|&sign| head.contains(char::from(sign))).unwrap_or(b',');
-    let mut reader =
-        csv::ReaderBuilder::new().has_headers(false).delimiter(delimiter).flexible(true).from_reader(text.as_bytes());
-    let images: Vec<PathBuf> = walk(folder)?;
-    let all: HashMap<String, usize> = images
-        .iter()
-        .enumerate()
-        .filter_map(|(index, path)| Some((path.strip_prefix(folder).ok()?.to_str()?.to_owned(), index)))
-        .collect();
-    let mut columns: Option<Columns> = None;
-    let mut missing = Vec::new();
-    let mut named: Vec<Option<(u64, String, usize)>> = vec![None; images.len()];
-    for record in reader.records() {
-        let record = record.map_err(|error| Error::bad_input(format!("cannot read {shown}: {error}")))?;
-        let line = record.position().map_or(0, csv::Position::line);
-        let wrong = |what: String| Error::bad_input(format!("{shown}, line {line}: {what}"));
-        let cells: Vec<&str> = record.iter().map(str::trim).collect();
-        if columns.is_none() {
-            let found = Columns::of(&cells, |file| place(&all, file).is_some()).map_err(wrong)?;
-            let headless = found.headless;
-            columns = Some(found);
-            if !headless {
-                continue;
+impl Images {
+    /// All below `root`, or those of folders of splits without folders of classes.
+    pub fn of(root: &Path, flat: &[(usize, PathBuf)]) -> Result<Self> {
+        let (mut all, mut names) = (Vec::new(), HashMap::new());
+        let folders = match flat {
+            [] => vec![(None, root.to_owned())],
+            flat => flat.iter().map(|(part, folder)| (Some(*part), folder.clone())).collect(),
+        };
+        for (part, folder) in &folders {
+            for path in walk(folder)? {
+                let at = all.len();
+                let within = |folder: &Path| Some(path.strip_prefix(folder).ok()?.to_str()?.to_owned());
+                let mut both = vec![within(folder), within(root).filter(|_| part.is_some())];
+                both.dedup();
+                for name in both.into_iter().flatten() {
+                    names.entry(name).and_modify(|place| *place = None).or_insert(Some(at));
+                }
+                all.push((path, *part));
             }
         }
-        let Some(columns) = &columns else { continue };
-        let cell = |at: usize| cells.get(at).copied().filter(|cell| !cell.is_empty());
-        let (Some(file), Some(label)) = (cell(columns.file), cell(columns.label)) else {
-            return Err(wrong("a file and a label are needed".into()));
+        Ok(Self { all, names, root: root.to_owned(), folders: folders.len() })
+    }
+
+    /// The file of a name, which may lack its extension.
+    fn place(&self, file: &str) -> Option<usize> {
+        let file = file.trim_start_matches("./");
+        let with = |end: &str| {
+            let upper = || self.names.get(&format!("{file}.{}", end.to_uppercase()));
+            self.names.get(&format!("{file}.{end}")).or_else(upper)
         };
-        let part = match columns.split.map(|at| cell(at).unwrap_or_default()) {
-            None => 0,
-            Some(split) => part(split)
-                .ok_or_else(|| wrong(format!("the split must be train, validation or test, and is '{split}'")))?,
-        };
-        let Some(index) = place(&all, file) else {
+        *self.names.get(file).or_else(|| picture::READ.iter().find_map(|end| with(end)))?
+    }
+}
+
+/// Images as the list has them; images that it does not name are ignored, and said to be. `classes` are those of the
+/// training folders, none where the list is all that says classes.
+pub fn read(images: Images, list: &Path, classes: &[String]) -> Result<Found> {
+    let shown = list.display();
+    let wrong = |line: u64, what: String| Error::bad_input(format!("{shown}, line {line}: {what}"));
+    let mut rows = rows::read(list, &|file| images.place(file).is_some())?;
+    let mut found = Found::default();
+    if rows.first().is_some_and(|row| row.file.is_none()) {
+        in_order(&mut rows, &images, list)?;
+    }
+    found.notes.extend(named(&mut rows, list, classes)?);
+    let mut rows_of: Vec<Option<Row>> = images.all.iter().map(|_| None).collect();
+    for row in rows {
+        let file = row.file.as_deref().unwrap_or_default();
+        let Some(index) = images.place(file) else {
             // One more file that cannot be read, unless none can.
-            missing.push((folder.join(file), label.to_owned(), part));
+            let part = row.part.or(images.all.first().and_then(|(_, part)| *part)).unwrap_or(0);
+            found.images.push((images.root.join(file), row.label, part));
             continue;
         };
-        if let Some((before, ..)) = &named[index] {
-            return Err(wrong(format!("{file} stands in line {before} already")).hint("one line for each file"));
+        if let Some(before) = &rows_of[index] {
+            let again = format!("{file} stands in line {} already", before.line);
+            return Err(wrong(row.line, again).hint("one line for each file"));
         }
-        named[index] = Some((line, label.to_owned(), part));
+        rows_of[index] = Some(row);
     }
-    if let Some((path, ..)) = missing.first().filter(|_| named.iter().all(Option::is_none)) {
+    if let Some((path, ..)) = found.images.first().filter(|_| rows_of.iter().all(Option::is_none)) {
         return Err(Error::bad_input(format!(
             "{shown} names no file of {}: {} is not there",
-            folder.display(),
+            images.root.display(),
             path.display()
         ))
         .hint("files are named from the folder on, with or without their extension"));
     }
-    let mut found = Found::default();
-    found.images = missing;
-    for (path, named) in images.into_iter().zip(named) {
-        match (named, reason(&path)) {
-            (Some((_, label, part)), _) => found.images.push((path, label, part)),
+    for ((path, part), row) in images.all.into_iter().zip(rows_of) {
+        match (row, reason(&path)) {
+            (Some(row), _) => match (part, row.part) {
+                (Some(folder), Some(said)) if folder != said => {
+                    let stands = format!("{} is of {} here, and stands in", path.display(), PARTS[said]);
+                    return Err(wrong(row.line, format!("{stands} the folder of {}", PARTS[folder])));
+                }
+                (folder, said) => found.images.push((path, row.label, folder.or(said).unwrap_or(0))),
+            },
             (None, Some(_)) if path == *list => (),
             (None, Some(reason)) => found.ignore(path, reason),
             (None, None) => found.ignore(path, format!("not in {shown}")),
@@ -106,43 +109,41 @@ pub fn read(folder: &Path, list: &Path) -> Result<Found> {
     Ok(found)
 }
 
-/// The file of a name, which may lack its extension.
-fn place(all: &HashMap<String, usize>, file: &str) -> Option<usize> {
-    let file = file.trim_start_matches("./");
-    let with =
-        |end: &str| all.get(&format!("{file}.{end}")).or_else(|| all.get(&format!("{file}.{}", end.to_uppercase())));
-    all.get(file).or_else(|| picture::READ.iter().find_map(|end| with(end))).copied()
+/// Labels alone are those of the images in the order of their names.
+fn in_order(rows: &mut [Row], images: &Images, list: &Path) -> Result<()> {
+    let names: Vec<String> = (images.all.iter().filter(|(path, _)| reason(path).is_none()))
+        .filter_map(|(path, _)| Some(path.strip_prefix(&images.root).ok()?.to_str()?.to_owned()))
+        .collect();
+    if images.folders != 1 || names.len() != rows.len() {
+        let (lines, count) = (rows.len(), names.len());
+        return Err(Error::bad_input(format!(
+            "{} has {lines} labels and names no file, and there are {count} images in {} folders",
+            list.display(),
+            images.folders
+        ))
+        .hint("a label a line goes by the order of the names in one folder; else a line is file, label"));
+    }
+    rows.iter_mut().zip(names).for_each(|(row, name)| row.file = Some(name));
+    Ok(())
 }
 
-/// 0 training, 1 validation, 2 test.
-fn part(split: &str) -> Option<usize> {
-    match split.to_lowercase().as_str() {
-        "train" | "training" => Some(0),
-        "val" | "valid" | "validation" | "dev" => Some(1),
-        "test" | "testing" => Some(2),
-        _ => None,
+/// Numbers in place of the classes' names count them in the order of the names, from 0: so PyTorch's and Caffe's lists do.
+fn named(rows: &mut [Row], list: &Path, classes: &[String]) -> Result<Option<String>> {
+    let numbers: Option<Vec<usize>> = rows.iter().map(|row| row.label.parse().ok()).collect();
+    let known = |row: &Row| classes.binary_search(&row.label).is_ok();
+    let Some(numbers) = numbers.filter(|_| !classes.is_empty() && !rows.iter().any(known)) else { return Ok(None) };
+    let (least, most) = (numbers.iter().min().copied().unwrap_or(0), numbers.iter().max().copied().unwrap_or(0));
+    let (shown, count) = (list.display(), classes.len());
+    if least != 0 || most >= count {
+        return Err(Error::bad_input(format!(
+            "{shown} has labels from {least} to {most}, and nothing says which of the {count} classes each is"
+        ))
+        .hint(
+            "ILSVRC2012_validation_ground_truth.txt counts in the order of the devkit's meta.mat, which is not that of the              names: take Kaggle's LOC_val_solution.csv, or a list with the classes' names",
+        ));
     }
-}
-
-impl Columns {
-    fn of(cells: &[&str], is_file: impl Fn(&str) -> bool) -> Result<Self, String> {
-        let split = (cells.len() > 2).then_some(2);
-        if cells.len() >= 2 && is_file(cells[0]) {
-            return Ok(Self { file: 0, label: 1, split, headless: true });
-        }
-        let lower: Vec<String> = cells.iter().map(|cell| cell.to_lowercase()).collect();
-        let named = |names: &[&str]| names.iter().find_map(|name| lower.iter().position(|cell| cell == name));
-        let file = named(&FILE);
-        // Of two columns the other one is the label, whatever it is called.
-        let other = || file.filter(|_| cells.len() == 2).map(|file| 1 - file);
-        match (file, named(&LABEL).or_else(other)) {
-            (Some(file), Some(label)) => Ok(Self { file, label, split: named(&SPLIT), headless: false }),
-            _ => Err(format!(
-                "its columns must be called file, label and, if there is one, split, and are {}; or the first names a file",
-                cells.join(", ")
-            )),
-        }
-    }
+    rows.iter_mut().zip(numbers).for_each(|(row, number)| row.label = classes[number].clone());
+    Ok(Some(format!("labels of {shown} are numbers: 0 is {}, the first class by its name", classes[0])))
 }
 
 /// `cat` of `cat.0.jpg`, `american_bulldog` of `american_bulldog_12.jpg`: what stands before the number at the end.

@@ -38,26 +38,37 @@ pub struct Found {
 impl Listing {
     pub fn of(given: &ImageFolder) -> Result<Self> {
         let root = given.folder();
-        let (parts, mut found) = match given.labels.as_deref() {
-            Some(file) if file != NAMES => (vec![(0, root.to_owned())], list::read(root, Path::new(file))?),
+        // Of a folder the part, where the list does not say one for each image.
+        let some =
+            |parts: Vec<(usize, PathBuf)>| parts.into_iter().map(|(part, folder)| (Some(part), folder)).collect();
+        let (parts, mut found): (Vec<_>, _) = match given.labels.as_deref() {
+            Some(file) if file != NAMES => match layout::with_a_list(given)? {
+                Some(parts) => {
+                    let found = Found::beside_a_list(root, &parts, Path::new(file))?;
+                    (some(parts), found)
+                }
+                None => {
+                    (vec![(None, root.to_owned())], list::read(list::Images::of(root, &[])?, Path::new(file), &[])?)
+                }
+            },
             _ => {
                 let parts = layout::parts(given)?;
                 let mut found = Found::default();
                 for (part, folder) in &parts {
                     found.part(folder, *part, given.labels.is_some())?;
                 }
-                if let [(_, folder)] = parts.as_slice()
-                    && folder != root
-                {
-                    found.notes.push(format!("of {} only {} is read, as 'train' says", root.display(), name(folder)));
-                }
-                (parts, found)
+                (some(parts), found)
             }
         };
+        if let [(Some(_), folder)] = parts.as_slice()
+            && folder != root
+        {
+            found.notes.push(format!("of {} only {} is read, as 'train' says", root.display(), name(folder)));
+        }
         let skipped = found.skip(root, given.skip.as_deref())?;
         let classes = classes(&found, root)?;
         let mut images = Vec::with_capacity(found.images.len());
-        let mut audit = found.audit(&parts, &skipped, given.labels.as_deref().is_some_and(|labels| labels != NAMES));
+        let mut audit = found.audit(&parts, &skipped);
         audit.notes = found.notes;
         for (path, class, part) in found.images {
             let Ok(class) = classes.binary_search(&class) else {
@@ -94,6 +105,25 @@ pub fn few(names: &[String]) -> String {
 }
 
 impl Found {
+    /// Parts with folders of classes, and others whose labels a list says.
+    fn beside_a_list(root: &Path, parts: &[(usize, PathBuf)], file: &Path) -> Result<Self> {
+        let (flat, sorted): (Vec<_>, Vec<_>) = parts.iter().cloned().partition(|(_, folder)| layout::is_flat(folder));
+        let mut found = Self::default();
+        sorted.iter().try_for_each(|(part, folder)| found.part(folder, *part, false))?;
+        let classes = if found.images.is_empty() { Vec::new() } else { classes(&found, root)? };
+        let listed = list::read(list::Images::of(root, &flat)?, file, &classes)?;
+        found.images.extend(listed.images);
+        found.ignored.extend(listed.ignored);
+        found.notes.extend(listed.notes);
+        for (part, folder) in flat.iter().filter(|(part, _)| !found.images.iter().any(|(.., of)| of == part)) {
+            let (shown, part) = (folder.display(), PARTS[*part]);
+            found
+                .notes
+                .push(format!("{} names no image of {shown}: {part} images are held out instead", file.display()));
+        }
+        Ok(found)
+    }
+
     /// The classes of a part: its folders, or what the names of its files begin with.
     fn part(&mut self, folder: &Path, part: usize, by_name: bool) -> Result<()> {
         if by_name {
@@ -155,13 +185,13 @@ impl Found {
         Ok(skipped.into_iter().map(|(path, ..)| path).collect())
     }
 
-    fn audit(&self, parts: &[(usize, PathBuf)], skipped: &[PathBuf], listed: bool) -> Audit {
+    fn audit(&self, parts: &[(Option<usize>, PathBuf)], skipped: &[PathBuf]) -> Audit {
         let below = |folder: &Path, path: &Path| path.starts_with(folder);
-        let folder = |(part, folder): &(usize, PathBuf)| Folder {
+        let is_of = |part: Option<usize>, of: usize| part.is_none_or(|part| part == of);
+        let folder = |(part, folder): &(Option<usize>, PathBuf)| Folder {
             path: folder.display().to_string(),
-            part: if listed { "the list says".into() } else { PARTS[*part].into() },
-            read: self.images.iter().filter(|(path, _, of)| (listed || of == part) && below(folder, path)).count()
-                as u64,
+            part: part.map_or("the list says", |part| PARTS[part]).into(),
+            read: self.images.iter().filter(|(path, _, of)| is_of(*part, *of) && below(folder, path)).count() as u64,
             ignored: self.ignored.iter().filter(|(path, _)| below(folder, path)).count() as u64,
             skipped: skipped.iter().filter(|path| below(folder, path)).count() as u64,
             ..Folder::default()

@@ -208,7 +208,9 @@ fn splits_that_would_be_lost_or_be_classes_are_refused_with_what_to_type() {
     assert_eq!(folder.splits(r#", "train": "train""#), (4, 1, 1));
     assert!(folder.source(r#", "train": "train""#).unwrap().audit().unwrap().notes[0].contains("only train is read"));
     folder.write("LOC_val_solution.csv", "");
-    assert!(folder.refused("").contains("labels = \"/photos/LOC_val_solution.csv\" reads them"));
+    assert!(
+        folder.refused("").contains("labels = \"/photos/LOC_val_solution.csv\" says them, by file or in the order")
+    );
 
     // The names of its archives, and of Intel's scenes.
     for (train, other, key) in
@@ -310,6 +312,70 @@ fn labels_come_from_names_or_from_a_list() {
     );
     let message = refused(&format!("file,label\n{}bird.jpg,dingo\n", rows(".jpg")));
     assert!(message.contains("1 of 21 images cannot be read\n/photos/train/bird.jpg: No such file"), "{message}");
+}
+
+#[test]
+fn a_list_says_the_labels_of_a_split_without_folders() {
+    const WNIDS: [&str; 3] = ["n01440764", "n01443537", "n01484850"];
+    let folder = Folder::new();
+    for i in 0..6 {
+        WNIDS.iter().for_each(|wnid| folder.paint(&format!("train/{wnid}/{wnid}_{i}.JPEG")));
+        folder.paint(&format!("val/ILSVRC2012_val_0000000{i}.JPEG"));
+    }
+    let of = [2, 0, 1, 0, 2, 1];
+    let lines = |line: &dyn Fn(usize) -> String| (0..6).map(|i| line(i) + "\n").collect::<String>();
+    let name = |i: usize| format!("ILSVRC2012_val_0000000{i}");
+    let list = |text: String| {
+        folder.write("list.txt", text);
+        format!(r#", "labels": {:?}"#, folder.path("list.txt"))
+    };
+    // Kaggle's, in any order and with boxes; Caffe's; TensorFlow's, a label a line; paths.
+    let kaggle = lines(&|i| format!("{},{wnid} 85 1 499 272 {wnid} 1 2 3 4 ", name(5 - i), wnid = WNIDS[of[5 - i]]));
+    for text in [
+        format!("ImageId,PredictionString\n{kaggle}"),
+        lines(&|i| format!("{}.JPEG {}", name(i), of[i])),
+        lines(&|i| WNIDS[of[i]].to_owned()),
+        lines(&|i| format!("val/{}.JPEG\t{}\tval", name(i), WNIDS[of[i]])),
+    ] {
+        let given = list(text.clone());
+        for keys in ["", r#", "train": "train", "validation": "val""#] {
+            let task = folder.source(&(given.clone() + keys)).map_err(|error| format!("{error}\n{text}")).unwrap();
+            assert_eq!((task.classes(), task.splits().validation), (WNIDS.map(String::from).to_vec(), 6));
+            // Sorted by class, then by name.
+            let all = task.load(Path::new(""), 100).unwrap();
+            assert_eq!(all.validation.labels, [0, 0, 1, 1, 2, 2], "{text}");
+            let audit = task.audit().unwrap();
+            assert_eq!((audit.folders[1].part.as_str(), audit.folders[1].read), ("validation", 6));
+            assert_eq!(
+                audit.notes.iter().any(|note| note.contains("0 is n01440764")),
+                text.contains(" 2\n"),
+                "{audit:?}"
+            );
+        }
+    }
+    let refused = |text: String, keys: &str| folder.refused(&(list(text) + keys));
+    // The devkit's ground truth.
+    let devkit = refused(lines(&|i| (of[i] + 1).to_string()), "");
+    assert!(devkit.contains("labels from 1 to 3, and nothing says which of the 3 classes"), "{devkit}");
+    assert!(devkit.contains("meta.mat"), "{devkit}");
+    assert!(refused("n01440764\n".into(), "").contains("has 1 labels and names no file, and there are 6 images"));
+    let unknown = refused(lines(&|i| format!("{},n9", name(i))), "");
+    assert!(unknown.contains("is of class n9, which train does not have"), "{unknown}");
+    let other = refused(lines(&|i| format!("{}.JPEG,{},train", name(i), WNIDS[0])), "");
+    assert!(other.contains("line 1: ") && other.contains("is of train here, and stands in the folder of validation"));
+    assert!(refused("file,label\nnowhere,n01440764\n".into(), "").contains("names no file of /photos"));
+    let one_less =
+        refused(lines(&|i| if i < 5 { format!("{},{}", name(i), WNIDS[0]) } else { "gone,n01440764".into() }), "");
+    assert!(one_less.contains("1 of 24 images cannot be read"), "{one_less}");
+    assert!(refused(kaggle, r#", "train": "train""#).contains("there are none\nleave labels out, or train"));
+    // Images that nobody labels are not a split.
+    (0..4).for_each(|i| folder.paint(&format!("test/{i}.JPEG")));
+    let given = list(lines(&|i| format!("{},{}", name(i), WNIDS[of[i]])));
+    let task = folder.source(&given).unwrap();
+    assert_eq!((task.splits().validation, task.splits().test), (6, 2));
+    let note = "names no image of /photos/test: test images are held out instead";
+    let root = folder.0.path().display().to_string();
+    assert!(task.audit().unwrap().notes.iter().any(|said| said.replace(&root, "").contains(note)));
 }
 
 #[test]
