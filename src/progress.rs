@@ -1,6 +1,7 @@
 //! What a person sees while a sweep runs: the whole sweep and each busy slot on a terminal, plain lines elsewhere.
 
 mod bar;
+mod behind;
 mod screen;
 mod waiting;
 
@@ -10,6 +11,7 @@ use std::time::{Duration, Instant};
 
 use crate::units::{duration, si};
 use bar::Whole;
+use behind::Behind;
 use screen::Screen;
 
 pub use screen::{cut, stdout_columns};
@@ -80,7 +82,7 @@ impl Progress {
     pub fn new(title: &str, total: Amount, done: Amount) -> Progress {
         let view = match is_drawn() {
             true => View::Bars(Screen::stderr()),
-            false => View::Lines { out: Box::new(std::io::stderr()), due: LINE_EVERY },
+            false => View::Lines { out: Box::new(Behind::new(std::io::stderr())), due: LINE_EVERY },
         };
         let started = Instant::now();
         Self::with(title, total, done, view, Box::new(move || started.elapsed()))
@@ -147,7 +149,7 @@ impl Progress {
         match &mut self.view {
             View::Bars(screen) => screen.say(&line),
             // A closed stderr is no reason to stop a sweep.
-            View::Lines { out, .. } => _ = writeln!(out, "{line}").and_then(|()| out.flush()),
+            View::Lines { out, .. } => _ = out.write_all(format!("{line}\n").as_bytes()).and_then(|()| out.flush()),
         }
         self.draw();
     }
@@ -269,7 +271,7 @@ mod tests {
                 let (rows, columns) = terminal.0.lock().unwrap().screen().size();
                 (columns.into(), rows.into())
             };
-            View::Bars(Screen::new(Box::new(self.clone()), Box::new(size)))
+            View::Bars(Screen::new(Box::new(self.clone()), Box::new(size), Box::new(|| true)))
         }
     }
 

@@ -8,6 +8,8 @@ use std::time::Duration;
 
 use textwrap::core::display_width;
 
+use super::behind::Behind;
+
 /// Drawn at most this often.
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -18,19 +20,27 @@ pub struct Screen {
     out: Box<dyn Write + Send>,
     /// Asked at every draw: people resize windows.
     size: Box<dyn Fn() -> Size + Send>,
+    /// Whether what was written stands there: nothing is drawn over what still waits.
+    written: Box<dyn Fn() -> bool + Send>,
     /// Widths of the lines that stand there.
     drawn: Vec<usize>,
     due: Duration,
 }
 
 impl Screen {
-    pub fn new(out: Box<dyn Write + Send>, size: Box<dyn Fn() -> Size + Send>) -> Self {
-        Self { out, size, drawn: Vec::new(), due: Duration::ZERO }
+    pub fn new(
+        out: Box<dyn Write + Send>,
+        size: Box<dyn Fn() -> Size + Send>,
+        written: Box<dyn Fn() -> bool + Send>,
+    ) -> Self {
+        Self { out, size, written, drawn: Vec::new(), due: Duration::ZERO }
     }
 
     /// On stderr.
     pub fn stderr() -> Self {
-        Self::new(Box::new(std::io::stderr()), Box::new(stderr_size))
+        let out = Behind::new(std::io::stderr());
+        let idle = out.idle();
+        Self::new(Box::new(out), Box::new(stderr_size), Box::new(move || idle.now()))
     }
 
     pub fn size(&self) -> Size {
@@ -44,6 +54,9 @@ impl Screen {
 
     /// The lines, made for a size, in place of those that stand there.
     pub fn draw(&mut self, now: Duration, (width, height): Size, mut lines: Vec<String>) {
+        if !(self.written)() {
+            return;
+        }
         lines.truncate(height.saturating_sub(1).max(1));
         // A line as wide as the terminal leaves the cursor where terminals do not agree.
         lines.iter_mut().for_each(|line| *line = cut(line, width.saturating_sub(1)));

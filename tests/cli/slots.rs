@@ -1,5 +1,6 @@
 //! Slower faults than kills: a slot that is sick, a worker that hangs or does not read, signals of every kind.
 
+use std::io::Read;
 use std::os::unix::process::CommandExt;
 use std::process::{Child, Command, Output, Stdio};
 use std::time::{Duration, Instant};
@@ -190,6 +191,33 @@ fn a_worker_that_does_not_read_never_blocks_the_orchestrator() {
     let (output, took) = end(&dir, child);
     assert_eq!(output.status.code(), Some(130));
     assert!(took < Duration::from_secs(2), "{took:?}");
+}
+
+/// A terminal that is held, or a pager that nobody scrolls.
+#[test]
+fn talk_that_nobody_reads_holds_up_no_run() {
+    const RUNS: usize = 96; // a line each: more than the pipe holds
+    let dir = many();
+    let seeds: Vec<String> = (0..RUNS).map(|seed| seed.to_string()).collect();
+    let head = SWEEP.split("seed = [").next().expect("a head");
+    let tail = SWEEP.split("]\n[budget]").nth(1).expect("a tail");
+    dir.write("many.toml", &format!("{head}seed = [{}]\n[budget]{tail}", seeds.join(", ")));
+    let (mut reader, writer) = std::io::pipe().expect("a pipe");
+    nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).expect("a small one");
+    let mut child = command(&dir, "step_millis=0", &["--slots", "2"]).stderr(writer).spawn().expect("it starts");
+    let since = Instant::now();
+    // Not asked before the first run, when there is no store.
+    while crate::interrupted::logs(&dir).is_empty()
+        || dir.json(&["status", "many", "--json"])[0]["counts"]["done"] != RUNS
+    {
+        assert!(since.elapsed() < Duration::from_secs(60), "the runs wait for a reader");
+        std::thread::sleep(Duration::from_millis(100));
+    }
+    let mut said = String::new();
+    reader.read_to_string(&mut said).expect("text");
+    assert!(said.len() > 4096 && said.contains("many: 96 of 96 runs done"), "{said}");
+    assert!(child.wait().expect("it ends").success());
+    no_worker_is_left(&dir);
 }
 
 /// Its orchestrator was killed, and it neither trains nor ends.
