@@ -14,6 +14,7 @@ use crate::task::examples::Examples;
 use crate::task::files::File;
 use crate::task::holdout::Holdout;
 use crate::task::imported::audit::Audit;
+use crate::task::imported::picture;
 use crate::task::imported::{self, Import};
 use crate::task::transform::Transforms;
 
@@ -64,6 +65,8 @@ pub struct Entry {
     pub addresses: &'static [&'static str],
     /// What the keys mean; those of [`crate::task::imported`] and of the transforms aside.
     meanings: Meanings,
+    /// And those of how pictures are decoded and fitted, where there are any.
+    pictures: Meanings,
     parse: Parse,
     defaults: fn() -> Settings,
 }
@@ -74,8 +77,10 @@ impl Entry {
         T: Source + Default + Serialize + DeserializeOwned + 'static,
     {
         let defaults = || to_settings(&T::default());
-        let (parse, files, addresses) = (parse_source::<T>, [].as_slice(), [].as_slice());
-        Self { name, argument: None, own: false, about, files, archive: None, addresses, meanings, parse, defaults }
+        let parse = parse_source::<T>;
+        let (argument, files, archive, addresses, pictures): (_, &[File], _, &[&str], Meanings) =
+            (None, &[], None, &[], &[]);
+        Self { name, argument, own: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
     }
 
     /// A user's own files; `argument` is the key that can be given behind the name, and what its value is called.
@@ -86,8 +91,13 @@ impl Entry {
         meanings: Meanings,
     ) -> Self {
         let (parse, defaults) = (imported::parse::<T>, imported::defaults::<T>);
-        let (files, addresses) = ([].as_slice(), [].as_slice());
-        Self { name, argument, own: true, about, files, archive: None, addresses, meanings, parse, defaults }
+        let (files, archive, addresses, pictures): (&[File], _, &[&str], Meanings) = (&[], None, &[], &[]);
+        Self { name, argument, own: true, about, files, archive, addresses, meanings, pictures, parse, defaults }
+    }
+
+    /// It has the keys of [`picture::Look`] too.
+    pub const fn of_pictures(self) -> Self {
+        Self { pictures: &picture::KEYS, ..self }
     }
 
     pub const fn from_files<T>(
@@ -123,9 +133,7 @@ impl Entry {
     /// Those that have a default, and those that are in the settings only where they are given.
     pub fn keys(&self) -> Vec<String> {
         let mut keys: Vec<String> = (self.defaults)().keys().cloned().collect();
-        let shared = if self.own { imported::KEYS.as_slice() } else { &[] };
-        let meant = self.meanings.iter().chain(shared).map(|(key, _)| (*key).to_owned());
-        keys.extend(meant);
+        keys.extend(self.own_meanings().map(|(key, _)| (*key).to_owned()));
         keys.sort();
         keys.dedup();
         keys
@@ -133,8 +141,13 @@ impl Entry {
 
     /// All keys with what they mean.
     pub fn meanings(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
+        self.own_meanings().chain(&Transforms::KEYS)
+    }
+
+    /// Without those of the transforms.
+    fn own_meanings(&self) -> impl Iterator<Item = &'static (&'static str, &'static str)> {
         let shared = if self.own { imported::KEYS.as_slice() } else { &[] };
-        self.meanings.iter().chain(shared).chain(&Transforms::KEYS)
+        self.meanings.iter().chain(self.pictures).chain(shared)
     }
 
     pub fn meaning(&self, key: &str) -> Option<&'static str> {

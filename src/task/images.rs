@@ -24,18 +24,13 @@ pub const ENTRY: Entry = Entry::imported::<ImageFolder>(
     "your own images, a folder for each class or a list of labels",
     &[
         ("folder", "a folder for each class, or train, val and test with a folder for each class"),
-        picture::KEYS[0],
-        picture::KEYS[1],
-        picture::KEYS[2],
-        picture::KEYS[3],
-        picture::KEYS[4],
-        picture::KEYS[5],
         ("train", "the folder of the training split; then 'validation' and 'test' may name folders too"),
         ("labels", "a list of file, label and split (CSV); \"names\" for labels such as cat of cat.0.jpg"),
         ("skip", "a list of files to leave out, one a line"),
         ("duplicates", "of an image in several splits or classes: refuse, drop or keep"),
     ],
-);
+)
+.of_pictures();
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct ImageFolder {

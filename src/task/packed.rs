@@ -18,9 +18,38 @@ const LARGEST: u64 = 1 << 28;
 /// Folders within folders that are looked into.
 const DEEPEST: usize = 8;
 
-/// The files that a path names, each with its split: itself, all below a folder, or those of a pattern such as
-/// `train-{000..012}.tar`; and how many were left out since their names say no split.
-pub fn files(path: &Path, ends: &[&str]) -> Result<(Vec<(PathBuf, usize)>, usize)> {
+/// The files that a path names.
+#[derive(Debug, PartialEq)]
+pub struct Listed {
+    path: String,
+    /// Each with its split.
+    pub files: Vec<(PathBuf, usize)>,
+    /// How many were left out since their names say no split.
+    left_out: usize,
+}
+
+impl Listed {
+    pub fn of(path: &str, ends: &[&str]) -> Result<Self> {
+        let (files, left_out) = files(Path::new(path), ends)?;
+        Ok(Self { path: path.to_owned(), files, left_out })
+    }
+
+    pub fn paths(self) -> Vec<PathBuf> {
+        self.files.into_iter().map(|(path, _)| path).collect()
+    }
+
+    /// `4 shards of DIR, without 2 that name no split`.
+    pub fn said(&self, what: &str) -> String {
+        let without = match self.left_out {
+            0 => String::new(),
+            left_out => format!(", without {left_out} that name no split"),
+        };
+        format!("{} {what} of {}{without}", self.files.len(), self.path)
+    }
+}
+
+/// The path itself, all below a folder, or those of a pattern such as `train-{000..012}.tar`; and how many were left out.
+fn files(path: &Path, ends: &[&str]) -> Result<(Vec<(PathBuf, usize)>, usize)> {
     let mut found = Vec::new();
     match path.is_dir() {
         true => walk(path, ends, 0, &mut found)?,
@@ -266,5 +295,8 @@ pub(super) mod tests {
         let (files, left_out) = found("x").unwrap();
         assert_eq!((files, left_out), (vec![("x/sub/train-0.tar".into(), 0), ("x/test.tar".into(), 2)], 4));
         assert_eq!(found("x/test.tar").unwrap(), (vec![("x/test.tar".into(), 0)], 0));
+        let path = root.join("x").display().to_string();
+        let listed = Listed::of(&path, &[".tar"]).unwrap();
+        assert_eq!(listed.said("shards"), format!("2 shards of {path}, without 4 that name no split"));
     }
 }

@@ -17,9 +17,9 @@ use crate::error::{Context, Error, Result};
 use crate::files::and_is;
 use crate::task::arrays::FIRST_LABEL;
 use crate::task::config::Entry;
-use crate::task::imported::picture::{self, Look};
+use crate::task::imported::picture::Look;
 use crate::task::imported::{Import, Opened};
-use crate::task::packed::{self, Samples};
+use crate::task::packed::{self, Listed, Samples};
 use columns::{bytes, labels};
 use schema::Schema;
 
@@ -32,14 +32,9 @@ pub const ENTRY: Entry = Entry::imported::<Parquet>(
         ("image", "the column of images; the only one that holds files, if not given"),
         ("label", "the column of labels; the only one of classes, or label, if not given"),
         FIRST_LABEL,
-        picture::KEYS[0],
-        picture::KEYS[1],
-        picture::KEYS[2],
-        picture::KEYS[3],
-        picture::KEYS[4],
-        picture::KEYS[5],
     ],
-);
+)
+.of_pictures();
 
 #[derive(Clone, Default, Serialize, Deserialize)]
 pub struct Parquet {
@@ -65,15 +60,15 @@ impl Import for Parquet {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>> {
-        Ok(self.listed()?.0.into_iter().map(|(path, _)| path).collect())
+        Ok(self.listed()?.paths())
     }
 
     /// Pages are packed and in pieces, so the encoded images are copied into `scratch`, one after the other.
     fn open(&self, scratch: &Path) -> Result<Opened> {
-        let (files, left_out) = self.listed()?;
+        let listed = self.listed()?;
         let mut samples = Samples::default();
         let mut classes = None;
-        for (path, part) in &files {
+        for (path, part) in &listed.files {
             let named = |error: Error| error.context(path.display());
             let copy = packed::scratch(scratch)?;
             samples.file(path.display().to_string(), copy.try_clone().context(|| "cannot copy")?);
@@ -88,17 +83,13 @@ impl Import for Parquet {
                 }
             }
         }
-        let mut from = format!("{} files of {}", files.len(), self.files.as_deref().unwrap_or_default());
-        if left_out > 0 {
-            from += &format!(", without {left_out} that name no split");
-        }
-        samples.open(self.look.clone(), from, classes.flatten(), self.first_label)
+        samples.open(self.look.clone(), listed.said("files"), classes.flatten(), self.first_label)
     }
 }
 
 impl Parquet {
-    fn listed(&self) -> Result<(Vec<(PathBuf, usize)>, usize)> {
-        packed::files(Path::new(self.files.as_deref().unwrap_or_default()), &[".parquet"])
+    fn listed(&self) -> Result<Listed> {
+        Listed::of(self.files.as_deref().unwrap_or_default(), &[".parquet"])
     }
 
     /// Copies the images of one file; gives the names of its classes, where it has them.

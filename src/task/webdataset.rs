@@ -15,7 +15,7 @@ use crate::task::arrays::FIRST_LABEL;
 use crate::task::config::Entry;
 use crate::task::imported::picture::{self, Look};
 use crate::task::imported::{Import, Opened};
-use crate::task::packed::{self, Label, Samples};
+use crate::task::packed::{self, Label, Listed, Samples};
 
 pub const ENTRY: Entry = Entry::imported::<WebDataset>(
     "webdataset",
@@ -25,14 +25,9 @@ pub const ENTRY: Entry = Entry::imported::<WebDataset>(
         ("shards", "a folder of .tar files, one of them, or a pattern such as train-{000..012}.tar"),
         ("label", "the field of .json that is the label, where there is no .cls"),
         FIRST_LABEL,
-        picture::KEYS[0],
-        picture::KEYS[1],
-        picture::KEYS[2],
-        picture::KEYS[3],
-        picture::KEYS[4],
-        picture::KEYS[5],
     ],
-);
+)
+.of_pictures();
 
 const ENDS: [&str; 3] = [".tar", ".tar.gz", ".tgz"];
 /// A label is a word; a longer one is something else.
@@ -61,20 +56,16 @@ impl Import for WebDataset {
     }
 
     fn files(&self) -> Result<Vec<PathBuf>> {
-        Ok(self.listed()?.0.into_iter().map(|(path, _)| path).collect())
+        Ok(self.listed()?.paths())
     }
 
     fn open(&self, scratch: &Path) -> Result<Opened> {
-        let (files, left_out) = self.listed()?;
+        let listed = self.listed()?;
         let mut samples = Samples::default();
-        for (path, part) in &files {
+        for (path, part) in &listed.files {
             self.shard(path, *part, scratch, &mut samples).map_err(|error| error.context(path.display()))?;
         }
-        let mut from = format!("{} shards of {}", files.len(), self.shards.as_deref().unwrap_or_default());
-        if left_out > 0 {
-            from += &format!(", without {left_out} that name no split");
-        }
-        samples.open(self.look.clone(), from, None, self.first_label)
+        samples.open(self.look.clone(), listed.said("shards"), None, self.first_label)
     }
 }
 
@@ -89,8 +80,8 @@ struct Example {
 }
 
 impl WebDataset {
-    fn listed(&self) -> Result<(Vec<(PathBuf, usize)>, usize)> {
-        packed::files(Path::new(self.shards.as_deref().unwrap_or_default()), &ENDS)
+    fn listed(&self) -> Result<Listed> {
+        Listed::of(self.shards.as_deref().unwrap_or_default(), &ENDS)
     }
 
     fn shard(&self, path: &Path, part: usize, scratch: &Path, samples: &mut Samples) -> Result<()> {

@@ -11,7 +11,7 @@ fn npy(descr: &str, shape: &str, values: &[u8]) -> Vec<u8> {
 }
 
 /// Grey 6x6 images of noise with a bright row or a bright column, as MedMNIST names and shapes them.
-fn npz(dir: &Workdir, name: &str) {
+pub fn npz(dir: &Workdir, name: &str) {
     let mut zip = zip::ZipWriter::new(Cursor::new(Vec::new()));
     for (split, n) in [("train", 120usize), ("val", 40), ("test", 40)] {
         let label = |image: usize| (image * 7 + n) / 3 % 2;

@@ -14,6 +14,7 @@ mod import;
 mod interrupted;
 mod json;
 mod ladder;
+mod large;
 mod list;
 mod living;
 mod names;

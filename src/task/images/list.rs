@@ -70,9 +70,14 @@ pub fn read(images: Images, list: &Path, classes: &[String]) -> Result<Found> {
     }
     found.notes.extend(named(&mut rows, list, classes)?);
     let mut rows_of: Vec<Option<Row>> = images.all.iter().map(|_| None).collect();
+    let mut beside = 0u64;
     for row in rows {
         let file = row.file.as_deref().unwrap_or_default();
         let Some(index) = images.place(file) else {
+            if !classes.is_empty() && images.root.join(file).is_file() {
+                beside += 1;
+                continue;
+            }
             // One more file that cannot be read, unless none can.
             let part = row.part.or(images.all.first().and_then(|(_, part)| *part)).unwrap_or(0);
             found.images.push((images.root.join(file), row.label, part));
@@ -83,6 +88,9 @@ pub fn read(images: Images, list: &Path, classes: &[String]) -> Result<Found> {
             return Err(wrong(row.line, again).hint("one line for each file"));
         }
         rows_of[index] = Some(row);
+    }
+    if beside > 0 {
+        found.notes.push(format!("{beside} files that {shown} names stand in a folder of their class, which counts"));
     }
     if let Some((path, ..)) = found.images.first().filter(|_| rows_of.iter().all(Option::is_none)) {
         return Err(Error::bad_input(format!(

@@ -353,6 +353,12 @@ fn a_list_says_the_labels_of_a_split_without_folders() {
             );
         }
     }
+    // Of a list of all images those in folders of classes keep theirs.
+    let all =
+        format!("train/n01440764/n01440764_0.JPEG,other\n{}", lines(&|i| format!("val/{}.JPEG,n01440764", name(i))));
+    let task = folder.source(&list(all)).unwrap();
+    assert_eq!((task.classes().len(), task.splits().validation), (3, 6));
+    assert!(task.audit().unwrap().notes[0].contains("stand in a folder of their class"), "{:?}", task.audit());
     let refused = |text: String, keys: &str| folder.refused(&(list(text) + keys));
     // The devkit's ground truth.
     let devkit = refused(lines(&|i| (of[i] + 1).to_string()), "");
