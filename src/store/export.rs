@@ -125,11 +125,8 @@ impl Reader {
             Format::Csv => self.export_csv(&Table::of(&sweep, &runs, &among), &runs, out),
             Format::Parquet => {
                 let table = Table::of(&sweep, &runs, &among);
-                let bytes = parquet::bytes(
-                    &table,
-                    runs.iter().map(|run| Ok(table.rows(run, self.measured(&run.id)?).collect())),
-                )?;
-                out.write_all(&bytes).context(|| "cannot write the export")
+                let rows = runs.iter().map(|run| Ok(table.rows(run, self.measured(&run.id)?).collect()));
+                parquet::write(&table, rows, out)
             }
         }
     }
@@ -272,6 +269,7 @@ mod tests {
         let reader = moved(dir.path());
         let csv = String::from_utf8(export(&reader, Format::Csv, true)).unwrap();
         let file = SerializedFileReader::new(bytes::Bytes::from(export(&reader, Format::Parquet, true))).unwrap();
+        assert_eq!(file.num_row_groups(), 2);
         let header: Vec<&str> = csv.lines().next().unwrap().split(',').collect();
         let rows: Vec<_> = file.get_row_iter(None).unwrap().collect::<Result<_, _>>().unwrap();
         assert_eq!(rows.len(), csv.lines().count() - 1);

@@ -1,5 +1,6 @@
 //! The table as a Parquet file, which pandas, polars and DuckDB read with the types of its columns.
 
+use std::io::Write;
 use std::sync::Arc;
 
 use ::parquet::basic::{Compression, LogicalType, Repetition, Type as Physical};
@@ -12,13 +13,15 @@ use ::parquet::schema::types::{Type, TypePtr};
 use super::table::{Cell, Column, Kind, Table};
 use crate::error::{Context, Result};
 
-/// Rows of a group: readers take up one at a time.
-const GROUP: usize = 100_000;
+/// Rows of a group: readers take up one at a time. Few in tests, so that a file has several.
+const GROUP: usize = if cfg!(test) { 2 } else { 100_000 };
 
+/// Writes group by group: all rows together may be larger than the memory.
+///
 /// # Errors
-/// Those of `rows`.
-pub fn bytes(table: &Table, rows: impl Iterator<Item = Result<Vec<Vec<Cell>>>>) -> Result<Vec<u8>> {
-    let failed = || "cannot write Parquet";
+/// Those of `rows`; `out` cannot be written.
+pub fn write(table: &Table, rows: impl Iterator<Item = Result<Vec<Vec<Cell>>>>, out: &mut dyn Write) -> Result<()> {
+    let failed = || "cannot write the export";
     let properties = WriterProperties::builder().set_compression(Compression::ZSTD(Default::default())).build();
     let schema = schema(table.columns()).context(failed)?;
     let mut file = SerializedFileWriter::new(Vec::new(), schema, Arc::new(properties)).context(failed)?;
@@ -28,12 +31,15 @@ pub fn bytes(table: &Table, rows: impl Iterator<Item = Result<Vec<Vec<Cell>>>>) 
         if group.len() >= GROUP {
             write_group(&mut file, table.columns(), &group).context(failed)?;
             group.clear();
+            file.flush().context(failed)?;
+            out.write_all(file.inner()).context(failed)?;
+            file.inner_mut().clear();
         }
     }
     if !group.is_empty() {
         write_group(&mut file, table.columns(), &group).context(failed)?;
     }
-    file.into_inner().context(failed)
+    out.write_all(&file.into_inner().context(failed)?).context(failed)
 }
 
 fn schema(columns: &[Column]) -> ParquetResult<TypePtr> {
@@ -58,19 +64,19 @@ fn write_group(file: &mut SerializedFileWriter<Vec<u8>>, columns: &[Column], row
         let mut writer = group.next_column()?.ok_or_else(missing)?;
         let cells = rows.iter().map(|row| &row[place]);
         match column.kind {
-            Kind::Text => write::<ByteArrayType>(&mut writer, cells, |cell| match cell {
+            Kind::Text => write_column::<ByteArrayType>(&mut writer, cells, |cell| match cell {
                 Cell::Text(text) => Some(ByteArray::from(text.as_str())),
                 _ => None,
             })?,
-            Kind::Whole => write::<Int64Type>(&mut writer, cells, |cell| match cell {
+            Kind::Whole => write_column::<Int64Type>(&mut writer, cells, |cell| match cell {
                 Cell::Whole(value) => i64::try_from(*value).ok(),
                 _ => None,
             })?,
-            Kind::Number => write::<DoubleType>(&mut writer, cells, |cell| match cell {
+            Kind::Number => write_column::<DoubleType>(&mut writer, cells, |cell| match cell {
                 Cell::Number(value) => Some(*value),
                 _ => None,
             })?,
-            Kind::Truth => write::<BoolType>(&mut writer, cells, |cell| match cell {
+            Kind::Truth => write_column::<BoolType>(&mut writer, cells, |cell| match cell {
                 Cell::Truth(value) => Some(*value),
                 _ => None,
             })?,
@@ -81,7 +87,7 @@ fn write_group(file: &mut SerializedFileWriter<Vec<u8>>, columns: &[Column], row
 }
 
 /// The values that are there, and for each row whether its is.
-fn write<'a, T: DataType>(
+fn write_column<'a, T: DataType>(
     writer: &mut SerializedColumnWriter,
     cells: impl Iterator<Item = &'a Cell>,
     value: impl Fn(&Cell) -> Option<T::T>,
