@@ -8,8 +8,10 @@ use super::points::Read;
 use crate::error::{Error, Result};
 use crate::units::brief;
 
-/// Rank correlation of a metric with the scale from which on it rises.
+/// Rank correlation of a metric with the scale from which on it rises, and in how many of its standard deviations that has
+/// to show: a metric that goes nowhere is taken for one that rises in one file of twenty.
 const RISES: f64 = 0.5;
+const SHOWN: f64 = 1.645;
 
 /// Turns a metric that rises into what it lacks of its ceiling, where that was asked for, and says what is fitted then:
 /// `1 - accuracy`.
@@ -37,7 +39,7 @@ pub fn settle(rows: &mut [Read], metric: &str, rising: Option<Ceiling>) -> Resul
         let rises = match direction {
             Direction::Rising => true,
             Direction::Falling => false,
-            Direction::Unsaid => within(1.0) && high > low && rank_correlation(rows) > RISES,
+            Direction::Unsaid => within(1.0) && high > low && rises(rows),
         };
         return match rises {
             true => Err(refusal(metric, direction, within(1.0) && percent == 0, within(100.0))),
@@ -73,13 +75,17 @@ fn refusal(metric: &str, direction: Direction, share: bool, percent: bool) -> Er
         (_, true) => format!("--rising fits 100 - {metric}, as an error in percent"),
         _ => "--rising=CEILING fits CEILING - the metric".to_owned(),
     };
-    let other = if direction == Direction::Rising { "; --metric names another column" } else { "" };
+    let other = match direction {
+        Direction::Rising => "; --metric names another column",
+        _ => "; a column with 'loss' or 'error' in its name is taken as it is",
+    };
     Error::bad_input(format!("{metric} rises with scale ({why}): the laws are of losses, which fall"))
         .hint(format!("{fits}{other}"))
 }
 
-/// Of the metric with the first scale that there is, over ranks within each curve; the mean over curves.
-fn rank_correlation(rows: &[Read]) -> f64 {
+/// By the rank correlation of the metric with the first scale that there is, the mean over curves. Under no trend that of
+/// n points has variance 1 / (n - 1).
+fn rises(rows: &[Read]) -> bool {
     let mut curves: HashMap<&str, Vec<(f64, f64)>> = HashMap::new();
     for read in rows.iter().filter(|read| read.point.value.is_finite()) {
         let point = &read.point;
@@ -87,8 +93,11 @@ fn rank_correlation(rows: &[Read]) -> f64 {
             curves.entry(&point.curve).or_default().push((x, point.value));
         }
     }
-    let found: Vec<f64> = curves.values().filter(|pairs| pairs.len() >= 3).map(|pairs| spearman(pairs)).collect();
-    if found.is_empty() { 0.0 } else { found.iter().sum::<f64>() / found.len() as f64 }
+    let told = || curves.values().filter(|pairs| pairs.len() >= 3);
+    let count = told().count() as f64;
+    let mean = told().map(|pairs| spearman(pairs)).sum::<f64>() / count;
+    let deviation = told().map(|pairs| 1.0 / (pairs.len() as f64 - 1.0)).sum::<f64>().sqrt() / count;
+    mean > RISES && mean > SHOWN * deviation
 }
 
 fn spearman(pairs: &[(f64, f64)]) -> f64 {
