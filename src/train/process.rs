@@ -19,6 +19,8 @@ pub fn checkpoint_every() -> Result<Duration> {
 pub fn prepare(threads: usize) {
     tch::set_num_threads(i32::try_from(threads).unwrap_or(i32::MAX));
     tch::set_num_interop_threads(1);
+    // Of our own loops as of libtorch's: several workers share a machine. Once set, it stays.
+    let _ = rayon::ThreadPoolBuilder::new().num_threads(threads).build_global();
     #[cfg(target_env = "gnu")]
     // SAFETY: mallopt only sets parameters of the allocator; a value that it refuses leaves them as they were.
     unsafe {
