@@ -1,18 +1,60 @@
-//! The replication of Chinchilla with 4,000 resamples against the same in scipy, and a million rows read and fitted:
-//! `cargo bench --bench fit`. The rows come from `CHINCHILLA_CSV`, or from ../shared/data/chinchilla.csv.
+//! The replication of Chinchilla with 4,000 resamples against the same in scipy, a million rows read and fitted, and the laws
+//! of 92 learning curves chosen: `cargo bench --bench fit`. The rows come from `CHINCHILLA_CSV`, or from ../shared/data/chinchilla.csv.
 
 use std::fmt::Write;
 use std::path::PathBuf;
 use std::process::Command;
 use std::time::Instant;
 
+use crossover::fit::auto::fit_auto;
+use crossover::fit::laws::law::Domain;
 use crossover::fit::{Scale, Settings, fit_curves, laws};
-use crossover::point::Axis;
+use crossover::point::{Axis, Point};
 use crossover::study::file::{Asked, read};
 
 fn main() {
     chinchilla();
     million();
+    curves();
+}
+
+/// Learning curves of two breaks, the law that takes longest, each fitted alone and its law chosen, with intervals.
+fn curves() {
+    let mut noise = 1u32;
+    let mut curve = |which: u32| -> Vec<Point> {
+        let bend = |x: f64, at: f64, by: f64| (1.0 + (x / at).powi(3)).powf(-by / 3.0);
+        let (first, second) = (3e3 * f64::from(1 + which % 7), 1e6 * f64::from(1 + which % 5));
+        let point = |i| {
+            noise = noise.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+            let x = 100.0 * 1.4f64.powi(i);
+            let clean = 0.4 + 6.0 * x.powf(-0.08) * bend(x, first, 0.3) * bend(x, second, -0.2);
+            let value = clean * (1.0 + 0.02 * (f64::from(noise) / f64::from(u32::MAX) - 0.5));
+            Point {
+                curve: which.to_string(),
+                params: None,
+                data: Some(x),
+                seen: None,
+                compute: None,
+                seconds: None,
+                value,
+                seed: None,
+                source: i.to_string(),
+                made: None,
+            }
+        };
+        (0..40).map(point).collect()
+    };
+    let curves: Vec<Vec<Point>> = (0..92).map(&mut curve).collect();
+    for bootstrap in [0, 1000] {
+        let settings = Settings { bootstrap, ..Settings::default() };
+        let started = Instant::now();
+        let fit = |points: &Vec<Point>| fit_auto(points, Axis::Data, Domain::Curve, &settings).expect("a fit");
+        let broken = curves.iter().filter(|points| fit(points).fits[0].law.name().starts_with("broken")).count();
+        println!(
+            "fit, 92 curves of 40 points, law chosen, {bootstrap} resamples: {:.1} s ({broken} take a broken law)",
+            started.elapsed().as_secs_f64()
+        );
+    }
 }
 
 fn chinchilla() {

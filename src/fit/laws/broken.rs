@@ -59,8 +59,9 @@ impl Law for Broken {
         for start in (0..self.breaks).map(|i| 3 + 3 * i) {
             let (c, f) = (theta[start], theta[start + 2].exp());
             let z = (ln_x[0] - theta[start + 1]) / f;
-            let softplus = softplus(z);
-            let sigmoid = 1.0 / (1.0 + (-z).exp());
+            let small = (-z.abs()).exp();
+            let softplus = z.max(0.0) + small.ln_1p();
+            let sigmoid = if z >= 0.0 { 1.0 } else { small } / (1.0 + small);
             ln_term -= c * f * softplus;
             gradient[start] = -f * softplus;
             gradient[start + 1] = c * sigmoid;

@@ -196,6 +196,7 @@ impl Solver {
         let zero = [[0.0; MAX_PARAMS]; MAX_PARAMS];
         let mut local = Local { objective: 0.0, gradient: Theta::default(), gauss_newton: zero, bound: zero };
         let mut slope = Theta::default();
+        let robust = self.objective == Objective::Huber; // else a parabola is its own bound
         for ((ln_x, ln_y), weight) in sample.ln_x.iter().zip(&sample.ln_y).zip(&sample.weight) {
             let ln_f = self.law.ln_loss(theta, ln_x, &mut slope);
             let term = self.objective.term(ln_f, *ln_y);
@@ -203,12 +204,17 @@ impl Solver {
             let (curvature, bound) = (weight * term.curvature, weight * term.bound);
             for i in 0..count {
                 local.gradient[i] += weight * term.slope * slope[i];
+                let (of_curvature, of_bound) = (curvature * slope[i], bound * slope[i]);
                 for j in 0..=i {
-                    let product = slope[i] * slope[j];
-                    local.gauss_newton[i][j] += curvature * product;
-                    local.bound[i][j] += bound * product;
+                    local.gauss_newton[i][j] += of_curvature * slope[j];
+                    if robust {
+                        local.bound[i][j] += of_bound * slope[j];
+                    }
                 }
             }
+        }
+        if !robust {
+            local.bound = local.gauss_newton;
         }
         if !local.objective.is_finite() {
             local.objective = f64::INFINITY;

@@ -53,6 +53,11 @@ const LEAST_KEPT: f64 = 0.1;
 /// Gauss-Newton steps granted to one resample; it starts at the estimate.
 const STEPS: usize = 100;
 
+/// Of these, where the data have several minima, so many from each before those that are no longer rivals of the lowest
+/// are left. Laws with many parameters have dozens of minima, most in a few valleys whose flat floors take hundreds of
+/// steps.
+const SCREENING_STEPS: usize = 10;
+
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
 pub enum Resampling {
@@ -213,12 +218,39 @@ impl Fitted<'_> {
         if solver.law.domain() == Domain::Frontier && sample.distinct_scales() <= solver.law.params().len() {
             return None; // as the data themselves would be refused
         }
-        let from = std::iter::once(self.best).chain(self.minima.iter().skip(1).map(|minimum| minimum.theta));
-        from.map(|start| solver.descend(sample, &start))
-            .filter(|solution| solution.objective.is_finite())
-            .min_by(|a, b| a.objective.total_cmp(&b.objective))
-            .map(|solution| solution.theta)
+        let descend = |steps: usize, start: &Theta| Solver { max_steps: steps, ..solver }.descend(sample, start);
+        let lowest = |solutions: &mut Vec<Solution>| {
+            solutions.retain(|solution| solution.objective.is_finite());
+            solutions.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+        };
+        let starts: Vec<Theta> = std::iter::once(self.best).chain(self.other_minima()).collect();
+        let screening = if starts.len() > 1 { SCREENING_STEPS } else { STEPS };
+        let mut found: Vec<Solution> = starts.iter().map(|start| descend(screening, start)).collect();
+        lowest(&mut found);
+        let first = found.first()?.objective;
+        found.retain(|solution| solution.objective <= first * less_likely(2.0, sample.len()));
+        found.dedup_by(|later, first| later.objective <= first.objective * less_likely(0.005, sample.len()));
+        let left = STEPS - screening;
+        let followed = |solution: &mut Solution| {
+            if !solution.converged && left > 0 {
+                *solution = descend(left, &solution.theta);
+            }
+        };
+        found.iter_mut().for_each(followed);
+        lowest(&mut found);
+        found.first().map(|solution| solution.theta)
     }
+
+    /// Those that a resample may fall into.
+    fn other_minima(&self) -> impl Iterator<Item = Theta> {
+        let most = self.minima.first().map_or(0.0, |best| best.objective * less_likely(10.0, self.sample.len()));
+        self.minima.iter().skip(1).filter(move |minimum| minimum.objective <= most).map(|minimum| minimum.theta)
+    }
+}
+
+/// By which factor an objective that is a sum of squares of normal noise grows where the log-likelihood falls by `by`.
+fn less_likely(by: f64, points: usize) -> f64 {
+    f64::exp(2.0 * by / points as f64)
 }
 
 /// What resampling residuals needs of a fit.
