@@ -1,6 +1,6 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench clean
+.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench bench-pytorch clean
 SHELL := /bin/bash
 store := runs
 prefix := $(HOME)/.local
@@ -48,8 +48,13 @@ torture: libtorch                     ## kills, hang-ups, power cuts, full disks
 	CROSSOVER_TORTURE_FAULTS=$(faults) CROSSOVER_TORTURE_SEED=$(seed) \
 	    cargo test --release --locked --test cli -- --include-ignored --nocapture --test-threads 1 torture:: power::
 
-bench: libtorch                       ## side-by-side ratios and rates; no pass or fail
+bench: libtorch                       ## side-by-side ratios and rates, PyTorch's among them; no pass or fail
 	cargo bench --locked
+	$(MAKE) bench-pytorch
+
+bench-pytorch: libtorch               ## our training step beside PyTorch's, in fp32 and bf16 (fetches PyTorch, once)
+	cargo bench --locked --no-run -p crossover-worker --bench step
+	python=$$(scripts/pytorch.sh) && "$$python" benches/step.py
 
 clean:                                ## build outputs; runs and the cache folder stay
 	cargo clean

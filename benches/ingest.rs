@@ -11,7 +11,7 @@ use crossover::cli::load_plan;
 use crossover::event::{Event, Outcome};
 use crossover::model::{Costs, Io};
 use crossover::plan::{Plan, Planned};
-use crossover::run::{Named, Recipe, RunConfig, Schedule, Settings};
+use crossover::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
 use crossover::store::Store;
 use crossover::units::Flops;
 
@@ -127,6 +127,7 @@ fn plan() -> Plan {
             warmup: 0,
             schedule: Schedule::Constant,
             evals: 4,
+            precision: Precision::Fp32,
         };
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
         let config =

@@ -13,6 +13,7 @@ use crate::cache;
 use crate::error::{Context, Error, Result};
 use crate::out;
 use crate::plan::{Plan, Planned};
+use crate::run::Precision;
 use crate::task;
 use crate::trunk;
 use crate::worker::Shape;
@@ -66,11 +67,18 @@ pub fn disk_bytes(plan: &Plan, slots: usize) -> u64 {
     largest.iter().take(slots).copied().chain(weights).fold(0, u64::saturating_add)
 }
 
-/// Per label and batch, the smallest and the largest model: others lie between.
-fn anchors(plan: &Plan) -> BTreeMap<(&str, u64), Vec<&Planned>> {
-    let mut ends: BTreeMap<(&str, u64), (&Planned, &Planned)> = BTreeMap::new();
+/// What the time of a step depends on beside the model's size.
+type Kind<'a> = (&'a str, u64, Precision);
+
+fn kind(run: &Planned) -> Kind<'_> {
+    (&run.label, run.config.train.batch, run.config.train.precision)
+}
+
+/// Per label, batch and precision, the smallest and the largest model: others lie between.
+fn anchors(plan: &Plan) -> BTreeMap<Kind<'_>, Vec<&Planned>> {
+    let mut ends: BTreeMap<Kind, (&Planned, &Planned)> = BTreeMap::new();
     for run in &plan.runs {
-        let (small, large) = ends.entry((&run.label, run.config.train.batch)).or_insert((run, run));
+        let (small, large) = ends.entry(kind(run)).or_insert((run, run));
         if run.costs.forward_flops < small.costs.forward_flops {
             *small = run;
         }
@@ -84,11 +92,11 @@ fn anchors(plan: &Plan) -> BTreeMap<(&str, u64), Vec<&Planned>> {
 fn measured_shape(run: &Planned) -> Shape {
     let step_flops = 3 * run.costs.forward_flops.max(1);
     let batch = run.config.train.batch.min((MEASURED_FLOPS / step_flops).max(1));
-    Shape { model: run.config.model.clone(), io: run.io, batch }
+    Shape { model: run.config.model.clone(), io: run.io, batch, precision: run.config.train.precision }
 }
 
-fn run_seconds(run: &Planned, anchors: &BTreeMap<(&str, u64), Vec<&Planned>>, timings: &Timings) -> Result<f64> {
-    let ends = &anchors[&(run.label.as_str(), run.config.train.batch)];
+fn run_seconds(run: &Planned, anchors: &BTreeMap<Kind, Vec<&Planned>>, timings: &Timings) -> Result<f64> {
+    let ends = &anchors[&kind(run)];
     let known: Vec<(f64, f64)> = ends
         .iter()
         .filter_map(|end| {

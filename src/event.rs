@@ -13,6 +13,8 @@ pub use log::EventLog;
 pub use logged::Logged;
 use serde::{Deserialize, Serialize};
 
+use crate::run::Precision;
+
 /// Bytes of a line of a log beyond which it is no event: no more than these are held in memory.
 pub const LONGEST_LINE: usize = 16 << 20;
 
@@ -25,8 +27,18 @@ pub const fn essential(step: u64, steps: u64) -> &'static [&'static str] {
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 pub enum Event {
-    /// A worker took the run up. `time` is in seconds since the Unix epoch.
-    Start { attempt: u32, time: f64, host: String, device: String, pid: u32, from_step: u64 },
+    /// A worker took the run up. `time` is in seconds since the Unix epoch; `precision`, what it computes in, is not said by
+    /// the first release.
+    Start {
+        attempt: u32,
+        time: f64,
+        host: String,
+        device: String,
+        pid: u32,
+        from_step: u64,
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        precision: Option<Precision>,
+    },
     /// Values measured after `step` steps: `train_loss`, `val_loss` (nats per example), `val_error`, …; after the last
     /// step also `test_loss` and `test_error`.
     Metrics { step: u64, values: BTreeMap<String, f64> },

@@ -149,6 +149,7 @@ fn decide_from(plan: &Plan, standing: &Standing, options: &Options) -> Result<De
         return Ok(decision);
     }
     let layout = devices::layout(options, &Machine::look(options)?)?;
+    jobs::check_precision(&pending, &layout.slots)?;
     let pack = options.pack.unwrap_or(if layout.slots.iter().any(Slot::is_gpu) { 16 } else { 1 });
     decision.jobs = jobs::jobs(pending, decision.trunks, pack as usize, layout.slots.len());
     decision.slots = layout.slots;

@@ -1,12 +1,14 @@
 //! A run: one training job, fully resolved. Its id is the hash of its config, so the same run is never done twice.
 
 mod id;
+mod precision;
 mod settings;
 
 use serde::{Deserialize, Serialize};
-use serde_json::Value;
+use serde_json::{Map, Value};
 
 pub use id::{Shared, SharedParts};
+pub use precision::Precision;
 pub use settings::Settings;
 
 /// An arch (`convnet`, `vit`, …) or a task (`fashion-mnist`, …) by name, with all its keys.
@@ -63,6 +65,20 @@ pub struct Recipe {
     pub schedule: Schedule,
     /// Evaluations at log-spaced steps, the last one at the end: the only one that reads the test split.
     pub evals: u64,
+    #[serde(default, skip_serializing_if = "Precision::is_usual")]
+    pub precision: Precision,
+}
+
+impl Recipe {
+    /// All keys with their values, also where a value is left out of what is kept.
+    pub fn keys(&self) -> Map<String, Value> {
+        let mut keys = match serde_json::to_value(self) {
+            Ok(Value::Object(keys)) => keys,
+            _ => Map::new(),
+        };
+        keys.insert("precision".into(), self.precision.word().into());
+        keys
+    }
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]

@@ -8,6 +8,7 @@ mod fused;
 pub mod measure;
 pub mod optimizer;
 pub mod pack;
+pub mod precision;
 pub mod process;
 pub mod row;
 pub mod schedule;
@@ -89,6 +90,7 @@ fn train_alike(
     report: &mut dyn FnMut(Report),
 ) -> Result<()> {
     let config = &runs[0].config;
+    precision::set(config.train.precision, loaded.device())?;
     let network = network::build(&config.model, runs[0].io)?;
     let (mut rows, mut steps) = (Vec::new(), Vec::new());
     for &run in runs {

@@ -22,7 +22,7 @@ use serde::{Deserialize, Serialize};
 use crate::error::{Context, Error, Result};
 use crate::model::Io;
 use crate::out;
-use crate::run::{Named, RunConfig};
+use crate::run::{Named, Precision, RunConfig};
 
 /// A worker that was told to stop and has not after this long ends itself: a hang is not orphaned either.
 const GRACE: Duration = Duration::from_secs(30);
@@ -219,4 +219,6 @@ pub struct Shape {
     pub model: Named,
     pub io: Io,
     pub batch: u64,
+    #[serde(default, skip_serializing_if = "Precision::is_usual")]
+    pub precision: Precision,
 }

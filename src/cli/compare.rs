@@ -217,8 +217,7 @@ fn values(side: &Side) -> BTreeMap<String, BTreeMap<String, Value>> {
         add("seed".into(), config.seed.into());
         add("arch".into(), config.model.name.clone().into());
         add("task".into(), config.task.name.clone().into());
-        let recipe = serde_json::to_value(&config.train).unwrap_or_default();
-        recipe.as_object().into_iter().flatten().for_each(|(key, value)| add(key.clone(), value.clone()));
+        config.train.keys().into_iter().for_each(|(key, value)| add(key, value));
         for (name, settings) in
             [(&config.model.name, &config.model.settings), (&config.task.name, &config.task.settings)]
         {

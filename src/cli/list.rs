@@ -171,8 +171,7 @@ impl Listed {
             ("device", self.device.clone().unwrap_or_default()),
         ];
         let mut cells: Vec<(String, String)> = fixed.into_iter().map(|(name, cell)| (name.to_owned(), cell)).collect();
-        let recipe = serde_json::to_value(&config.train).unwrap_or_default();
-        let recipe = recipe.as_object().into_iter().flatten().map(|(key, value)| (key.clone(), value.clone()));
+        let recipe = config.train.keys().into_iter();
         let settings = config.model.settings.iter().chain(&config.task.settings);
         let settings = recipe.chain(settings.map(|(key, value)| (key.clone(), value.clone())));
         cells.extend(settings.map(|(key, value)| (key, plain(&value))));

@@ -108,8 +108,7 @@ fn print_config(report: &Report) -> Result<()> {
         State::Failed { reason } => format!("failed: {reason}"),
         state => state.word().replace('_', " "),
     };
-    let train = serde_json::to_value(&run.config.train).unwrap_or_default();
-    let train = train.as_object().into_iter().flatten();
+    let train = run.config.train.keys();
     let settings = |name: &str, pairs: &mut dyn Iterator<Item = (&String, &serde_json::Value)>| {
         let pairs: Vec<String> = pairs.map(|(key, value)| format!("{key}={value}")).collect();
         format!("{name} {}", pairs.join(" "))
@@ -122,7 +121,7 @@ fn print_config(report: &Report) -> Result<()> {
         ("cell", run.cell.clone()),
         ("model", settings(&run.config.model.name, &mut run.config.model.settings.iter())),
         ("task", settings(&run.config.task.name, &mut run.config.task.settings.iter())),
-        ("train", settings("", &mut train.into_iter()).trim_start().to_owned()),
+        ("train", settings("", &mut train.iter()).trim_start().to_owned()),
         ("data", format!("{} examples, {} steps, seed {}", run.config.examples, run.config.steps, run.config.seed)),
         (
             "cost",

@@ -4,9 +4,11 @@ use std::collections::{BTreeSet, HashMap};
 
 use serde::Serialize;
 
+use super::devices::Slot;
+use crate::error::{Error, Result};
 use crate::model::Io;
 use crate::plan::Plan;
-use crate::run::RunConfig;
+use crate::run::{Precision, RunConfig};
 use crate::store::State;
 use crate::trunk;
 
@@ -55,6 +57,16 @@ impl PlannedJob {
     pub fn parts(&self) -> usize {
         self.runs.iter().map(|run| run.shared_steps).collect::<BTreeSet<_>>().len()
     }
+}
+
+/// # Errors
+/// A run is to be computed in what a slot's device does not have.
+pub fn check_precision(pending: &[Pending], slots: &[Slot]) -> Result<()> {
+    let Some(run) = pending.iter().find(|run| run.config.train.precision == Precision::Tf32) else { return Ok(()) };
+    let Some(slot) = slots.iter().find(|slot| !slot.is_gpu()) else { return Ok(()) };
+    let message =
+        format!("run {} ({}) has precision = \"tf32\", which GPUs have: a slot is {}", run.id, run.label, slot.device);
+    Err(Error::bad_input(message).hint("--devices cuda:0 takes GPUs alone; a CPU computes in \"fp32\" or \"bf16\""))
 }
 
 /// How a run stands and how many attempts it had, by id.

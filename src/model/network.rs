@@ -71,8 +71,8 @@ impl Network {
         self.layout.init(seeds)
     }
 
-    /// Parameters `[R, P]`, running statistics `[R, S]`, images `[R, B, C, H, W]` in the parameters' float type. Rows
-    /// are independent of each other. The inputs are left as they are.
+    /// Parameters `[R, P]`, running statistics `[R, S]` in float32, images `[R, B, C, H, W]` in the parameters' float type,
+    /// which is what layers compute in. Rows are independent of each other. The inputs are left as they are.
     pub fn forward(&self, params: &Tensor, stats: &Tensor, images: &Tensor, mode: Mode) -> Output {
         let mut pass = Pass::new(&self.layout, params, stats, mode);
         let logits = self.forward.forward(&mut pass, images);

@@ -5,7 +5,7 @@
 
 use std::collections::BTreeMap;
 
-use tch::Tensor;
+use tch::{Kind, Tensor};
 
 use crate::model::layout::{Layout, Slot};
 
@@ -18,6 +18,11 @@ pub enum Mode<'a> {
         step: u64,
     },
     Eval,
+}
+
+/// In float32 where layers compute in bfloat16, for what is to be exact all the same.
+pub fn exact(x: &Tensor) -> Tensor {
+    if x.kind() == Kind::BFloat16 { x.to_kind(Kind::Float) } else { x.shallow_clone() }
 }
 
 pub struct Pass<'a> {

@@ -83,7 +83,7 @@ fn hex(digest: &[u8]) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Schedule, Settings};
+    use crate::run::{Precision, Schedule, Settings};
 
     /// One hash over the whole config is what ids were first made by.
     #[test]
@@ -100,6 +100,7 @@ mod tests {
             warmup: 7,
             schedule: Schedule::Wsd { cooldown: 0.2 },
             evals: 5,
+            precision: Precision::Fp32,
         };
         let settings = Settings::from([("width".into(), 8.into()), ("note".into(), "a \"b\"".into())]);
         let task = named("mnist1d", Settings::from([("seed".into(), 3.into())]));
@@ -108,6 +109,12 @@ mod tests {
         assert_eq!(config.id(), whole(&config));
         let trunk = RunConfig { steps: 0, ..config.clone() };
         assert_eq!(SharedParts::default().of(&config).with_steps(&config, 0), whole(&trunk));
+        // There was no precision to choose.
+        assert!(!text(&config.train).contains("precision"));
+        let mut coarse = config.clone();
+        coarse.train.precision = Precision::Bf16;
+        assert_ne!(coarse.id(), config.id());
+        assert_ne!(coarse.shape_id(), config.shape_id(), "they are no rows of one pack");
         let mut other = config.clone();
         other.task.settings.insert("stratified".into(), false.into());
         assert_eq!(other.id(), config.id(), "as before there was such a key");

@@ -3,10 +3,10 @@
 use serde_json::Value;
 
 use crate::error::{Error, Result};
-use crate::run::{Recipe, Schedule, whole};
+use crate::run::{Precision, Recipe, Schedule, whole};
 use crate::spec::document::{Checked, Complaint, Entry};
 
-pub const KEYS: [&str; 12] = [
+pub const KEYS: [&str; 13] = [
     "batch",
     "lr",
     "weight_decay",
@@ -19,6 +19,7 @@ pub const KEYS: [&str; 12] = [
     "schedule",
     "cooldown",
     "evals",
+    "precision",
 ];
 
 /// Of `wsd`, whose runs share a trunk only if their warmup does not depend on the budget.
@@ -50,6 +51,7 @@ impl Default for RecipeDraft {
             warmup: 0,
             schedule: Schedule::Cosine,
             evals: 5,
+            precision: Precision::Fp32,
         };
         Self { recipe, warmup: 0.1, warmup_steps: None, cooldown: 0.2 }
     }
@@ -101,6 +103,12 @@ impl RecipeDraft {
                         return Err(Error::bad_input(format!("`schedule` is {rule}, not {value}")));
                     }
                 }
+            }
+            "precision" => {
+                let named = Precision::ALL.into_iter().find(|precision| *value == precision.word());
+                let rule = "\"fp32\", \"tf32\" (GPUs only) or \"bf16\"";
+                recipe.precision =
+                    named.ok_or_else(|| Error::bad_input(format!("`precision` is {rule}, not {value}")))?;
             }
             _ => return Err(Error::bad_input(format!("[train] has no key `{key}`"))),
         }

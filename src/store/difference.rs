@@ -221,14 +221,13 @@ fn listed(values: impl IntoIterator<Item = String>) -> String {
 /// What a person chose comes first, what follows from it later.
 fn settings(config: &RunConfig) -> Settings {
     let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let recipe = serde_json::to_value(&config.train).unwrap_or_default();
+    let recipe = config.train.keys();
     let mut settings: Settings = vec![
         ("examples".into(), config.examples.to_string()),
         ("steps".into(), config.steps.to_string()),
         ("seed".into(), config.seed.to_string()),
     ];
-    let recipe = recipe.as_object().into_iter().flatten();
-    settings.extend(recipe.map(|(key, value)| (key.clone(), text(value))));
+    settings.extend(recipe.iter().map(|(key, value)| (key.clone(), text(value))));
     for (what, named) in [("task", &config.task), ("arch", &config.model)] {
         settings.push((what.into(), named.name.clone()));
         settings.extend(named.settings.iter().map(|(key, value)| (key.clone(), text(value))));

@@ -198,6 +198,7 @@ mod tests {
 
     use super::*;
     use crate::event::{Event, EventLog, Outcome};
+    use crate::run::Precision;
     use crate::store::{Store, sample};
 
     /// The first run went from 0 to 8 on a CPU, was killed after step 12, and went on from 8 on a GPU; the second has not
@@ -214,6 +215,7 @@ mod tests {
             device: device.into(),
             pid: 7,
             from_step,
+            precision: Some(Precision::Fp32),
         };
         let batch = plan.runs[0].config.train.batch as f64;
         let end = |attempt: u32, steps: f64, seconds: f64, outcome: Outcome| Event::End {

@@ -350,7 +350,7 @@ impl<'t> Sink<'t> {
     /// False where it was known: what was said first stays.
     fn attempt(&mut self, run: i64, event: &Event) -> rusqlite::Result<bool> {
         let (state, new) = match event {
-            Event::Start { attempt, time, host, device, pid, from_step } => {
+            Event::Start { attempt, time, host, device, pid, from_step, .. } => {
                 let new = self
                     .transaction
                     .prepare_cached(

@@ -57,7 +57,7 @@ pub struct Place {
 impl Run {
     /// The value of a config's key by its name in a sweep file: of the recipe, the model, the task or the run.
     pub fn setting(&self, key: &str) -> Option<serde_json::Value> {
-        let recipe = serde_json::to_value(&self.config.train).ok()?;
+        let recipe = self.config.train.keys();
         let of_run = || match key {
             "examples" => Some(self.config.examples.into()),
             "steps" => Some(self.config.steps.into()),

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::model::{Costs, Io};
 use crate::plan::{Plan, Planned};
-use crate::run::{Named, Recipe, RunConfig, Schedule, Settings};
+use crate::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
 use crate::units::Flops;
 
 /// `archs x examples x lrs x seeds`, as the planner would expand them.
@@ -40,6 +40,7 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         warmup: 0,
         schedule: Schedule::Cosine,
         evals: 1,
+        precision: Precision::Fp32,
     };
     let config = RunConfig { model: named(arch), task: named("mnist1d"), examples, steps: 20, train, seed };
     Planned {

@@ -12,7 +12,8 @@ use crate::point::Axis;
 use crate::run::Settings;
 
 fn start(attempt: u32) -> Event {
-    Event::Start { attempt, time: 1.0, host: "here".into(), device: "cpu".into(), pid: 7, from_step: 0 }
+    let (host, device) = ("here".into(), "cpu".into());
+    Event::Start { attempt, time: 1.0, host, device, pid: 7, from_step: 0, precision: None }
 }
 
 fn end(attempt: u32, outcome: Outcome) -> Event {

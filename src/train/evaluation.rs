@@ -22,7 +22,7 @@ pub struct Evaluated {
     pub extra: BTreeMap<String, Vec<f64>>,
 }
 
-/// Evaluates parameters `[R, P]` and running statistics `[R, S]`. Its batches depend on shapes alone, so the same
+/// Evaluates parameters `[R, P]`, in their float type, and running statistics `[R, S]`. Its batches depend on shapes alone, so the same
 /// weights always give the same numbers.
 pub fn evaluate(network: &Network, params: &Tensor, stats: &Tensor, set: &Set, normal: &Normal) -> Result<Evaluated> {
     let _guard = tch::no_grad_guard();
@@ -33,7 +33,7 @@ pub fn evaluate(network: &Network, params: &Tensor, stats: &Tensor, set: &Set, n
     for start in (0..set.len).step_by(batch as usize) {
         let count = batch.min(set.len - start);
         let (images, labels) = set.slice(start, count, normal)?; // [R, B, C, H, W], [1, B]
-        let output = network.forward(params, stats, &images, Mode::Eval);
+        let output = network.forward(params, stats, &images.to_kind(params.kind()), Mode::Eval);
         loss += cross_entropy(&output.logits, &labels).sum_dim_intlist([1i64].as_slice(), false, Kind::Double);
         let answers = output.logits.argmax(-1, false); // [R, B]
         wrong += answers.not_equal_tensor(&labels).sum_dim_intlist([1i64].as_slice(), false, Kind::Double);

@@ -103,7 +103,7 @@ impl AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Schedule;
+    use crate::run::{Precision, Schedule};
 
     fn recipe(lr: f64, weight_decay: f64, clip: Option<f64>) -> Recipe {
         Recipe {
@@ -117,6 +117,7 @@ mod tests {
             warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
+            precision: Precision::Fp32,
         }
     }
 

@@ -16,6 +16,7 @@ use crate::train::batches::{Batches, Lanes};
 use crate::train::checkpoint::{self, Checkpoint};
 use crate::train::evaluation::{cross_entropy, evaluate};
 use crate::train::optimizer::AdamW;
+use crate::train::precision;
 use crate::train::row::Row;
 use crate::train::schedule;
 use crate::worker;
@@ -92,9 +93,10 @@ impl<'a> Pack<'a> {
     pub fn train_step(&mut self) -> Result<()> {
         let [now, then] = self.batches.at(self.step, self.steps);
         let (images, labels) = self.data.batch([&now, &then], &self.seeds, self.step, &self.normal)?;
-        // Training in bfloat16 would cast here, once a step: the parameters and the images.
+        let kind = precision::kind(self.recipe.precision);
+        let (params, images) = (self.params.to_kind(kind), images.to_kind(kind)); // themselves in float32
         let mode = Mode::Train { seeds: &self.seeds, step: self.step };
-        let output = self.network.forward(&self.params, &self.stats, &images, mode);
+        let output = self.network.forward(&params, &self.stats, &images, mode);
         let loss = cross_entropy(&output.logits, &labels).mean_dim([1i64].as_slice(), false, None); // [R]
         let total = output.losses.values().fold(loss.shallow_clone(), |total, auxiliary| total + auxiliary);
         let grad = Tensor::run_backward(&[total.sum(Kind::Float)], &[&self.params], false, false).swap_remove(0); // [R, P]
@@ -137,7 +139,8 @@ impl<'a> Pack<'a> {
         self.settle()?;
         let begun = Instant::now();
         if self.rows.iter().any(|row| row.wants_metrics(self.step)) {
-            let on = |set| evaluate(self.network, &self.params, &self.stats, set, &self.normal);
+            let params = self.params.detach().to_kind(precision::kind(self.recipe.precision));
+            let on = |set| evaluate(self.network, &params, &self.stats, set, &self.normal);
             let validation = on(&self.data.validation)?;
             let ends = self.rows.iter().any(|row| row.wants_test(self.step));
             let test = if ends { Some(on(&self.data.test)?) } else { None };

@@ -50,8 +50,9 @@ impl<'a> Row<'a> {
 
     pub fn log_start(&mut self, device: &str, from_step: u64) -> Result<()> {
         let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-        let (attempt, pid) = (self.run.attempt, std::process::id());
-        self.log.append(&Event::Start { attempt, time: now(), host, device: device.into(), pid, from_step })
+        let (attempt, pid, device) = (self.run.attempt, std::process::id(), device.into());
+        let precision = Some(self.run.config.train.precision);
+        self.log.append(&Event::Start { attempt, time: now(), host, device, pid, from_step, precision })
     }
 
     pub fn read_loss(&mut self, step: u64, loss: f64) {

@@ -27,6 +27,7 @@ pub fn factor(recipe: &Recipe, step: u64, steps: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::run::Precision;
 
     fn recipe(schedule: Schedule, warmup: u64) -> Recipe {
         Recipe {
@@ -40,6 +41,7 @@ mod tests {
             warmup,
             schedule,
             evals: 1,
+            precision: Precision::Fp32,
         }
     }
 

@@ -4,7 +4,7 @@ use serde_json::json;
 
 use super::*;
 use crate::event::{Event, EventLog, Logged, Outcome};
-use crate::run::{Recipe, RunConfig, Schedule, Settings};
+use crate::run::{Precision, Recipe, RunConfig, Schedule, Settings};
 use crate::{model, task};
 use tch::{Kind, Tensor};
 
@@ -30,6 +30,7 @@ fn config(arch: &str, seed: u64) -> RunConfig {
         warmup: 5,
         schedule: Schedule::Cosine,
         evals: 6,
+        precision: Precision::Fp32,
     };
     RunConfig {
         model: model::resolve(arch, None, &settings(keys)).unwrap(),
@@ -88,9 +89,11 @@ fn weights(folder: &Path) -> Vec<u8> {
 
 #[test]
 fn a_stopped_run_goes_on_bit_for_bit() {
-    for arch in ["convnet", "vit", "moe"] {
+    let (fp32, bf16) = (Precision::Fp32, Precision::Bf16);
+    for (arch, precision) in [("convnet", fp32), ("vit", fp32), ("moe", fp32), ("convnet", bf16), ("vit", bf16)] {
         let (straight, stopped) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
-        let config = config(arch, 1);
+        let mut config = config(arch, 1);
+        config.train.precision = precision;
         train(&[assignment(&config, straight.path(), 1)], &|_| false);
         for (attempt, at) in [(1, 7), (2, 19), (3, STEPS)] {
             train(&[assignment(&config, stopped.path(), attempt)], &|step| step == at);

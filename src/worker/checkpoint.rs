@@ -190,7 +190,7 @@ mod tests {
 
     use super::*;
     use crate::model::Io;
-    use crate::run::{Named, Recipe, RunConfig, Schedule, Settings};
+    use crate::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
 
     fn run(folder: &Path) -> Assignment {
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
@@ -205,6 +205,7 @@ mod tests {
             warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
+            precision: Precision::Fp32,
         };
         let config = RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 };
         let io = Io { channels: 1, height: 1, width: 40, classes: 10 };

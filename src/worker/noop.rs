@@ -156,7 +156,8 @@ fn own_slot() -> Option<u32> {
 
 fn start(run: &Assignment, from_step: u64) -> Event {
     let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-    Event::Start { attempt: run.attempt, time: now(), host, device: "cpu".into(), pid: std::process::id(), from_step }
+    let (pid, precision) = (std::process::id(), Some(run.config.train.precision));
+    Event::Start { attempt: run.attempt, time: now(), host, device: "cpu".into(), pid, from_step, precision }
 }
 
 /// A power law over steps and examples with its own level per arch, and a little noise per seed: fits work on it.

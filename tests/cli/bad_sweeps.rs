@@ -49,6 +49,7 @@ const BAD: &[(&str, &str, &str)] = &[
     ("wrong-unit", "steps = 100", "hours = 100"),
     ("zero-budget", "steps = 100", "steps = 0"),
     ("unknown-train-key", "batch = 32", "batchsize = 32"),
+    ("bad-precision", "batch = 32", "precision = \"fp16\""),
     ("bad-schedule", "batch = 32", "schedule = \"cosin\""),
     ("warmup-in-steps", "batch = 32", "warmup = 500"),
     ("warmup-as-a-share-of-wsd", "batch = 32", "schedule = \"wsd\"\nwarmup = 0.1"),

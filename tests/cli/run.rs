@@ -66,6 +66,34 @@ fn run_id(dir: &Workdir) -> String {
 }
 
 #[test]
+fn precision_is_an_axis_whose_usual_value_is_no_part_of_an_id_and_which_a_device_may_not_have() {
+    let dir = nothing();
+    let ids = |dir: &Workdir| -> Vec<String> {
+        let plan = dir.json(&["plan", "nothing.toml", "--no-time", "--json"]);
+        plan["runs"].as_array().expect("runs").iter().map(|run| run["id"].as_str().expect("an id").into()).collect()
+    };
+    let usual = ids(&dir);
+    dir.write("nothing.toml", &SWEEP.replace("[budget]", "precision = [\"fp32\", \"bf16\"]\n[budget]"));
+    let both = ids(&dir);
+    assert_eq!((both.len(), usual.iter().filter(|id| both.contains(id)).count()), (6, 3));
+    assert!(run(&dir, "", &[]).status.success());
+    let shown = |id: &String| dir.stdout(&["show", id]);
+    let coarse: Vec<&String> = both.iter().filter(|id| !usual.contains(id)).collect();
+    assert!(shown(&usual[0]).contains("precision=\"fp32\"") && shown(coarse[0]).contains("precision=\"bf16\""));
+    let log = std::fs::read_to_string(dir.path(&format!("runs/{}/events.jsonl", coarse[0]))).expect("a log");
+    assert!(log.lines().next().is_some_and(|line| line.contains("\"precision\":\"bf16\"")), "{log}");
+    let listed = dir.stdout(&["list", "--where", "precision=bf16"]);
+    assert!(listed.ends_with("3 of 6 runs\n"), "{listed}");
+    // A CPU would compute something else than it says.
+    dir.write("nothing.toml", &SWEEP.replace("[train]", "[train]\nprecision = \"tf32\""));
+    let refused = run(&dir, "", &["--replace"]);
+    assert_eq!(refused.status.code(), Some(2));
+    let said = said(&refused);
+    assert!(said.contains("has precision = \"tf32\", which GPUs have: a slot is cpu"), "{said}");
+    assert!(said.contains("a CPU computes in \"fp32\" or \"bf16\""), "{said}");
+}
+
+#[test]
 fn what_fails_is_said_at_once_and_tried_again_by_the_same_command() {
     let dir = nothing();
     let output = run(&dir, "fail=9:3", &["--retries", "1"]);

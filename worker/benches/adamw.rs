@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crossover_worker::run::{Recipe, Schedule};
+use crossover_worker::run::{Precision, Recipe, Schedule};
 use crossover_worker::train::optimizer::AdamW;
 use crossover_worker::train::process::prepare;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -62,6 +62,7 @@ impl Case {
             warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
+            precision: Precision::Fp32,
         };
         let optimizer = AdamW::new(&vec![&recipe; rows as usize], params, params - params / 20, Device::Cpu);
         Self { params: Tensor::randn([rows, params], (Kind::Float, Device::Cpu)), optimizer }

@@ -1,27 +1,32 @@
-//! Milliseconds of one training step (forward, cross entropy, backward, AdamW), by architecture and rows of a pack.
+//! Milliseconds of one training step (forward, cross entropy, backward, clipping, AdamW), by architecture and rows of a pack.
 //!
-//!     cargo bench -p crossover-worker --bench step [-- cuda]
+//!     cargo bench -p crossover-worker --bench step [-- [cuda] [bf16] [PART OF A NAME]]
+//!
+//! With `ask` it times a few steps of a case for each line `NAME` or `NAME bf16` on stdin, for benches/step.py.
 
+use std::collections::BTreeMap;
+use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use crossover_worker::model::network::{Mode, build};
+use crossover_worker::model::network::{Mode, Network, build};
 use crossover_worker::model::{Io, resolve};
-use crossover_worker::run::{Recipe, Schedule};
+use crossover_worker::run::{Precision, Recipe, Schedule};
 use crossover_worker::train::optimizer::AdamW;
+use crossover_worker::train::precision::kind;
 use crossover_worker::train::process;
 use tch::{Device, Kind, Tensor, no_grad};
 
 const BATCH: i64 = 64;
 
 struct Case {
-    what: &'static str,
+    name: &'static str,
     arch: &'static str,
     keys: &'static str,
     io: Io,
 }
 
-const fn case(what: &'static str, arch: &'static str, keys: &'static str, io: Io) -> Case {
-    Case { what, arch, keys, io }
+const fn case(name: &'static str, arch: &'static str, keys: &'static str, io: Io) -> Case {
+    Case { name, arch, keys, io }
 }
 
 const GREY: Io = Io { channels: 1, height: 28, width: 28, classes: 10 };
@@ -43,30 +48,39 @@ const CASES: [Case; 13] = [
 ];
 
 fn main() {
-    let args: Vec<String> = std::env::args().collect();
-    let device = if args.iter().any(|arg| arg == "cuda") { Device::Cuda(0) } else { Device::Cpu };
+    let args: Vec<String> = std::env::args().skip(1).filter(|arg| !arg.starts_with("--")).collect();
+    let has = |word: &str| args.iter().any(|arg| arg == word);
+    let device = if has("cuda") { Device::Cuda(0) } else { Device::Cpu };
     process::prepare(1);
+    if has("ask") {
+        return answer();
+    }
+    let precision = if has("bf16") { Precision::Bf16 } else { Precision::Fp32 };
     let packs: &[u64] = if device == Device::Cpu { &[1] } else { &[1, 4, 16] };
-    let filter = args.iter().skip(1).find(|arg| !arg.starts_with("--") && *arg != "cuda");
-    for case in CASES.iter().filter(|case| filter.is_none_or(|filter| case.what.contains(filter.as_str()))) {
+    let steps = if device == Device::Cpu { 15 } else { 60 };
+    let filter = args.iter().find(|arg| !["cuda", "bf16"].contains(&arg.as_str()));
+    for case in CASES.iter().filter(|case| filter.is_none_or(|filter| case.name.contains(filter.as_str()))) {
         for &rows in packs {
-            println!("{:34} R={rows:<3} {:8.2} ms", case.what, step_ms(case, rows, device));
+            let mut bench = Bench::new(case, rows, device, precision);
+            let fastest = (0..steps).map(|_| bench.step_ms()).fold(f64::INFINITY, f64::min);
+            println!("{:34} {} R={rows:<3} {fastest:8.2} ms", case.name, precision.word());
         }
     }
 }
 
-fn recipe() -> Recipe {
-    Recipe {
-        batch: BATCH as u64,
-        lr: 1e-4,
-        weight_decay: 0.05,
-        beta1: 0.9,
-        beta2: 0.99,
-        epsilon: 1e-8,
-        clip: Some(1.0),
-        warmup: 0,
-        schedule: Schedule::Constant,
-        evals: 1,
+/// The fastest of three steps of what each line of stdin names, in milliseconds; models stay between lines.
+fn answer() {
+    let mut known = BTreeMap::new();
+    for line in std::io::stdin().lock().lines().map_while(Result::ok) {
+        let (name, precision) = match line.strip_suffix(" bf16") {
+            Some(name) => (name, Precision::Bf16),
+            None => (line.as_str(), Precision::Fp32),
+        };
+        let case = CASES.iter().find(|case| case.name == name).unwrap_or_else(|| panic!("there is no case '{name}'"));
+        let bench = known.entry(line.clone()).or_insert_with(|| Bench::new(case, 1, Device::Cpu, precision));
+        let fastest = (0..3).map(|_| bench.step_ms()).fold(f64::INFINITY, f64::min);
+        println!("{fastest}");
+        std::io::stdout().flush().expect("stdout");
     }
 }
 
@@ -76,41 +90,80 @@ fn cpu_time() -> Duration {
     Duration::from_nanos(times.split(' ').next().and_then(|ns| ns.parse().ok()).unwrap_or(0))
 }
 
-/// The fastest of some steps.
-fn step_ms(case: &Case, rows: u64, device: Device) -> f64 {
-    let started = Instant::now();
-    let keys = serde_json::from_str(case.keys).expect("JSON");
-    let network = build(&resolve(case.arch, None, &keys).expect("keys"), case.io).expect("a network");
-    let seeds: Vec<u64> = (0..rows).collect();
-    let (params, mut stats) = network.init(&seeds);
-    let mut params = params.to_device(device).set_requires_grad(true);
-    stats = stats.to_device(device);
-    let recipe = recipe();
-    let layout = network.layout();
-    let mut optimizer = AdamW::new(&vec![&recipe; rows as usize], layout.params, layout.decayed, device);
-    let Io { channels, height, width, classes } = case.io;
-    let shape = [rows as i64, BATCH, channels as i64, height as i64, width as i64];
-    let images = Tensor::randn(shape, (Kind::Float, device));
-    let labels = Tensor::randint(classes as i64, [rows as i64 * BATCH], (Kind::Int64, device));
-    let mut times = Vec::new();
-    let now = || match device {
-        Device::Cpu => cpu_time(),
-        _ => started.elapsed(),
-    };
-    for step in 0..if device == Device::Cpu { 15 } else { 60 } {
-        let start = now();
-        let output = network.forward(&params, &stats, &images, Mode::Train { seeds: &seeds, step });
-        let loss = output.logits.view([-1, classes as i64]).cross_entropy_for_logits(&labels) * rows as f64;
-        let loss = output.losses.values().fold(loss, |sum, auxiliary| sum + auxiliary.sum(Kind::Float));
-        let gradient = Tensor::run_backward(&[loss], &[&params], false, false).swap_remove(0);
-        no_grad(|| optimizer.update(&mut params, gradient, 1.0, step));
-        if let Some(updated) = output.stats {
-            stats = updated;
+struct Bench {
+    network: Network,
+    seeds: Vec<u64>,
+    params: Tensor,
+    stats: Tensor,
+    optimizer: AdamW,
+    images: Tensor,
+    labels: Tensor,
+    kind: Kind,
+    step: u64,
+    begun: Instant,
+}
+
+impl Bench {
+    fn new(case: &Case, rows: u64, device: Device, precision: Precision) -> Self {
+        let keys = serde_json::from_str(case.keys).expect("JSON");
+        let network = build(&resolve(case.arch, None, &keys).expect("keys"), case.io).expect("a network");
+        let seeds: Vec<u64> = (0..rows).collect();
+        let (params, stats) = network.init(&seeds);
+        let recipe = Recipe {
+            batch: BATCH as u64,
+            lr: 1e-4,
+            weight_decay: 0.05,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            clip: Some(1.0),
+            warmup: 0,
+            schedule: Schedule::Constant,
+            evals: 1,
+            precision,
+        };
+        let layout = network.layout();
+        let optimizer = AdamW::new(&vec![&recipe; rows as usize], layout.params, layout.decayed, device);
+        let Io { channels, height, width, classes } = case.io;
+        let shape = [rows as i64, BATCH, channels as i64, height as i64, width as i64];
+        Self {
+            network,
+            seeds,
+            params: params.to_device(device).set_requires_grad(true),
+            stats: stats.to_device(device),
+            optimizer,
+            images: Tensor::randn(shape, (Kind::Float, device)),
+            labels: Tensor::randint(classes as i64, [rows as i64 * BATCH], (Kind::Int64, device)),
+            kind: kind(precision),
+            step: 0,
+            begun: Instant::now(),
         }
-        if device != Device::Cpu {
+    }
+
+    fn now(&self) -> Duration {
+        match self.params.device() {
+            Device::Cpu => cpu_time(),
+            _ => self.begun.elapsed(),
+        }
+    }
+
+    fn step_ms(&mut self) -> f64 {
+        let start = self.now();
+        let (params, images) = (self.params.to_kind(self.kind), self.images.to_kind(self.kind));
+        let mode = Mode::Train { seeds: &self.seeds, step: self.step };
+        let output = self.network.forward(&params, &self.stats, &images, mode);
+        let logits = output.logits.to_kind(Kind::Float).flatten(0, 1); // [R B, K]
+        let loss = logits.cross_entropy_for_logits(&self.labels) * self.seeds.len() as f64;
+        let loss = output.losses.values().fold(loss, |sum, auxiliary| sum + auxiliary.sum(Kind::Float));
+        let gradient = Tensor::run_backward(&[loss], &[&self.params], false, false).swap_remove(0);
+        no_grad(|| self.optimizer.update(&mut self.params, gradient, 1.0, self.step));
+        if let Some(updated) = output.stats {
+            self.stats = updated;
+        }
+        if self.params.device() != Device::Cpu {
             tch::Cuda::synchronize(0);
         }
-        times.push((now() - start).as_secs_f64() * 1e3);
+        self.step += 1;
+        (self.now() - start).as_secs_f64() * 1e3
     }
-    times.into_iter().fold(f64::INFINITY, f64::min)
 }

@@ -1,10 +1,10 @@
 //! Multi-head self-attention. It has no parameters of its own between the projections, so rows fold into the batch.
 
-use tch::Tensor;
+use tch::{Device, Tensor};
 
 use crate::model::layers::Linear;
 use crate::model::layout::Builder;
-use crate::model::pass::Pass;
+use crate::model::pass::{Pass, exact};
 
 pub struct Attention {
     input: Input,
@@ -55,6 +55,10 @@ pub fn parts<const N: usize>(x: &Tensor) -> [Tensor; N] {
 }
 
 /// softmax(q k' / sqrt(d)) v over `[…, T, d]`, where the mask is true.
+///
+/// In float32 on CPUs: the backward of bfloat16 takes thirty times as long there (117 ms against 3.6 for a ViT 64 wide).
 pub fn attend(q: &Tensor, k: &Tensor, v: &Tensor, mask: Option<&Tensor>) -> Tensor {
-    Tensor::scaled_dot_product_attention(q, k, v, mask, 0.0, false, None, false)
+    let kind = q.kind();
+    let [q, k, v] = [q, k, v].map(|x| if x.device() == Device::Cpu { exact(x) } else { x.shallow_clone() });
+    Tensor::scaled_dot_product_attention(&q, &k, &v, mask, 0.0, false, None, false).to_kind(kind)
 }

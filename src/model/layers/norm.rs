@@ -3,7 +3,7 @@
 use tch::Tensor;
 
 use crate::model::layout::{Builder, Init, Slot};
-use crate::model::pass::Pass;
+use crate::model::pass::{Pass, exact};
 
 /// Over the last dimension, epsilon 1e-6 as in timm's transformers.
 pub struct LayerNorm {
@@ -75,8 +75,10 @@ impl BatchNorm {
     }
 
     /// `[B, R*C, H, W]`. In training it uses the batch's statistics and updates the pass's copy of the running ones.
+    /// Statistics are float32 whatever `x` is, and weights and they are of one type.
     pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-        let (weight, bias) = (pass.folded(self.weight), pass.folded(self.bias));
+        let float = |slot| exact(&pass.folded(slot));
+        let (weight, bias) = (float(self.weight), float(self.bias));
         let (mean, variance) = (pass.statistic(self.mean), pass.statistic(self.variance));
         x.batch_norm(Some(&weight), Some(&bias), Some(&mean), Some(&variance), pass.train(), 0.1, 1e-5, true)
     }

@@ -7,7 +7,7 @@ use tch::{Kind, Tensor};
 use crate::model::layers::Layer;
 use crate::model::layers::experts::Experts;
 use crate::model::layout::{Builder, Init, Slot};
-use crate::model::pass::Pass;
+use crate::model::pass::{Pass, exact};
 
 /// In shape comments: E experts of S slots each, G = R*B images.
 pub struct SoftExperts {
@@ -60,5 +60,5 @@ impl Layer for SoftExperts {
 
 /// Vectors along a dimension at length 1, as the authors' program does it.
 fn unit(x: &Tensor, dim: i64) -> Tensor {
-    x * (x.square().sum_dim_intlist([dim].as_slice(), true, None) + 1e-6).rsqrt()
+    x * (exact(x).square().sum_dim_intlist([dim].as_slice(), true, None) + 1e-6).rsqrt().to_kind(x.kind())
 }

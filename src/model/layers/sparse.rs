@@ -13,7 +13,7 @@ use tch::{Kind, Tensor};
 use crate::model::layers::experts::Experts;
 use crate::model::layers::{Layer, Linear};
 use crate::model::layout::{Builder, Init};
-use crate::model::pass::{Mode, Pass};
+use crate::model::pass::{Mode, Pass, exact};
 use crate::random::stream;
 
 /// How tokens are sent to experts.
@@ -117,7 +117,8 @@ impl Layer for SparseExperts {
     fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
         let [rows, batch, tokens, width] = x.size()[..] else { unreachable!("tokens are [R, B, T, D]") };
         let Routing { experts, top_k, room, balance, .. } = self.routing;
-        let logits = self.router.forward(pass, x).view([rows * batch, tokens, experts]); // [G, T, E]
+        // The router's choices, weights and losses are float32 (V-MoE, section 3).
+        let logits = exact(&self.router.forward(pass, x)).view([rows * batch, tokens, experts]); // [G, T, E]
         let noisy = self.noise(pass, &logits).map_or_else(|| logits.shallow_clone(), |noise| &logits + noise);
         let (best, chosen) = noisy.topk(top_k, 2, true, true); // [G, T, k]
         if pass.train() && balance > 0.0 {
@@ -132,7 +133,7 @@ impl Layer for SparseExperts {
         let (slots, sources) = self.slots(rows, &chosen, &place, &served);
         let read = x.reshape([-1, width]).index_select(0, &sources).view([rows * experts, batch * room, width]);
         let done = self.experts.forward(pass, &read).view([-1, width]); // [R*E*B*room, D]
-        let weights = (gates * served).view([-1, top_k, 1]);
+        let weights = (gates * served).to_kind(x.kind()).view([-1, top_k, 1]);
         let mixed = done.index_select(0, &slots).view([-1, top_k, width]) * weights; // [G*T, k, D]
         mixed.sum_dim_intlist([1i64].as_slice(), false, None).view([rows, batch, tokens, width])
     }

@@ -7,6 +7,7 @@ mod costs;
 mod independence;
 mod initialisation;
 mod moe;
+mod precision;
 mod reference;
 mod symmetry;
 
