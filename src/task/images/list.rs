@@ -63,7 +63,9 @@ impl Images {
 pub fn read(images: Images, list: &Path, classes: &[String]) -> Result<Found> {
     let shown = list.display();
     let wrong = |line: u64, what: String| Error::bad_input(format!("{shown}, line {line}: {what}"));
-    let mut rows = rows::read(list, &|file| images.place(file).is_some())?;
+    // In a folder of its class.
+    let beside_them = |file: &str| !classes.is_empty() && images.root.join(file).is_file();
+    let mut rows = rows::read(list, &|file| images.place(file).is_some() || beside_them(file))?;
     let mut found = Found::default();
     if rows.first().is_some_and(|row| row.file.is_none()) {
         in_order(&mut rows, &images, list)?;
@@ -74,7 +76,7 @@ pub fn read(images: Images, list: &Path, classes: &[String]) -> Result<Found> {
     for row in rows {
         let file = row.file.as_deref().unwrap_or_default();
         let Some(index) = images.place(file) else {
-            if !classes.is_empty() && images.root.join(file).is_file() {
+            if beside_them(file) {
                 beside += 1;
                 continue;
             }
