@@ -138,3 +138,19 @@ fn a_reader_that_has_seen_enough_ends_the_program_in_silence() {
         assert!(!said.contains("panicked") && !said.contains("error"), "{words:?}: {said}");
     }
 }
+
+/// `grep` finds a sentence and `awk` a row; who wants lines of a width says it.
+#[test]
+fn what_is_piped_has_whole_lines() {
+    let dir = finished();
+    let fit = |columns: Option<&str>| {
+        let mut command = dir.command(&["fit", "--file", "rows.csv", "--bootstrap", "50"]);
+        command.env_remove("COLUMNS").envs(columns.map(|columns| ("COLUMNS", columns)));
+        String::from_utf8(command.output().expect("it starts").stdout).expect("UTF-8")
+    };
+    let (whole, narrow) = (fit(None), fit(Some("60")));
+    assert!(whole.lines().any(|line| line.len() > 100), "{whole}");
+    assert!(narrow.lines().all(|line| line.chars().count() <= 60), "{narrow}");
+    let words = |text: &str| text.split_whitespace().filter(|word| word.len() > 9).count();
+    assert_eq!(words(&whole), words(&narrow));
+}

@@ -29,7 +29,7 @@ impl Workdir {
             .env("CROSSOVER_CACHE", self.path("cache"))
             .env_remove("CROSSOVER_WORKER")
             .env_remove("CROSSOVER_STORE")
-            .env("COLUMNS", "100");
+            .env("COLUMNS", "200");
         command
     }
 
