@@ -21,8 +21,8 @@ fn set(count: u64, steps: u64) -> Workdir {
     npz(&dir, "arrays.npz");
     dir.stdout(&["task", "show", "npz:arrays.npz"]);
     let folder = dir.path("cache/data/npz");
-    let imported = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
-    let record = imported.filter(|path| path.extension().is_some_and(|end| end == "json")).next().expect("a record");
+    let mut imported = fs::read_dir(&folder).expect("a folder").map(|entry| entry.expect("an entry").path());
+    let record = imported.find(|path| path.extension().is_some_and(|end| end == "json")).expect("a record");
     let mut kept: Value = serde_json::from_slice(&fs::read(record).expect("a record")).expect("JSON");
     kept["about"] =
         json!({"channels": 3, "height": SIDE, "width": SIDE, "classes": ["0", "1"], "parts": [count, 0, 0]});

@@ -1,6 +1,7 @@
 //! Stores that earlier releases made, each with what the release said of it (`scripts/store_fixture.sh` made both): every
 //! later one opens them, says the same, and goes on with them. `0.1-schema-1` was made on 27 November 2026 by 0.1.0 as it was
-//! before any release (commit 65b365d): its index has the first schema, its lines and records have no checksums.
+//! before any release (commit 65b365d): its index has the first schema, its lines and records have no checksums. `0.1-schema-2` a day
+//! later (commit 952c1bb), with both.
 
 use std::path::{Path, PathBuf};
 
