@@ -205,10 +205,10 @@ impl Solver {
             for i in 0..count {
                 local.gradient[i] += weight * term.slope * slope[i];
                 let (of_curvature, of_bound) = (curvature * slope[i], bound * slope[i]);
-                for j in 0..=i {
-                    local.gauss_newton[i][j] += of_curvature * slope[j];
+                for (j, slope) in slope.iter().enumerate().take(i + 1) {
+                    local.gauss_newton[i][j] += of_curvature * slope;
                     if robust {
-                        local.bound[i][j] += of_bound * slope[j];
+                        local.bound[i][j] += of_bound * slope;
                     }
                 }
             }
