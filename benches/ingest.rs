@@ -11,7 +11,7 @@ use crossover::cli::load_plan;
 use crossover::event::{Event, Outcome};
 use crossover::model::{Costs, Io};
 use crossover::plan::{Plan, Planned};
-use crossover::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
+use crossover::run::{Named, Recipe, RunConfig, Schedule, Settings};
 use crossover::store::Store;
 use crossover::units::Flops;
 
@@ -117,17 +117,12 @@ fn write_log(folder: &std::path::Path, names: &[&str]) {
 fn plan() -> Plan {
     let run = |seed| {
         let train = Recipe {
-            batch: 64,
-            lr: 1e-3,
             weight_decay: 0.0,
-            beta1: 0.9,
             beta2: 0.999,
-            epsilon: 1e-8,
             clip: None,
-            warmup: 0,
             schedule: Schedule::Constant,
             evals: 4,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         };
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
         let config =

@@ -167,9 +167,14 @@ fn decide_from(plan: &Plan, standing: &Standing, options: &Options) -> Result<De
 /// Devices, the worker program or the files of a task are not there, no worker starts, or the store cannot be written.
 /// Runs that fail are no error: they are counted.
 pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn Observer) -> Result<Tally> {
-    store.register(plan)?.told().for_each(|line| observer.say(&line));
-    report_skipped(&store.ingest_runs(plan.runs.iter().map(|run| run.id.as_str()))?.skipped, observer);
-    let standing = store.reader().standing(plan.runs.iter().map(|run| run.id.as_str()))?;
+    let registered = store.register(plan)?;
+    registered.told().for_each(|line| observer.say(&line));
+    let mut standing = registered.standing;
+    let ids = || plan.runs.iter().map(|run| run.id.as_str());
+    if !ids().all(|id| standing.get(id).is_some_and(|(state, _)| state.is_final())) {
+        report_skipped(&store.ingest_runs(ids())?.skipped, observer);
+        standing = store.reader().standing(ids())?;
+    }
     let (decision, before) = (decide_from(plan, &standing, options)?, Tally::of_ended(&standing));
     decision.notes.iter().for_each(|note| observer.say(note));
     // What every run would fail for, once and before any is started.

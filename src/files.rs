@@ -20,6 +20,11 @@ pub fn write_new(path: &Path, content: &[u8], replace: bool) -> Result<()> {
     write_atomically(path, content)
 }
 
+/// What was to be removed and is not there is removed.
+pub fn unless_absent(removed: io::Result<()>) -> io::Result<()> {
+    removed.or_else(|error| if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) })
+}
+
 /// Before anything is computed for it.
 ///
 /// # Errors

@@ -69,6 +69,25 @@ pub struct Recipe {
     pub precision: Precision,
 }
 
+/// Of a ViT baseline (Beyer 2022): what `[train]` says nothing of.
+impl Default for Recipe {
+    fn default() -> Self {
+        Self {
+            batch: 64,
+            lr: 1e-3,
+            weight_decay: 0.05,
+            beta1: 0.9,
+            beta2: 0.99,
+            epsilon: 1e-8,
+            clip: Some(1.0),
+            warmup: 0,
+            schedule: Schedule::Cosine,
+            evals: 5,
+            precision: Precision::Fp32,
+        }
+    }
+}
+
 impl Recipe {
     /// All keys with their values, also where a value is left out of what is kept.
     pub fn keys(&self) -> Map<String, Value> {

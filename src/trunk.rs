@@ -41,7 +41,7 @@ pub fn shared_steps(runs: &[(&RunConfig, u64)]) -> Vec<u64> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Named, Precision, Recipe, Schedule, Settings};
+    use crate::run::{Named, Recipe, Schedule, Settings};
 
     fn config(schedule: Schedule, steps: u64, seed: u64) -> RunConfig {
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
@@ -49,14 +49,11 @@ mod tests {
             batch: 1,
             lr: 1.0,
             weight_decay: 0.0,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
             clip: None,
             warmup: 2,
             schedule,
             evals: 1,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         };
         RunConfig { model: named("vit"), task: named("mnist1d"), examples: 10, steps, train, seed }
     }

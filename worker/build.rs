@@ -1,5 +1,5 @@
-//! Turns the network halves of the shared sources on, builds what tch has no binding for, and hands on where libtorch is: to the tests and benchmarks here,
-//! and to the package that the worker program is a part of. LD_LIBRARY_PATH still wins.
+//! Turns the network halves of the shared sources on, builds what tch has no binding for, and hands on where libtorch is: to
+//! the tests and benchmarks here, and to the package that the worker program is a part of. LD_LIBRARY_PATH still wins.
 
 use std::env;
 use std::path::{Path, PathBuf};

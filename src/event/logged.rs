@@ -60,7 +60,7 @@ impl Logged {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Named, Precision, Recipe, Schedule, Settings};
+    use crate::run::{Named, Recipe, Schedule, Settings};
 
     #[test]
     fn a_log_without_the_metrics_of_an_evaluation_is_not_over() {
@@ -69,14 +69,10 @@ mod tests {
             batch: 1,
             lr: 1.0,
             weight_decay: 0.0,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
             clip: None,
-            warmup: 0,
             schedule: Schedule::Constant,
             evals: 2,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         };
         let config = RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 };
         let folder = tempfile::tempdir().unwrap();

@@ -18,15 +18,6 @@ pub struct Behind {
     written: Receiver<()>,
 }
 
-/// Tells whether all has been written.
-pub struct Idle(Arc<AtomicUsize>);
-
-impl Idle {
-    pub fn now(&self) -> bool {
-        self.0.load(Ordering::Acquire) == 0
-    }
-}
-
 impl Behind {
     pub fn new(mut out: impl Write + Send + 'static) -> Self {
         let (texts, queue) = mpsc::channel::<Vec<u8>>();
@@ -45,8 +36,10 @@ impl Behind {
         Self { texts: Some(texts), unwritten, written }
     }
 
-    pub fn idle(&self) -> Idle {
-        Idle(self.unwritten.clone())
+    /// Tells whether all has been written.
+    pub fn idle(&self) -> impl Fn() -> bool + Send + use<> {
+        let unwritten = self.unwritten.clone();
+        move || unwritten.load(Ordering::Acquire) == 0
     }
 }
 
@@ -96,14 +89,14 @@ mod tests {
         let text = Arc::new(Mutex::new(Vec::new()));
         let mut behind = Behind::new(Held(held, text.clone()));
         let idle = behind.idle();
-        assert!(idle.now());
+        assert!(idle());
         for line in 0..3 {
             writeln!(behind, "line {line}").unwrap();
         }
-        assert!(!idle.now() && text.lock().unwrap().is_empty());
+        assert!(!idle() && text.lock().unwrap().is_empty());
         drop(release);
         drop(behind);
-        assert!(idle.now());
+        assert!(idle());
         assert_eq!(String::from_utf8_lossy(&text.lock().unwrap()), "line 0\nline 1\nline 2\n");
     }
 }

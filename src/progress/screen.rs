@@ -40,7 +40,7 @@ impl Screen {
     pub fn stderr() -> Self {
         let out = Behind::new(std::io::stderr());
         let idle = out.idle();
-        Self::new(Box::new(out), Box::new(stderr_size), Box::new(move || idle.now()))
+        Self::new(Box::new(out), Box::new(stderr_size), Box::new(idle))
     }
 
     pub fn size(&self) -> Size {

@@ -25,7 +25,7 @@ pub const KEYS: [&str; 13] = [
 /// Of `wsd`, whose runs share a trunk only if their warmup does not depend on the budget.
 const WSD_WARMUP: u64 = 100;
 
-/// A recipe whose warmup may still be a share of the budget. The defaults are those of a ViT baseline (Beyer 2022).
+/// A recipe whose warmup may still be a share of the budget.
 #[derive(Clone, Debug)]
 pub struct RecipeDraft {
     /// Its warmup, and a cooldown in its schedule, are placeholders.
@@ -40,20 +40,7 @@ pub struct RecipeDraft {
 
 impl Default for RecipeDraft {
     fn default() -> Self {
-        let recipe = Recipe {
-            batch: 64,
-            lr: 1e-3,
-            weight_decay: 0.05,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            clip: Some(1.0),
-            warmup: 0,
-            schedule: Schedule::Cosine,
-            evals: 5,
-            precision: Precision::Fp32,
-        };
-        Self { recipe, warmup: 0.1, warmup_steps: None, cooldown: 0.2 }
+        Self { recipe: Recipe::default(), warmup: 0.1, warmup_steps: None, cooldown: 0.2 }
     }
 }
 

@@ -103,12 +103,8 @@ fn import_folder(dir: &Path, name: &str) -> PathBuf {
 
 /// The record first: what is left after a kill is no import any more.
 pub(super) fn remove(folder: &Path) -> Result<()> {
-    let gone = |removed: std::io::Result<()>| match removed {
-        Err(error) if error.kind() == std::io::ErrorKind::NotFound => Ok(()),
-        removed => removed,
-    };
-    gone(std::fs::remove_file(folder.join(RECORD)))
-        .and_then(|()| gone(std::fs::remove_dir_all(folder)))
+    files::unless_absent(std::fs::remove_file(folder.join(RECORD)))
+        .and_then(|()| files::unless_absent(std::fs::remove_dir_all(folder)))
         .context(|| format!("cannot remove {}", folder.display()))
 }
 

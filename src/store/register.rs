@@ -1,6 +1,7 @@
 //! Puts sweeps and runs into the store: first their records into the folder, then the index. Registering again changes
 //! nothing but a sweep's text and members; runs and their results stay.
 
+use std::collections::HashMap;
 use std::path::Path;
 
 use rusqlite::Transaction;
@@ -10,13 +11,15 @@ use super::{Reader, State, Store, integer, now, schema};
 use crate::error::{Context, Error, Result};
 use crate::plan::{Plan, Planned};
 
-/// What registering a plan found to be mended.
+/// How a plan's runs stood when it was registered, and what was mended.
 #[derive(Debug, Default)]
 pub struct Registered {
     /// Runs whose folder or log was deleted: they are to do again.
     pub lost: Vec<String>,
     /// Records that were damaged or not there, of runs that had been taken up: they were written again.
     pub mended: Vec<String>,
+    /// States and attempts of the runs that were known, by id; a lost one is to do.
+    pub standing: HashMap<String, (State, u32)>,
 }
 
 impl Registered {
@@ -64,7 +67,7 @@ impl Store {
         let created = self.reader.created(&plan.sweep)?.unwrap_or_else(now);
         let sweep = SweepRecord::new(plan, created);
         if unwritten.is_empty() && self.reader.has(&sweep)? {
-            return Ok(Registered { lost, mended: Vec::new() });
+            return Ok(Registered { lost, mended: Vec::new(), standing });
         }
         unwritten.iter().try_for_each(|run| RunRecord::new(run).write(dir))?;
         sweep.write(dir)?;
@@ -80,7 +83,7 @@ impl Store {
         let indexed = self.index(&runs, &[sweep]);
         self.reader.synchronous("NORMAL")?;
         indexed?;
-        Ok(Registered { lost, mended })
+        Ok(Registered { lost, mended, standing })
     }
 
     pub(super) fn index(&mut self, runs: &[RunRecord], sweeps: &[SweepRecord]) -> Result<()> {

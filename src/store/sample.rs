@@ -4,7 +4,7 @@ use serde_json::json;
 
 use crate::model::{Costs, Io};
 use crate::plan::{Plan, Planned};
-use crate::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
+use crate::run::{Named, Recipe, RunConfig, Settings};
 use crate::units::Flops;
 
 /// `archs x examples x lrs x seeds`, as the planner would expand them.
@@ -29,19 +29,7 @@ pub fn plan(archs: &[&str], examples: &[u64], lrs: &[f64], seeds: &[u64]) -> Pla
 
 fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
     let named = |name: &str| Named { name: name.into(), settings: Settings::from([("width".into(), json!(8))]) };
-    let train = Recipe {
-        batch: 16,
-        lr,
-        weight_decay: 1e-4,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        clip: Some(1.0),
-        warmup: 0,
-        schedule: Schedule::Cosine,
-        evals: 1,
-        precision: Precision::Fp32,
-    };
+    let train = Recipe { batch: 16, lr, weight_decay: 1e-4, beta2: 0.999, evals: 1, ..Recipe::default() };
     let config = RunConfig { model: named(arch), task: named("mnist1d"), examples, steps: 20, train, seed };
     Planned {
         id: config.id(),

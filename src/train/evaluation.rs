@@ -22,8 +22,8 @@ pub struct Evaluated {
     pub extra: BTreeMap<String, Vec<f64>>,
 }
 
-/// Evaluates parameters `[R, P]`, in their float type, and running statistics `[R, S]`. Its batches depend on shapes alone, so the same
-/// weights always give the same numbers.
+/// Evaluates parameters `[R, P]`, in their float type, and running statistics `[R, S]`. Its batches depend on shapes alone,
+/// so the same weights always give the same numbers.
 pub fn evaluate(network: &Network, params: &Tensor, stats: &Tensor, set: &Set, normal: &Normal) -> Result<Evaluated> {
     let _guard = tch::no_grad_guard();
     let (rows, device) = (params.size()[0], params.device());

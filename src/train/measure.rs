@@ -32,14 +32,11 @@ fn step_seconds(shape: &Shape, device: Device) -> Result<f64> {
         batch,
         lr: 1e-4,
         weight_decay: 0.01,
-        beta1: 0.9,
         beta2: 0.999,
-        epsilon: 1e-8,
-        clip: Some(1.0),
-        warmup: 0,
         schedule: Schedule::Constant,
         evals: 0,
         precision,
+        ..Recipe::default()
     };
     let mut optimizer = AdamW::new(&[&recipe], layout.params, layout.decayed, device);
     let shape = [1, batch, io.channels, io.height, io.width].map(|size| size as i64);

@@ -103,21 +103,18 @@ impl AdamW {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::{Precision, Schedule};
+    use crate::run::Schedule;
 
     fn recipe(lr: f64, weight_decay: f64, clip: Option<f64>) -> Recipe {
         Recipe {
             batch: 1,
             lr,
             weight_decay,
-            beta1: 0.9,
-            beta2: 0.99,
             epsilon: 1e-3,
             clip,
-            warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         }
     }
 

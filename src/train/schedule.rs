@@ -27,21 +27,18 @@ pub fn factor(recipe: &Recipe, step: u64, steps: u64) -> f64 {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Precision;
 
     fn recipe(schedule: Schedule, warmup: u64) -> Recipe {
         Recipe {
             batch: 1,
             lr: 1.0,
             weight_decay: 0.0,
-            beta1: 0.9,
             beta2: 0.999,
-            epsilon: 1e-8,
             clip: None,
             warmup,
             schedule,
             evals: 1,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         }
     }
 

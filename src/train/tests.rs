@@ -19,19 +19,7 @@ fn config(arch: &str, seed: u64) -> RunConfig {
         "convnet" => json!({"width": 4, "depths": [1, 1]}),
         _ => json!({"width": 16, "depth": 2, "heads": 2, "patch": 1}),
     };
-    let train = Recipe {
-        batch: 16,
-        lr: 3e-3,
-        weight_decay: 0.05,
-        beta1: 0.9,
-        beta2: 0.999,
-        epsilon: 1e-8,
-        clip: Some(1.0),
-        warmup: 5,
-        schedule: Schedule::Cosine,
-        evals: 6,
-        precision: Precision::Fp32,
-    };
+    let train = Recipe { batch: 16, lr: 3e-3, beta2: 0.999, warmup: 5, evals: 6, ..Recipe::default() };
     RunConfig {
         model: model::resolve(arch, None, &settings(keys)).unwrap(),
         task: task::resolve("mnist1d", &settings(json!({"validation": 60, "test": 70}))).unwrap(),

@@ -48,7 +48,7 @@ pub fn write<V: View>(folder: &Path, run: &str, tensors: Vec<(&str, V)>) -> Resu
     let header = HashMap::from([(RUN.to_owned(), run.to_owned()), (CHECKSUM.to_owned(), "0".repeat(DIGITS))]);
     serialize_to_file(tensors, &Some(header), &partial).map_err(explain).context(failed)?;
     seal(&partial).context(failed)?;
-    unless_absent(fs::rename(&newest, &before)).context(failed)?;
+    files::unless_absent(fs::rename(&newest, &before)).context(failed)?;
     fs::rename(&partial, &newest).context(failed)?;
     File::open(folder).and_then(|folder| folder.sync_all()).context(failed)
 }
@@ -101,7 +101,7 @@ pub fn read<T>(
 /// Removes all checkpoints from a run's folder.
 pub fn remove(folder: &Path) -> Result<()> {
     FILES.iter().map(|name| folder.join(name)).try_for_each(|path| {
-        unless_absent(fs::remove_file(&path)).context(|| format!("cannot remove {}", path.display()))
+        files::unless_absent(fs::remove_file(&path)).context(|| format!("cannot remove {}", path.display()))
     })
 }
 
@@ -173,10 +173,6 @@ fn checksum(content: &mut dyn Read) -> io::Result<String> {
     }
 }
 
-fn unless_absent(done: io::Result<()>) -> io::Result<()> {
-    done.or_else(|error| if error.kind() == ErrorKind::NotFound { Ok(()) } else { Err(error) })
-}
-
 fn explain(error: SafeTensorError) -> String {
     match error {
         SafeTensorError::IoError(error) => error.to_string(),
@@ -190,7 +186,7 @@ mod tests {
 
     use super::*;
     use crate::model::Io;
-    use crate::run::{Named, Precision, Recipe, RunConfig, Schedule, Settings};
+    use crate::run::{Named, Recipe, RunConfig, Schedule, Settings};
 
     fn run(folder: &Path) -> Assignment {
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
@@ -198,14 +194,10 @@ mod tests {
             batch: 1,
             lr: 1.0,
             weight_decay: 0.0,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
             clip: None,
-            warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
-            precision: Precision::Fp32,
+            ..Recipe::default()
         };
         let config = RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 };
         let io = Io { channels: 1, height: 1, width: 40, classes: 10 };

@@ -5,7 +5,7 @@
 
 use std::time::Instant;
 
-use crossover_worker::run::{Precision, Recipe, Schedule};
+use crossover_worker::run::{Recipe, Schedule};
 use crossover_worker::train::optimizer::AdamW;
 use crossover_worker::train::process::prepare;
 use tch::{Device, Kind, Tensor, no_grad};
@@ -17,7 +17,7 @@ fn main() {
     println!("{:>10} {:>3} {:>12} {:>12} {:>6}  (middle half)", "P", "R", "one pass us", "tensors us", "ratio");
     for (params, rows) in [(10_000, 1), (100_000, 1), (100_000, 8), (1_000_000, 1), (10_000_000, 1)] {
         let [mut fused, mut tensors] = [(); 2].map(|()| Case::new(rows, params));
-        let mut times: Vec<(f64, f64)> = (0..ROUNDS as u64)
+        let times: Vec<(f64, f64)> = (0..ROUNDS as u64)
             .map(|step| {
                 let grad = || Tensor::randn([rows, params], (Kind::Float, Device::Cpu));
                 let one = fused.time(grad(), |case, grad| case.optimizer.update(&mut case.params, grad, 1.0, step));
@@ -32,7 +32,7 @@ fn main() {
             values[(share * (values.len() - 1) as f64) as usize]
         };
         let mut ones: Vec<f64> = times.iter().map(|(one, _)| *one).collect();
-        let mut others: Vec<f64> = times.drain(..).map(|(_, other)| other).collect();
+        let mut others: Vec<f64> = times.iter().map(|(_, other)| *other).collect();
         println!(
             "{params:>10} {rows:>3} {:>12.0} {:>12.0} {:>6.2}  ({:.2} to {:.2})",
             middle(&mut ones, 0.5),
@@ -51,19 +51,7 @@ struct Case {
 
 impl Case {
     fn new(rows: i64, params: i64) -> Self {
-        let recipe = Recipe {
-            batch: 1,
-            lr: 1e-3,
-            weight_decay: 0.05,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            clip: Some(1.0),
-            warmup: 0,
-            schedule: Schedule::Constant,
-            evals: 1,
-            precision: Precision::Fp32,
-        };
+        let recipe = Recipe { batch: 1, schedule: Schedule::Constant, evals: 1, ..Recipe::default() };
         let optimizer = AdamW::new(&vec![&recipe; rows as usize], params, params - params / 20, Device::Cpu);
         Self { params: Tensor::randn([rows, params], (Kind::Float, Device::Cpu)), optimizer }
     }

@@ -112,15 +112,10 @@ impl Bench {
         let recipe = Recipe {
             batch: BATCH as u64,
             lr: 1e-4,
-            weight_decay: 0.05,
-            beta1: 0.9,
-            beta2: 0.99,
-            epsilon: 1e-8,
-            clip: Some(1.0),
-            warmup: 0,
             schedule: Schedule::Constant,
             evals: 1,
             precision,
+            ..Recipe::default()
         };
         let layout = network.layout();
         let optimizer = AdamW::new(&vec![&recipe; rows as usize], layout.params, layout.decayed, device);

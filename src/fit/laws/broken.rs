@@ -59,9 +59,7 @@ impl Law for Broken {
         for start in (0..self.breaks).map(|i| 3 + 3 * i) {
             let (c, f) = (theta[start], theta[start + 2].exp());
             let z = (ln_x[0] - theta[start + 1]) / f;
-            let small = (-z.abs()).exp();
-            let softplus = z.max(0.0) + small.ln_1p();
-            let sigmoid = if z >= 0.0 { 1.0 } else { small } / (1.0 + small);
+            let (softplus, sigmoid) = softplus(z);
             ln_term -= c * f * softplus;
             gradient[start] = -f * softplus;
             gradient[start + 1] = c * sigmoid;
@@ -118,7 +116,7 @@ fn start_with<const K: usize>(sample: &Sample, floor: f64, breaks: &[f64], f: f6
         let mut columns = [1.0; K];
         columns[1] = -x;
         for (column, at) in columns[2..].iter_mut().zip(breaks) {
-            *column = -f * softplus((x - at) / f);
+            *column = -f * softplus((x - at) / f).0;
         }
         // A residual of ln (L - E) is one of ln L by the share that L - E has in L.
         (columns, (loss - floor).ln(), sample.weight[i] * (1.0 - floor / loss).powi(2))
@@ -135,6 +133,8 @@ fn start_with<const K: usize>(sample: &Sample, floor: f64, breaks: &[f64], f: f6
     Some((squares.sum(), theta))
 }
 
-fn softplus(z: f64) -> f64 {
-    z.max(0.0) + (-z.abs()).exp().ln_1p()
+/// And its slope, the logistic function.
+fn softplus(z: f64) -> (f64, f64) {
+    let small = (-z.abs()).exp();
+    (z.max(0.0) + small.ln_1p(), if z >= 0.0 { 1.0 } else { small } / (1.0 + small))
 }

@@ -219,26 +219,23 @@ impl Fitted<'_> {
             return None; // as the data themselves would be refused
         }
         let descend = |steps: usize, start: &Theta| Solver { max_steps: steps, ..solver }.descend(sample, start);
-        let lowest = |solutions: &mut Vec<Solution>| {
-            solutions.retain(|solution| solution.objective.is_finite());
-            solutions.sort_by(|a, b| a.objective.total_cmp(&b.objective));
-        };
         let starts: Vec<Theta> = std::iter::once(self.best).chain(self.other_minima()).collect();
-        let screening = if starts.len() > 1 { SCREENING_STEPS } else { STEPS };
-        let mut found: Vec<Solution> = starts.iter().map(|start| descend(screening, start)).collect();
-        lowest(&mut found);
-        let first = found.first()?.objective;
-        found.retain(|solution| solution.objective <= first * less_likely(2.0, sample.len()));
-        found.dedup_by(|later, first| later.objective <= first.objective * less_likely(0.005, sample.len()));
-        let left = STEPS - screening;
-        let followed = |solution: &mut Solution| {
-            if !solution.converged && left > 0 {
-                *solution = descend(left, &solution.theta);
+        let found: Vec<Solution> = match &starts[..] {
+            [only] => vec![descend(STEPS, only)],
+            several => {
+                let screened = several.iter().map(|start| descend(SCREENING_STEPS, start)).collect();
+                let follow = |rival: Solution| match rival.converged {
+                    true => rival,
+                    false => descend(STEPS - SCREENING_STEPS, &rival.theta),
+                };
+                rivals(screened, sample.len()).into_iter().map(follow).collect()
             }
         };
-        found.iter_mut().for_each(followed);
-        lowest(&mut found);
-        found.first().map(|solution| solution.theta)
+        found
+            .into_iter()
+            .filter(|solution| solution.objective.is_finite())
+            .min_by(|a, b| a.objective.total_cmp(&b.objective))
+            .map(|solution| solution.theta)
     }
 
     /// Those that a resample may fall into.
@@ -246,6 +243,16 @@ impl Fitted<'_> {
         let most = self.minima.first().map_or(0.0, |best| best.objective * less_likely(10.0, self.sample.len()));
         self.minima.iter().skip(1).filter(move |minimum| minimum.objective <= most).map(|minimum| minimum.theta)
     }
+}
+
+/// Those that may still become the lowest, of several in one valley the lowest.
+fn rivals(mut found: Vec<Solution>, points: usize) -> Vec<Solution> {
+    found.retain(|solution| solution.objective.is_finite());
+    found.sort_by(|a, b| a.objective.total_cmp(&b.objective));
+    let most = found.first().map_or(0.0, |lowest| lowest.objective * less_likely(2.0, points));
+    found.retain(|solution| solution.objective <= most);
+    found.dedup_by(|later, first| later.objective <= first.objective * less_likely(0.005, points));
+    found
 }
 
 /// By which factor an objective that is a sum of squares of normal noise grows where the log-likelihood falls by `by`.
