@@ -124,9 +124,13 @@ fn a_store_is_rebuilt_within_few_open_files() {
 fn a_rebuild_that_is_killed_at_any_moment_leaves_a_whole_index() {
     let dir = finished(20);
     let expected = export(&dir);
-    let since = Instant::now();
-    dir.stdout(&["ingest", "--rebuild"]);
-    let whole = since.elapsed();
+    // The fastest of three: beside other tests one alone may take several times as long, and few would be hit.
+    let timed = |_| {
+        let since = Instant::now();
+        dir.stdout(&["ingest", "--rebuild"]);
+        since.elapsed()
+    };
+    let whole = (0..3).map(timed).min().expect("three");
     let mut killed = 0;
     for part in 0..30u32 {
         let mut child = dir.command(&["ingest", "--rebuild"]).stderr(Stdio::null()).spawn().expect("it starts");
