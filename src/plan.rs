@@ -313,16 +313,11 @@ fn expand(cell: &Cell<'_>, plan: &mut Plan, seen: &mut Seen) -> Result<()> {
                 continue;
             }
         };
+        let (model, task) = (cell.sized.model.clone(), cell.task.named.clone());
+        let config = RunConfig { model, task, examples: cell.examples, steps, train, seed: 0 };
+        let ids = cell.shared.with_any_seed(&config, steps);
         for &seed in &cell.sweep.seeds {
-            let config = RunConfig {
-                model: cell.sized.model.clone(),
-                task: cell.task.named.clone(),
-                examples: cell.examples,
-                steps,
-                train: train.clone(),
-                seed,
-            };
-            push(cell, &id, config, plan, seen);
+            push(cell, &id, ids.id(seed), RunConfig { seed, ..config.clone() }, plan, seen);
         }
     }
     Ok(())
@@ -343,8 +338,7 @@ fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
     Ok(steps)
 }
 
-fn push(cell: &Cell<'_>, id_of_cell: &str, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
-    let id = cell.shared.id(&config);
+fn push(cell: &Cell<'_>, id_of_cell: &str, id: String, config: RunConfig, plan: &mut Plan, seen: &mut Seen) {
     match seen.runs.entry(id.clone()) {
         Entry::Occupied(first) => {
             let first = &plan.runs[*first.get()].label;

@@ -21,7 +21,7 @@ const STOOD_FOR: [(&str, &[&str]); 1] =
 #[derive(Clone)]
 pub struct Shared(Sha256);
 
-/// The rest of a config, in the order of its fields.
+/// The rest of a config, in the order of its fields: the seed last.
 #[derive(Serialize)]
 struct Own<'a> {
     examples: u64,
@@ -42,10 +42,23 @@ impl Shared {
     }
 
     pub fn with_steps(&self, config: &RunConfig, steps: u64) -> String {
-        let RunConfig { examples, train, seed, .. } = config;
-        let own = text(&Own { examples: *examples, steps, train, seed: *seed });
-        // Without the brace that opens it: the shared part has it.
-        hex(&self.0.clone().chain_update(&own[1..]).finalize())
+        self.with_any_seed(config, steps).id(config.seed)
+    }
+
+    /// Of configs that differ in their seed alone.
+    pub fn with_any_seed(&self, RunConfig { examples, train, .. }: &RunConfig, steps: u64) -> AnySeed {
+        let own = text(&Own { examples: *examples, steps, train, seed: 0 });
+        // Without the brace that opens it, which the shared part has, and without the seed, which is last.
+        AnySeed(self.0.clone().chain_update(&own[1..own.len() - "0}".len()]))
+    }
+}
+
+/// All of a config but its seed, hashed.
+pub struct AnySeed(Sha256);
+
+impl AnySeed {
+    pub fn id(&self, seed: u64) -> String {
+        hex(&self.0.clone().chain_update(format!("{seed}}}")).finalize())
     }
 }
 

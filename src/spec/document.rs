@@ -99,20 +99,20 @@ pub struct Entry {
 
 impl Table {
     pub fn entries(&self) -> impl Iterator<Item = Entry> + '_ {
-        self.0.iter().map(|(key, value)| Entry {
-            key: key.0.get_ref().clone(),
-            key_span: key.0.span(),
-            span: value.span(),
-            value: json(value.get_ref()),
-        })
+        self.0.iter().map(Entry::new)
     }
 
     pub fn get(&self, key: &str) -> Option<Entry> {
-        self.entries().find(|entry| entry.key == key)
+        self.0.get_key_value(key).map(Entry::new)
     }
 }
 
 impl Entry {
+    fn new((key, value): (&Key, &Spanned<toml::Value>)) -> Entry {
+        let (key_span, span) = (key.0.span(), value.span());
+        Entry { key: key.0.get_ref().clone(), key_span, span, value: json(value.get_ref()) }
+    }
+
     fn wants(&self, wanted: &str) -> Complaint {
         Complaint::at(self.span.clone(), format!("`{}` is {wanted}, not {}", self.key, kind(&self.value)))
     }
