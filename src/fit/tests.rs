@@ -375,7 +375,7 @@ fn a_million_rows_are_read_and_fitted() {
         let noise = f64::from(i.wrapping_mul(2_654_435_761) >> 8) / f64::from(1 << 24) - 0.5;
         writeln!(text, "{},{x},{:.6},{}", ["a", "b"][i as usize % 2], law(x) * (1.0 + 0.02 * noise), i % 5).unwrap();
     }
-    let table = file::format::table("big.csv", text.as_bytes()).unwrap();
+    let table = file::format::table("big.csv", &text.into()).unwrap();
     let points = file::found(&table, "", &Asked::default(), Scale::Curve(Axis::Data)).unwrap().points;
     let analysis = fit_curves(&points, Axis::Data, &settings(2000)).unwrap();
     for fit in &analysis.fits {

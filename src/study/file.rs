@@ -54,7 +54,7 @@ pub struct Opened {
     /// Of the file, or of the table that logs make.
     pub sha256: String,
     /// Unpacked: what makes the same table again.
-    pub bytes: Vec<u8>,
+    pub bytes: ::bytes::Bytes,
     pub notes: Vec<String>,
 }
 
@@ -66,7 +66,7 @@ pub fn open(path: &Path) -> Result<Opened> {
     if logs::is_logs(path) {
         let logs::Logs { table, notes } = logs::read(path)?;
         let bytes = table.csv()?;
-        return Ok(Opened { sha256: hex_sha256(&bytes), table, bytes, notes });
+        return Ok(Opened { sha256: hex_sha256(&bytes), table, bytes: bytes.into(), notes });
     }
     let bytes::Bytes { name, bytes, sha256 } = bytes::read(path)?;
     Ok(Opened { table: format::table(&name, &bytes)?, sha256, bytes, notes: Vec::new() })

@@ -13,7 +13,7 @@ use crate::store::{ImportRecord, Reader, Sizes, now};
 pub struct Prepared {
     pub record: ImportRecord,
     /// What is kept: the file as it is, or the table that logs make.
-    pub bytes: Vec<u8>,
+    pub bytes: bytes::Bytes,
     pub points: usize,
     pub curves: Vec<String>,
     pub notes: Vec<String>,

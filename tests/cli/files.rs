@@ -3,7 +3,10 @@
 
 use std::io::Write;
 use std::process::Stdio;
+use std::time::Duration;
 
+use parquet::data_type::DoubleType;
+use parquet::file::writer::SerializedFileWriter;
 use serde_json::Value;
 
 use crate::workdir::Workdir;
@@ -193,4 +196,33 @@ fn figures_say_only_what_the_file_says() {
     assert!(turned.contains("100% - accuracy") && turned.contains("examples"), "{turned}");
     let steps = drawn(PANEL, &[]);
     assert!(steps.contains("Step") && !steps.contains("examples") && !steps.contains("nats"), "{steps}");
+}
+
+/// Rows are taken one by one: together they took three times the memory, since each names all its columns.
+#[test]
+fn rows_of_a_parquet_file_are_not_held_together() {
+    const ROWS: usize = 60_000;
+    let dir = Workdir::new();
+    let columns: Vec<String> = (0..20).map(|column| format!("required double a_measured_value_{column};")).collect();
+    let schema = parquet::schema::parser::parse_message_type(&format!("message rows {{ {} }}", columns.concat()));
+    let file = std::fs::File::create(dir.path("wide.parquet")).expect("a file");
+    let mut file = SerializedFileWriter::new(file, schema.expect("a schema").into(), Default::default()).expect("ok");
+    let mut group = file.next_row_group().expect("a group");
+    for column in 0..columns.len() {
+        let values: Vec<f64> = (0..ROWS).map(|row| 1.0 / (row + column + 1) as f64).collect();
+        let mut writer = group.next_column().expect("ok").expect("a column");
+        writer.typed::<DoubleType>().write_batch(&values, None, None).expect("written");
+        writer.close().expect("closed");
+    }
+    group.close().expect("closed");
+    file.close().expect("closed");
+    // No row is left, so that nothing is fitted.
+    let mut fit = dir.command(&["fit", "--file", "wide.parquet", "--where", "a_measured_value_0=2"]);
+    let (mut child, mut peak) = (fit.stderr(Stdio::null()).spawn().expect("it starts"), 0);
+    while child.try_wait().expect("a child").is_none() {
+        peak = crate::large::memory(child.id().into()).unwrap_or(0).max(peak);
+        std::thread::sleep(Duration::from_millis(2));
+    }
+    println!("{} MiB", peak >> 20);
+    assert!(peak < 130 << 20, "{} MiB", peak >> 20);
 }

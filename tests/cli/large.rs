@@ -79,7 +79,7 @@ fn worker(dir: &Workdir) -> Option<u64> {
     serde_json::from_str::<Value>(log.lines().next()?).ok()?["pid"].as_u64()
 }
 
-fn memory(pid: u64) -> Option<u64> {
+pub fn memory(pid: u64) -> Option<u64> {
     let status = fs::read_to_string(format!("/proc/{pid}/status")).ok()?;
     let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:")?.trim().strip_suffix(" kB"))?;
     Some(1024 * line.parse::<u64>().ok()?)

@@ -16,7 +16,7 @@ const MOST: u64 = 8 << 30;
 pub struct Bytes {
     /// The path as it was given, or `stdin`.
     pub name: String,
-    pub bytes: Vec<u8>,
+    pub bytes: ::bytes::Bytes,
     /// Of the bytes as they lie in the file.
     pub sha256: String,
 }
@@ -43,7 +43,7 @@ pub fn read(path: &Path) -> Result<Bytes> {
         return Err(too_large(&name, "", most));
     }
     let (bytes, sha256) = rayon::join(|| unpacked(&name, &raw, most), || hex_sha256(&raw));
-    Ok(Bytes { bytes: bytes?.unwrap_or(raw), sha256, name })
+    Ok(Bytes { bytes: bytes?.unwrap_or(raw).into(), sha256, name })
 }
 
 /// A pipe that a shell has opened, as in `--file <(zcat runs.csv.gz)`: it has a writer.

@@ -168,7 +168,7 @@ mod tests {
 
     fn left(filters: &[&str]) -> Result<Vec<u64>> {
         let text = "set,n,loss\nc4,70M,3\npile,70M,2\nc4,1.4B,2\n,2B,1\n";
-        let mut table = format::table("f", text.as_bytes())?;
+        let mut table = format::table("f", &text.into())?;
         let filters: Vec<Filter> = filters.iter().map(|text| text.parse().unwrap()).collect();
         apply(&mut table, &filters)?;
         Ok((0..table.rows()).map(|row| table.line(row)).collect())

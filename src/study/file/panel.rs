@@ -98,12 +98,12 @@ mod tests {
     fn a_column_a_run_becomes_a_row_a_run_and_step() {
         let text = "\"Step\",\"a - loss\",\"a - loss__MIN\",\"a - loss__MAX\",\"b - loss\",\"b - loss__MIN\",\"b - loss__MAX\"\n\
                     1,3,3,3,4,4,4\n2,2,2,2,,,\n";
-        let table = format::table("f", text.as_bytes()).unwrap();
+        let table = format::table("f", &text.into()).unwrap();
         assert_eq!(table.header, ["Step", "arch", "run", "loss"]);
         let row = |row: usize| (0..4).map(|column| table.shown(row, column)).collect::<Vec<_>>().join(" ");
         assert_eq!((0..table.rows()).map(row).collect::<Vec<_>>(), ["1 a a 3", "2 a a 2", "1 b b 4"]);
         assert_eq!((table.line(1), table.panel.as_ref().map(|panel| panel.runs)), (3, Some(2)));
-        let plain = format::table("f", b"Step,loss,loss__MIN\n1,2,3\n").unwrap();
+        let plain = format::table("f", &"Step,loss,loss__MIN\n1,2,3\n".into()).unwrap();
         assert!(plain.panel.is_none());
     }
 }

@@ -1,5 +1,8 @@
 //! Parquet, as pandas and polars write it.
 
+use std::panic::catch_unwind;
+
+use ::bytes::Bytes;
 use ::parquet::errors::Result as ParquetResult;
 use ::parquet::file::reader::{FileReader, SerializedFileReader};
 use ::parquet::record::{Field, Row};
@@ -9,28 +12,27 @@ use crate::error::{Error, Result};
 
 /// # Errors
 /// The file is damaged, or packed in a way that is not read here.
-pub fn table(name: &str, bytes: &[u8]) -> Result<Table> {
+pub fn table(name: &str, bytes: Bytes) -> Result<Table> {
     let refuse = |why: String| {
         Error::bad_input(format!("{name} is a Parquet file that cannot be read: {why}"))
             .hint("the codecs read here are none, snappy, gzip and zstd; or write it as CSV")
     };
     // The decoder trusts counts that a damaged file gets wrong, and has been seen to panic on them.
-    let read = std::panic::catch_unwind(|| rows(bytes));
-    let rows = match read {
-        Ok(rows) => rows.map_err(|error| refuse(error.to_string()))?,
+    let gathered = match catch_unwind(|| gathered(bytes)) {
+        Ok(gathered) => gathered.map_err(|error| refuse(error.to_string()))?,
         Err(_) => return Err(refuse("it is damaged".into())),
     };
-    let mut gathered = Gathered::default();
-    for (row, cells) in (1..).zip(&rows) {
-        gathered.row(row);
-        flatten("", cells, &mut |column, cell| gathered.cell(column, &cell));
-    }
     gathered.table(name).ok_or_else(|| Error::bad_input(format!("{name} has no rows")))
 }
 
-fn rows(bytes: &[u8]) -> ParquetResult<Vec<Row>> {
-    let reader = SerializedFileReader::new(::bytes::Bytes::copy_from_slice(bytes))?;
-    reader.get_row_iter(None)?.collect()
+/// Row after row, of one row group at a time: each names all its columns, so that together they are many times the file.
+fn gathered(bytes: Bytes) -> ParquetResult<Gathered> {
+    let (file, mut gathered) = (SerializedFileReader::new(bytes)?, Gathered::default());
+    for (row, cells) in (1..).zip(file.get_row_iter(None)?) {
+        gathered.row(row);
+        flatten("", &cells?, &mut |column, cell| gathered.cell(column, &cell));
+    }
+    Ok(gathered)
 }
 
 fn flatten(prefix: &str, row: &Row, cell: &mut dyn FnMut(String, String)) {

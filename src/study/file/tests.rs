@@ -12,7 +12,7 @@ const PARAMS: Scale = Scale::Curve(Axis::Params);
 const COMPUTE: Scale = Scale::Curve(Axis::Compute);
 
 fn over(scale: Scale, text: &[u8], asked: &Asked) -> Result<Found> {
-    found(&format::table("f.csv", text)?, "", asked, scale)
+    found(&format::table("f.csv", &text.to_vec().into())?, "", asked, scale)
 }
 
 fn points(text: &str) -> Result<Vec<Point>> {
@@ -437,7 +437,7 @@ fn no_bytes_make_it_panic() {
                 }
             }
             let Ok(unpacked) = bytes::unpacked("f", &bytes, 1 << 30) else { continue };
-            let Ok(table) = format::table("f", unpacked.as_deref().unwrap_or(&bytes)) else { continue };
+            let Ok(table) = format::table("f", &unpacked.unwrap_or(bytes).into()) else { continue };
             for scale in [PARAMS, DATA, COMPUTE, Scale::Surface] {
                 let _ = found(&table, "", &Asked::default(), scale);
             }
