@@ -252,3 +252,60 @@ const APART: &str = "\
     f6f7f8f9faffda0008010211003f00f4e75ce39d73ffd0875f514e6cffd1e09cd9cae6ee7fffda0008010311003f00c29d53be9d53ffd0f5\
     635743e529c99fffd1c29c99db193b1fffd9\
     ";
+
+/// Of a folder of images, each beside what Pillow makes of it, in a file of its name and `.rgb`:
+///
+/// for path in [p for p in Path(folder).iterdir() if p.suffix != ".rgb"]:
+///     image = ImageOps.exif_transpose(Image.open(path))
+///     if image.mode.startswith("I;16"):
+///         image = Image.fromarray((numpy.asarray(image).astype("u4") * 255 + 32895 >> 16).astype("u1"))
+///     image = image.convert("RGBA")
+///     image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+///     Path(f"{path}.rgb").write_bytes(struct.pack("<II", *image.size) + image.tobytes())
+///
+/// CROSSOVER_PICTURES=FOLDER cargo test -p crossover --lib -- --ignored --nocapture a_folder_of_images
+#[test]
+#[ignore = "a folder of images, which CROSSOVER_PICTURES names"]
+fn a_folder_of_images_is_within_8_levels_of_pillow() {
+    let folder = std::env::var("CROSSOVER_PICTURES").unwrap();
+    let mut paths: Vec<_> = fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()).collect();
+    paths.retain(|path| path.extension().is_some_and(|end| end == "rgb"));
+    paths.sort();
+    let mut counts = [0; 3];
+    for expected in paths {
+        let (path, expected) = (expected.with_extension(""), fs::read(expected).unwrap());
+        let side = |at: usize| u32::from_le_bytes(expected[at..at + 4].try_into().unwrap());
+        let (width, height, size) = (side(0), side(4), side(0).max(side(4)).into());
+        let mut pixels = vec![0; (3 * size * size) as usize];
+        let all = Look { size, fit: Fit::Pad, ..Look::default() };
+        let told = match read(&fs::read(&path).unwrap(), &all, &mut pixels) {
+            Err(error) => Err(error.message),
+            Ok(Seen { damage: Some(damage), .. }) => Err(damage),
+            Ok(seen) if (seen.width, seen.height) != (width, height) => Ok(format!("{seen:?}, not {width} x {height}")),
+            Ok(_) => {
+                let (left, top) = ((size as u32 - width) / 2, (size as u32 - height) / 2);
+                let own = |x: u32, y: u32, c: u64| {
+                    pixels[((c * size + u64::from(top + y)) * size) as usize + (left + x) as usize]
+                };
+                let theirs = |x: u32, y: u32, c: u64| expected[8 + 3 * (y * width + x) as usize + c as usize];
+                let places = (0..height).flat_map(|y| (0..width).flat_map(move |x| (0..3).map(move |c| (x, y, c))));
+                let apart = places.map(|(x, y, c)| (own(x, y, c).abs_diff(theirs(x, y, c)), (x, y)));
+                let far: Vec<_> = apart.filter(|(apart, _)| *apart > 8).collect();
+                let most = far.iter().max().map(|(apart, at)| format!("{} values, {apart} at {at:?}", far.len()));
+                Ok(most.map_or(String::new(), |most| format!("{most} of {width} x {height}")))
+            }
+        };
+        let which = match &told {
+            Ok(told) if told.is_empty() => 0,
+            Ok(_) => 1,
+            Err(_) => 2,
+        };
+        counts[which] += 1;
+        if which > 0 {
+            println!("{} {}: {told:?}", ["", "apart", "refused"][which], path.display());
+        }
+    }
+    let [within, apart, refused] = counts;
+    println!("{within} within 8 levels, {apart} not, {refused} refused");
+    assert!(within > 0 && apart == 0);
+}
