@@ -11,24 +11,13 @@ use nix::unistd::Pid;
 use crate::interrupted::{no_worker_is_left, workers};
 use crate::workdir::Workdir;
 
-const SWEEP: &str = r#"
-name = "many"
-task = { name = "mnist1d" }
-[axes]
-examples = [100]
-seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 16, 17, 18, 19, 20, 21, 22, 23]
-[budget]
-steps = 40
-[train]
-batch = 64
-[[model]]
-arch = "vit"
-patch = 5
-"#;
-
-fn many() -> Workdir {
-    let dir = Workdir::new();
-    dir.write("many.toml", SWEEP);
+fn many(runs: usize) -> Workdir {
+    let (dir, seeds) = (Workdir::new(), (0..runs).collect::<Vec<_>>());
+    let sweep = format!(
+        "name = \"many\"\ntask = {{ name = \"mnist1d\" }}\n[axes]\nexamples = [100]\nseed = {seeds:?}\n\
+         [budget]\nsteps = 40\n[train]\nbatch = 64\n[[model]]\narch = \"vit\"\npatch = 5\n"
+    );
+    dir.write("many.toml", &sweep);
     dir
 }
 
@@ -70,7 +59,7 @@ fn end(dir: &Workdir, child: Child) -> (Output, Duration) {
 
 #[test]
 fn a_sick_slot_is_left_alone_and_the_sweep_is_done() {
-    let dir = many();
+    let dir = many(24);
     let (output, said) = run(&dir, "sick=1 step_millis=10", &["--slots", "4"]);
     assert!(output.status.success(), "{said}");
     assert_eq!(said.matches(": left alone; 3 slots go on").count(), 1, "{said}");
@@ -81,10 +70,10 @@ fn a_sick_slot_is_left_alone_and_the_sweep_is_done() {
 
 #[test]
 fn a_slot_whose_workers_do_not_start_is_left_alone() {
-    let dir = many();
+    let dir = many(24);
     let (output, said) = run(&dir, "dead=0 step_millis=10", &["--slots", "2"]);
     assert!(output.status.success() && said.contains("slot 0 (cpu): workers do not start"), "{said}");
-    let dir = many();
+    let dir = many(24);
     let (output, said) = run(&dir, "dead=0", &["--slots", "1"]);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("error: cpu: workers do not start, CUDA error: told to be no good"), "{said}");
@@ -93,12 +82,12 @@ fn a_slot_whose_workers_do_not_start_is_left_alone() {
 
 #[test]
 fn a_worker_that_hangs_is_a_failed_attempt_that_says_how() {
-    let dir = many();
+    let dir = many(24);
     let (output, said) = run(&dir, "hang=1:5", &["--slots", "8", "--hang-timeout", "0.5"]);
     assert!(output.status.success(), "{said}");
     assert!(said.contains("failed: no progress for") && said.contains("it hangs; process"), "{said}");
 
-    let dir = many();
+    let dir = many(24);
     let child = busy(&dir, "step_millis=100", &["--slots", "1", "--hang-timeout", "2"], 1);
     workers(&dir).iter().for_each(|worker| kill(Pid::from_raw(*worker), Signal::SIGSTOP).expect("it runs"));
     std::thread::sleep(Duration::from_secs(4));
@@ -110,7 +99,7 @@ fn a_worker_that_hangs_is_a_failed_attempt_that_says_how() {
 
 #[test]
 fn a_sweep_that_fails_as_a_whole_can_be_ended() {
-    let dir = many();
+    let dir = many(24);
     let (output, said) = run(&dir, "fail=9:5", &["--slots", "2", "--retries", "0", "--max-failures", "4"]);
     assert_eq!(output.status.code(), Some(1), "{said}");
     assert!(said.contains("4 runs failed, which ends the sweep (--max-failures 4)"), "{said}");
@@ -120,7 +109,7 @@ fn a_sweep_that_fails_as_a_whole_can_be_ended() {
 #[test]
 fn every_signal_that_ends_programs_stops_with_checkpoints() {
     for signal in [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP] {
-        let dir = many();
+        let dir = many(24);
         let child = busy(&dir, "step_millis=100", &["--slots", "2"], 2);
         send(&child, signal);
         let (output, took) = end(&dir, child);
@@ -134,7 +123,7 @@ fn every_signal_that_ends_programs_stops_with_checkpoints() {
 /// As nohup starts programs.
 #[test]
 fn a_hang_up_that_is_ignored_stays_ignored() {
-    let dir = many();
+    let dir = many(24);
     let mut command = command(&dir, "step_millis=5", &["--slots", "2"]);
     // SAFETY: between fork and exec only a system call is made.
     unsafe {
@@ -153,7 +142,7 @@ fn a_hang_up_that_is_ignored_stays_ignored() {
 /// A person pauses a worker; its stop goes on, writes its checkpoint and ends.
 #[test]
 fn a_stopped_worker_does_not_hold_up_an_interruption() {
-    let dir = many();
+    let dir = many(24);
     let child = busy(&dir, "step_millis=100", &["--slots", "1"], 1);
     workers(&dir).iter().for_each(|worker| kill(Pid::from_raw(*worker), Signal::SIGSTOP).expect("it runs"));
     send(&child, Signal::SIGINT);
@@ -164,7 +153,7 @@ fn a_stopped_worker_does_not_hold_up_an_interruption() {
 
 #[test]
 fn a_worker_that_hangs_is_killed_by_the_second_interruption() {
-    let dir = many();
+    let dir = many(24);
     let child = busy(&dir, "hang=9:5", &["--slots", "1"], 1);
     std::thread::sleep(Duration::from_millis(300));
     send(&child, Signal::SIGINT);
@@ -178,11 +167,7 @@ fn a_worker_that_hangs_is_killed_by_the_second_interruption() {
 /// A job line is longer than a pipe holds, and nobody reads it.
 #[test]
 fn a_worker_that_does_not_read_never_blocks_the_orchestrator() {
-    let dir = many();
-    let seeds: Vec<String> = (0..600).map(|seed| seed.to_string()).collect();
-    let head = SWEEP.split("seed = [").next().expect("a head");
-    let tail = SWEEP.split("]\n[budget]").nth(1).expect("a tail");
-    dir.write("many.toml", &format!("{head}seed = [{}]\n[budget]{tail}", seeds.join(", ")));
+    let dir = many(600);
     let child = busy(&dir, "step_millis=20", &["--slots", "1", "--pack", "300"], 1);
     workers(&dir).iter().for_each(|worker| kill(Pid::from_raw(*worker), Signal::SIGSTOP).expect("it runs"));
     send(&child, Signal::SIGINT);
@@ -197,11 +182,7 @@ fn a_worker_that_does_not_read_never_blocks_the_orchestrator() {
 #[test]
 fn talk_that_nobody_reads_holds_up_no_run() {
     const RUNS: usize = 96; // a line each: more than the pipe holds
-    let dir = many();
-    let seeds: Vec<String> = (0..RUNS).map(|seed| seed.to_string()).collect();
-    let head = SWEEP.split("seed = [").next().expect("a head");
-    let tail = SWEEP.split("]\n[budget]").nth(1).expect("a tail");
-    dir.write("many.toml", &format!("{head}seed = [{}]\n[budget]{tail}", seeds.join(", ")));
+    let dir = many(RUNS);
     let (mut reader, writer) = std::io::pipe().expect("a pipe");
     nix::fcntl::fcntl(&writer, nix::fcntl::FcntlArg::F_SETPIPE_SZ(4096)).expect("a small one");
     let mut child = command(&dir, "step_millis=0", &["--slots", "2"]).stderr(writer).spawn().expect("it starts");
@@ -223,7 +204,7 @@ fn talk_that_nobody_reads_holds_up_no_run() {
 /// Its orchestrator was killed, and it neither trains nor ends.
 #[test]
 fn a_hung_orphan_is_named_waited_for_and_ended() {
-    let dir = many();
+    let dir = many(24);
     let mut child = busy(&dir, "hang=9:5", &["--slots", "1"], 1);
     std::thread::sleep(Duration::from_millis(300));
     let [orphan] = workers(&dir)[..] else { panic!("one worker") };
