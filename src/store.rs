@@ -2,7 +2,7 @@
 //! database that indexes them. The folders are the truth; the database can always be made again.
 //!
 //! ```text
-//! runs/crossover.db            the index: one writer, many readers
+//! runs/crossover.db            the index: one writer, many readers, a checksum on each page
 //! runs/sweeps/<name>.json      a sweep's text and members
 //! runs/imports/<name>/         a file of another program, and how it is read
 //! runs/<id>/run.json           a run's config and costs
@@ -34,6 +34,7 @@ mod schema;
 mod sizes;
 mod state;
 mod summary;
+mod sums;
 mod timing;
 mod worker_log;
 
@@ -143,6 +144,12 @@ impl Reader {
     /// Also where it knows of no run.
     fn of_any(dir: &Path) -> Result<Reader> {
         let schema::Opened { connection, copy } = schema::open_to_read(dir)?;
+        Ok(Reader::over(dir.to_path_buf(), connection, copy))
+    }
+
+    /// Also where bits of it have flipped: for what is known by its hash.
+    fn unchecked(dir: &Path) -> Result<Reader> {
+        let schema::Opened { connection, copy } = schema::open_unchecked(dir)?;
         Ok(Reader::over(dir.to_path_buf(), connection, copy))
     }
 

@@ -36,6 +36,8 @@ struct Report<'a> {
     values: u64,
     repeated: u64,
     skipped: &'a [Skipped],
+    /// Runs that have ended; after --rebuild there are none, since what they did is not known then.
+    without_log: &'a [String],
 }
 
 /// With --rebuild: what the folders hold, and what became of the old database.
@@ -57,14 +59,23 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     if !Reader::exists(store) {
         Reader::open(store)?;
     }
-    let ingested = Store::open(store)?.ingest()?;
+    let mut store = Store::open(store)?;
+    let ingested = store.ingest()?;
     say(&ingested);
-    if args.json { print_json(&report(&ingested, None)) } else { Ok(()) }
+    let without_log = store.reader().ended_without_log()?;
+    if let Some(first) = without_log.first() {
+        let others = if without_log.len() > 1 { format!(" and {} more", without_log.len() - 1) } else { String::new() };
+        out::say(format_args!(
+            "the logs of {first}{others} were deleted, and the database alone has what they said: bring them back, or \
+             'crossover retry RUN' trains a run again"
+        ));
+    }
+    if args.json { print_json(&report(&ingested, &without_log, None)) } else { Ok(()) }
 }
 
-fn report<'a>(ingested: &'a Ingested, rebuilt: Option<FromFolders<'a>>) -> Report<'a> {
+fn report<'a>(ingested: &'a Ingested, without_log: &'a [String], rebuilt: Option<FromFolders<'a>>) -> Report<'a> {
     let Ingested { lines, rows, repeated, skipped } = ingested;
-    Report { rebuilt, lines: *lines, values: *rows, repeated: *repeated, skipped }
+    Report { rebuilt, lines: *lines, values: *rows, repeated: *repeated, skipped, without_log }
 }
 
 fn rebuild(args: &Args, store: &Path) -> Result<()> {
@@ -83,7 +94,7 @@ fn rebuild(args: &Args, store: &Path) -> Result<()> {
         out::say(format_args!("the old database {why}: it is kept as {}", kept.display()));
     }
     let (kept, less) = (kept.as_deref(), less.as_deref());
-    let known = report(ingested, Some(FromFolders { sweeps: *sweeps, runs: *runs, damaged, mended, kept, less }));
+    let known = report(ingested, &[], Some(FromFolders { sweeps: *sweeps, runs: *runs, damaged, mended, kept, less }));
     match failure(&rebuilt) {
         Some(error) => Err(error.with(&known)),
         None if args.json => print_json(&known),

@@ -56,6 +56,17 @@ impl Reader {
         lost.sort_unstable();
         Ok(lost)
     }
+
+    /// Runs that have ended and whose log is gone: what it said is in the index alone.
+    ///
+    /// # Errors
+    /// The index cannot be read.
+    pub fn ended_without_log(&self) -> Result<Vec<String>> {
+        let ended = "SELECT id FROM runs WHERE state IN ('done', 'diverged') ORDER BY id";
+        let ended: Vec<String> = self.rows(ended, [], |row| row.get(0))?;
+        let has_log = |id: &str| self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
+        Ok(ended.into_iter().filter(|id| !has_log(id)).collect())
+    }
 }
 
 fn forget(index: &Transaction, id: &str) -> rusqlite::Result<()> {

@@ -53,7 +53,10 @@ impl Reader {
         if self.created(&plan.sweep)?.is_none() {
             return Ok(None);
         }
-        // Mostly there is none, and to see that takes no configs.
+        // Mostly there is none, and to see that takes no look at the runs; or the text alone is another, and it takes no configs.
+        if self.has(plan)? {
+            return Ok(Some(Difference::default()));
+        }
         let members = self.members(&plan.sweep)?;
         let known: HashMap<&str, &str> = members.iter().map(|run| (run.id.as_str(), run.label.as_str())).collect();
         let is_known = |run: &Planned| known.get(run.id.as_str()) == Some(&run.label.as_str());

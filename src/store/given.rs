@@ -16,10 +16,11 @@ const VIEWS: &str = "
         key INTEGER PRIMARY KEY, id TEXT UNIQUE, config TEXT, io TEXT, arch TEXT, task TEXT, params INTEGER,
         active_params INTEGER, forward_flops INTEGER, train_flops REAL, examples INTEGER, steps INTEGER, seed INTEGER
     );
+    DROP VIEW IF EXISTS temp.sweeps;
     CREATE TEMP VIEW sweeps AS
-        SELECT key, name, question, tuned, source, created FROM main.sweeps
+        SELECT key, name, question, tuned, source, created, NULL AS written FROM main.sweeps
         WHERE name NOT IN (SELECT name FROM given_sweep)
-        UNION ALL SELECT 0, name, question, tuned, source, created FROM given_sweep;
+        UNION ALL SELECT 0, name, question, tuned, source, created, NULL FROM given_sweep;
     CREATE TEMP VIEW sweep_runs AS
         SELECT sweep, position, run, label, cell FROM main.sweep_runs
         UNION ALL SELECT 0, position, run, label, cell FROM given_members;

@@ -7,13 +7,13 @@ use std::fs::{self, File};
 use std::io::ErrorKind;
 use std::path::{Path, PathBuf};
 
-use rusqlite::Connection;
+use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 
 use super::imports;
 use super::ingest::Ingested;
 use super::record::{self, Damaged, RunRecord, SweepRecord};
-use super::{Reader, Store, schema};
+use super::{Reader, Store, schema, sums};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
 
@@ -60,6 +60,7 @@ impl Store {
         schema::refuse_newer(&dir)?;
         let old = Reader::of_any(&dir).ok();
         let whole = old.as_ref().is_some_and(Reader::is_whole);
+        let old = if whole { old } else { Reader::unchecked(&dir).ok() };
         let Records { runs, sweeps, damaged, mended } = Records::of(&dir, old.as_ref(), whole)?;
         let old = old.filter(|_| whole);
         let building = beside(&dir, BUILDING);
@@ -260,8 +261,8 @@ fn keep(dir: &Path, old: &Reader) -> Result<PathBuf> {
 /// and a kill leaves one or the other. A renamed file would meet the log and the locks of the old one.
 fn overwrite(dir: &Path, new: &Path) -> Result<()> {
     let copy = || {
-        let source = Connection::open(new)?;
-        let mut index = Connection::open(schema::file(dir))?;
+        let source = sums::open(new, OpenFlags::default())?;
+        let mut index = sums::open(&schema::file(dir), OpenFlags::default())?;
         index.busy_timeout(std::time::Duration::from_secs(30))?;
         let backup = Backup::new(&source, &mut index)?;
         while backup.step(-1)? != StepResult::Done {

@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
+use twox_hash::XxHash3_128;
 
 use super::rename::REPLACED;
 use crate::error::{Context, Error, Result};
@@ -125,10 +126,11 @@ impl SweepRecord {
         SweepRecord { check: Some(self.hash()), ..self.clone() }
     }
 
-    /// Whether its file is there and says just this.
-    pub(super) fn is_written(&self, dir: &Path) -> bool {
-        let found = files::read(&Self::file(dir, &self.name));
-        found.is_ok_and(|found| text(&self.sealed()).is_ok_and(|text| text == found))
+    /// Its digest, with its file as [`SweepRecord::write`] leaves it; none of a record that has no text.
+    pub(super) fn written(&self) -> Option<String> {
+        let members = self.runs.iter().map(|run| [&run.id, &run.label, &run.cell]);
+        let file = text(&self.sealed()).ok()?;
+        Some(digest(&file, &self.source, self.question.as_ref(), &self.tuned, members))
     }
 
     /// Written in one piece and on the disk before it returns.
@@ -147,6 +149,33 @@ impl SweepRecord {
         paths.retain(|path| path.extension().is_some_and(|extension| extension == "json"));
         Ok(read_each(paths.into_iter().map(|path| (path.clone(), path.with_extension(""))).collect()))
     }
+}
+
+/// Whether the index, where the sweep has this digest, and the file have the plan as it is.
+pub(super) fn is_written(dir: &Path, plan: &Plan, written: &str) -> bool {
+    let members = plan.runs.iter().map(|run| [&run.id, &run.label, &run.cell]);
+    let file = files::read(&SweepRecord::file(dir, &plan.sweep));
+    file.is_ok_and(|file| digest(&file, &plan.source, plan.question.as_ref(), &plan.tuned, members) == written)
+}
+
+/// Of a sweep's file and of what is in the file: thousands of runs are compared each time they are asked for.
+fn digest<'a>(
+    file: &[u8],
+    source: &str,
+    question: Option<&String>,
+    tuned: &[String],
+    members: impl Iterator<Item = [&'a String; 3]>,
+) -> String {
+    let mut hash = XxHash3_128::new();
+    hash.write(file);
+    let mut add = |text: &str| {
+        hash.write(&text.len().to_le_bytes());
+        hash.write(text.as_bytes());
+    };
+    add(source);
+    question.into_iter().chain(tuned).for_each(|text| add(text));
+    members.flatten().for_each(|text| add(text));
+    format!("{:032x}", hash.finish_128())
 }
 
 impl Checked for SweepRecord {

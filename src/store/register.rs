@@ -58,17 +58,19 @@ impl Store {
         if lost.len() > 1 && !schema::has_runs(&self.reader.dir) {
             return Err(all_gone(&self.reader.dir, &lost));
         }
-        self.forget(lost.iter().map(String::as_str))?;
+        if !lost.is_empty() {
+            self.forget(lost.iter().map(String::as_str))?;
+        }
         lost.iter().for_each(|id| drop(standing.insert(id.clone(), (State::ToDo, 0))));
         let dir = &self.reader.dir;
         // Those that have ended are not read: rebuilding looks at them.
         let left = plan.runs.iter().filter(|run| !standing.get(&run.id).is_some_and(|(state, _)| state.is_final()));
         let unwritten: Vec<&Planned> = left.filter(|run| !RunRecord::is_whole(dir, &run.id)).collect();
-        let created = self.reader.created(&plan.sweep)?.unwrap_or_else(now);
-        let sweep = SweepRecord::new(plan, created);
-        if unwritten.is_empty() && self.reader.has(&sweep)? {
+        if unwritten.is_empty() && self.reader.has(plan)? {
             return Ok(Registered { lost, mended: Vec::new(), standing });
         }
+        let created = self.reader.created(&plan.sweep)?.unwrap_or_else(now);
+        let sweep = SweepRecord::new(plan, created);
         unwritten.iter().try_for_each(|run| RunRecord::new(run).write(dir))?;
         sweep.write(dir)?;
         if !unwritten.is_empty() {
@@ -101,12 +103,11 @@ impl Store {
 }
 
 impl Reader {
-    /// Whether the folder and the index have just this sweep.
-    fn has(&self, sweep: &SweepRecord) -> Result<bool> {
-        let SweepRecord { name, question, tuned, source, .. } = sweep;
-        let query = "SELECT 1 FROM sweeps WHERE name = ? AND question IS ? AND tuned = ? AND source = ?";
-        let same = self.rows(query, (name, question, tuned_text(tuned), source), |_| Ok(()))?;
-        Ok(!same.is_empty() && self.members(name)? == sweep.runs && sweep.is_written(&self.dir))
+    /// Whether the folder and the index have the plan as it is: its file was written together with what is in the index.
+    pub(super) fn has(&self, plan: &Plan) -> Result<bool> {
+        let query = "SELECT written FROM sweeps WHERE name = ? AND written IS NOT NULL";
+        let written: Option<String> = self.rows(query, [&plan.sweep], |row| row.get(0))?.pop();
+        Ok(written.is_some_and(|written| record::is_written(&self.dir, plan, &written)))
     }
 }
 
@@ -150,16 +151,12 @@ pub(super) fn insert_run(
     insert.execute(values).map(|_| ()).map_err(explain)
 }
 
-fn tuned_text(tuned: &[String]) -> String {
-    serde_json::Value::from(tuned).to_string()
-}
-
 fn insert_sweep(to: &Transaction, sweep: &SweepRecord) -> rusqlite::Result<()> {
-    let tuned = tuned_text(&sweep.tuned);
+    let tuned = serde_json::Value::from(sweep.tuned.as_slice()).to_string();
     let key: i64 = to.query_row(
-        "INSERT INTO sweeps (name, question, tuned, source, created) VALUES (?1, ?2, ?3, ?4, ?5)
-         ON CONFLICT (name) DO UPDATE SET question = ?2, tuned = ?3, source = ?4 RETURNING key",
-        (&sweep.name, &sweep.question, tuned, &sweep.source, sweep.created),
+        "INSERT INTO sweeps (name, question, tuned, source, created, written) VALUES (?1, ?2, ?3, ?4, ?5, ?6)
+         ON CONFLICT (name) DO UPDATE SET question = ?2, tuned = ?3, source = ?4, written = ?6 RETURNING key",
+        (&sweep.name, &sweep.question, tuned, &sweep.source, sweep.created, sweep.written()),
         |row| row.get(0),
     )?;
     to.execute("DELETE FROM sweep_runs WHERE sweep = ?", [key])?;

@@ -23,7 +23,7 @@ impl Store {
         SweepRecord { name: new.to_owned(), ..self.reader.record(old)? }.write(&dir)?;
         let explain = |error| schema::explain(&dir, error);
         let transaction = self.transaction()?;
-        transaction.execute("UPDATE sweeps SET name = ? WHERE key = ?", (new, key)).map_err(explain)?;
+        transaction.execute("UPDATE sweeps SET name = ?, written = NULL WHERE key = ?", (new, key)).map_err(explain)?;
         transaction.commit().map_err(explain)?;
         let path = SweepRecord::file(&dir, old);
         match std::fs::remove_file(&path) {

@@ -1,5 +1,6 @@
 //! Opens `crossover.db`: settings, migrations, and what SQLite's errors mean to a person.
 
+use std::fmt::Display;
 use std::os::unix::ffi::OsStrExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -8,6 +9,7 @@ use rusqlite::{Connection, ErrorCode, OpenFlags};
 use rusqlite_migration::{M, Migrations};
 use tempfile::TempDir;
 
+use super::sums;
 use crate::error::{Context, Error, Result, nearest};
 use crate::event::EventLog;
 use crate::files;
@@ -15,14 +17,18 @@ use crate::shell::quoted;
 
 pub const FILE: &str = "crossover.db";
 /// One a version, never changed once released.
-const STEPS: &[M<'static>] =
-    &[M::up(include_str!("migrations/1-initial.sql")), M::up(include_str!("migrations/2-repeated.sql"))];
-/// What a reader of an older database has in place of what came later: it may not be theirs to bring up to date.
-const AS_NOW: [&str; 2] = [
-    "",
-    "PRAGMA temp_store = MEMORY;
-     CREATE TEMP VIEW logs AS SELECT run, consumed, lines, skipped, 0 AS repeated FROM main.logs;",
+const STEPS: &[M<'static>] = &[
+    M::up(include_str!("migrations/1-initial.sql")),
+    M::up(include_str!("migrations/2-repeated.sql")),
+    M::up(include_str!("migrations/3-written.sql")),
 ];
+/// The first version whose pages have checksums.
+const WITH_SUMS: i64 = 3;
+/// What a reader of an older database has in place of what came later, by version: it may not be theirs to bring up to date.
+const AS_NOW: [&[&str]; 3] = [&[], &[REPEATED, WRITTEN], &[WRITTEN]];
+const REPEATED: &str = "CREATE TEMP VIEW logs AS SELECT run, consumed, lines, skipped, 0 AS repeated FROM main.logs;";
+const WRITTEN: &str =
+    "CREATE TEMP VIEW sweeps AS SELECT key, name, question, tuned, source, created, NULL AS written FROM main.sweeps;";
 const MIGRATIONS: Migrations<'static> = Migrations::from_slice(STEPS);
 const VERSION: i64 = STEPS.len() as i64;
 
@@ -49,7 +55,9 @@ pub(super) fn open(dir: &Path) -> Result<Connection> {
 pub(super) fn is_empty(path: &Path) -> bool {
     let version = |connection: Connection| connection.pragma_query_value(None, "user_version", |row| row.get(0));
     match path.metadata() {
-        Ok(found) => found.len() == 0 || read(path, "").and_then(version).is_ok_and(|version: i64| version == 0),
+        Ok(found) => {
+            found.len() == 0 || read(path, "", sums::open).and_then(version).is_ok_and(|version: i64| version == 0)
+        }
         Err(error) => error.kind() == std::io::ErrorKind::NotFound,
     }
 }
@@ -59,7 +67,7 @@ pub(super) fn is_empty(path: &Path) -> bool {
 pub(super) fn refuse_newer(dir: &Path) -> Result<()> {
     let path = file(dir);
     refuse_other(&path)?;
-    match path.exists().then(|| read(&path, "")) {
+    match path.exists().then(|| read(&path, "", sums::open)) {
         Some(Ok(connection)) if version(dir, &connection)? > VERSION => Err(newer(dir, &connection)),
         _ => Ok(()),
     }
@@ -72,7 +80,7 @@ pub(super) fn create(dir: &Path, path: &Path) -> Result<Connection> {
 }
 
 fn connect(path: &Path) -> rusqlite::Result<Connection> {
-    let connection = Connection::open(path)?;
+    let connection = sums::open(path, OpenFlags::default())?;
     connection.busy_timeout(Duration::from_secs(30))?;
     // WAL lets readers work meanwhile. NORMAL may lose the last transactions in a power cut, never a part of one;
     // offset and rows go together, so the logs are then read again from there.
@@ -84,8 +92,13 @@ fn connect(path: &Path) -> rusqlite::Result<Connection> {
 }
 
 fn up_to_date(dir: &Path, path: &Path, mut connection: Connection) -> Result<Connection> {
-    if version(dir, &connection)? > VERSION {
-        return Err(newer(dir, &connection));
+    match version(dir, &connection)? {
+        found if found > VERSION => return Err(newer(dir, &connection)),
+        // All pages are written anew, with room for checksums.
+        found if (1..WITH_SUMS).contains(&found) => {
+            connection.execute_batch("VACUUM").map_err(|error| explain(dir, error))?;
+        }
+        _ => {}
     }
     MIGRATIONS.to_latest(&mut connection).map_err(|error| match error {
         rusqlite_migration::Error::RusqliteError { err, .. } => explain(dir, err),
@@ -103,6 +116,15 @@ pub(super) struct Opened {
 
 /// Opens for reading alone; works while an orchestrator writes, and where nothing can be written.
 pub(super) fn open_to_read(dir: &Path) -> Result<Opened> {
+    open_by(dir, sums::open)
+}
+
+/// The same with pages taken as they are, checksums or not: for what is known to be right by itself.
+pub(super) fn open_unchecked(dir: &Path) -> Result<Opened> {
+    open_by(dir, |path, flags| Connection::open_with_flags(path, flags))
+}
+
+fn open_by(dir: &Path, open: Open) -> Result<Opened> {
     let path = file(dir);
     let unreadable = |error| {
         Error::failed(format!("cannot read {}: {error}", dir.display())).hint("--store names the folder of runs")
@@ -111,8 +133,8 @@ pub(super) fn open_to_read(dir: &Path) -> Result<Opened> {
         return Err(no_store(dir));
     }
     refuse_other(&path)?;
-    let opened = match read(&path, "") {
-        Err(error) if cannot_open(&error) => read_unwritable(&path).unwrap_or(Err(error)),
+    let opened = match read(&path, "", open) {
+        Err(error) if cannot_open(&error) => read_unwritable(&path, open).unwrap_or(Err(error)),
         opened => opened.map(|connection| Opened { connection, copy: None }),
     };
     let opened = opened.map_err(|error| explain(dir, error))?;
@@ -120,8 +142,9 @@ pub(super) fn open_to_read(dir: &Path) -> Result<Opened> {
         0 => Err(no_store(dir)),
         newer_one if newer_one > VERSION => Err(newer(dir, &opened.connection)),
         older => {
-            let views = AS_NOW.get(older as usize).copied().unwrap_or_default();
-            opened.connection.execute_batch(views).map_err(|error| explain(dir, error))?;
+            let views = AS_NOW.get(older as usize).copied().unwrap_or_default().concat();
+            let views = format!("PRAGMA temp_store = MEMORY; {views}");
+            opened.connection.execute_batch(&views).map_err(|error| explain(dir, error))?;
             Ok(opened)
         }
     }
@@ -129,16 +152,16 @@ pub(super) fn open_to_read(dir: &Path) -> Result<Opened> {
 
 /// A log beside the database can be neither made nor read where nothing can be written. Without one, the file holds all
 /// there is; a log that a killed writer left is read from a copy of both.
-fn read_unwritable(path: &Path) -> Option<rusqlite::Result<Opened>> {
+fn read_unwritable(path: &Path, open: Open) -> Option<rusqlite::Result<Opened>> {
     if !log(path).exists() {
-        return Some(read(path, "?immutable=1").map(|connection| Opened { connection, copy: None }));
+        return Some(read(path, "?immutable=1", open).map(|connection| Opened { connection, copy: None }));
     }
     let copy = TempDir::with_prefix("crossover-index-").ok()?;
     let copied = copy.path().join(FILE);
     // No connection of ours has the database open: closing a copied file would take its locks.
     std::fs::copy(path, &copied).ok()?;
     std::fs::copy(log(path), log(&copied)).ok()?;
-    Some(read(&copied, "").map(|connection| Opened { connection, copy: Some(copy) }))
+    Some(read(&copied, "", open).map(|connection| Opened { connection, copy: Some(copy) }))
 }
 
 /// By its name alone: to open and close a database takes the locks of other connections to it.
@@ -151,14 +174,17 @@ fn refuse_other(path: &Path) -> Result<()> {
     }
 }
 
+/// How a file is opened: with its pages checked, or without.
+type Open = fn(&Path, OpenFlags) -> rusqlite::Result<Connection>;
+
 /// A connection that has read something.
-fn read(path: &Path, how: &str) -> rusqlite::Result<Connection> {
+fn read(path: &Path, how: &str, open: Open) -> rusqlite::Result<Connection> {
     let plain = |byte: u8| byte.is_ascii_alphanumeric() || b"/-_.".contains(&byte);
     let path: String = (path.as_os_str().as_bytes().iter())
         .map(|byte| if plain(*byte) { char::from(*byte).to_string() } else { format!("%{byte:02x}") })
         .collect();
     let flags = OpenFlags::SQLITE_OPEN_READ_ONLY | OpenFlags::SQLITE_OPEN_NO_MUTEX | OpenFlags::SQLITE_OPEN_URI;
-    let connection = Connection::open_with_flags(format!("file:{path}{how}"), flags)?;
+    let connection = open(Path::new(&format!("file:{path}{how}")), flags)?;
     connection.busy_timeout(Duration::from_secs(30))?;
     connection.query_row("SELECT count(*) FROM sqlite_schema", [], |_| Ok(()))?;
     Ok(connection)
@@ -235,23 +261,25 @@ pub(super) fn explain(dir: &Path, error: rusqlite::Error) -> Error {
             Error::failed(format!("cannot open {shown}: {error}"))
                 .hint(format!("look at the owner and the permissions of its folder: 'ls -la {folder}'"))
         }
-        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => {
-            Error::failed(format!("{shown} is damaged: {error}"))
-                .hint("'crossover ingest --rebuild' makes it again from the run folders, which hold everything")
-        }
+        Some(ErrorCode::DatabaseCorrupt | ErrorCode::NotADatabase) => damaged(&shown, &error),
         Some(ErrorCode::DatabaseBusy | ErrorCode::DatabaseLocked) => {
             Error::failed(format!("{shown} is locked by another program: {error}"))
                 .hint("close other programs that have it open, for example an sqlite3 shell in a transaction")
         }
+        Some(ErrorCode::SystemIoFailure) if sums::is_mismatch(&error) => {
+            damaged(&shown, &"its checksums say that a bit has flipped, or that another program wrote to it")
+        }
         Some(ErrorCode::SystemIoFailure) => Error::failed(format!("cannot read or write {shown}: {error}"))
             .hint(format!("is the disk full ('df -h {folder}'), or the folder gone ('ls {folder}')?")),
         // A value that is not what its column holds: a bit has flipped.
-        None if !matches!(error, rusqlite::Error::QueryReturnedNoRows) => {
-            Error::failed(format!("{shown} is damaged: {error}"))
-                .hint("'crossover ingest --rebuild' makes it again from the run folders, which hold everything")
-        }
+        None if !matches!(error, rusqlite::Error::QueryReturnedNoRows) => damaged(&shown, &error),
         _ => Error::failed(format!("{shown}: {error}")),
     }
+}
+
+fn damaged(index: &dyn Display, why: &dyn Display) -> Error {
+    Error::failed(format!("{index} is damaged: {why}"))
+        .hint("'crossover ingest --rebuild' makes it again from the run folders, which hold everything")
 }
 
 #[cfg(test)]

@@ -677,6 +677,56 @@ fn an_index_that_is_lost_is_not_begun_anew() {
     assert!(rebuilt.kept.is_none() && store.reader().summary("small").unwrap().counts.done == 1);
 }
 
+/// So that a finished sweep of thousands is seen to be there without a look at its runs.
+#[test]
+fn a_plan_is_known_by_its_file_until_either_changes() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1]);
+    let has = |store: &Store| store.reader().has(&plan).unwrap();
+    assert!(!has(&store));
+    store.register(&plan).unwrap();
+    assert!(has(&store));
+    let mut others = [plan.clone(), plan.clone(), plan.clone()];
+    others[0].runs[1].cell = "another".into();
+    others[1].source += "# a comment\n";
+    others[2].question = None;
+    assert!(others.iter().all(|other| !store.reader().has(other).unwrap()));
+    let file = dir.path().join("sweeps/small.json");
+    let mut bytes = std::fs::read(&file).unwrap();
+    // Within the hash at its end, of which a plan knows nothing.
+    let at = bytes.len() - 8;
+    bytes[at] ^= 1;
+    std::fs::write(&file, bytes).unwrap();
+    assert!(!has(&store));
+    store.register(&plan).unwrap();
+    assert!(has(&store));
+    store.rename("small", "wide").unwrap();
+    store.rename("wide", "small").unwrap();
+    assert!(!has(&store));
+    drop(store);
+    let (store, _) = Store::rebuild(dir.path(), false).unwrap();
+    assert!(has(&store));
+}
+
+#[test]
+fn a_log_that_is_deleted_alone_is_noticed() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut store = Store::open(dir.path()).unwrap();
+    let plan = plan(&["convnet"], &[100], &[1e-3], &[0, 1]);
+    store.register(&plan).unwrap();
+    plan.runs.iter().for_each(|run| finish(dir.path(), &run.id, 0.5, 0.6));
+    store.ingest().unwrap();
+    assert!(store.reader().ended_without_log().unwrap().is_empty());
+    std::fs::remove_file(dir.path().join(&plan.runs[0].id).join(EventLog::FILE)).unwrap();
+    assert_eq!(store.reader().ended_without_log().unwrap(), [plan.runs[0].id.as_str()]);
+    // What it said is there still, and nothing is trained again unasked.
+    assert_eq!(store.register(&plan).unwrap().standing[&plan.runs[0].id].0, State::Done);
+    drop(store);
+    let (_, rebuilt) = Store::rebuild(dir.path(), false).unwrap();
+    assert!(rebuilt.less.unwrap().contains("1 of 2 attempts") && rebuilt.kept.is_some());
+}
+
 /// What the last release left is read as it is, and brought up to date by who may write.
 #[test]
 fn an_index_of_the_last_release_is_read_and_written() {
@@ -691,6 +741,8 @@ fn an_index_of_the_last_release_is_read_and_written() {
     let summary = |reader: &Reader| reader.summary("a").unwrap().bad_lines;
     assert_eq!(summary(&Reader::open(dir.path()).unwrap()), BadLines::default());
     assert_eq!(summary(Store::open(dir.path()).unwrap().reader()), BadLines::default());
+    // Its pages have room for checksums now.
+    assert_eq!(std::fs::read(dir.path().join("crossover.db")).unwrap()[20], 8);
 }
 
 /// As a killed writer leaves it where the reader may not write: the log beside the index is read too.

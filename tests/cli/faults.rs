@@ -11,11 +11,10 @@ use crate::workdir::Workdir;
 
 /// Runs of the worker that trains nothing, of several evaluations each.
 fn sweep(seeds: u64) -> String {
-    let seeds: Vec<String> = (0..seeds).map(|seed| seed.to_string()).collect();
+    let seeds: Vec<u64> = (0..seeds).collect();
     format!(
-        "name = \"small\"\ntask = {{ name = \"mnist1d\" }}\n[axes]\nexamples = [100, 200]\nseed = [{}]\n\
-         [budget]\nsteps = 40\n[train]\nbatch = 64\nevals = 3\n[[model]]\narch = \"mlp\"\n",
-        seeds.join(", ")
+        "name = \"small\"\ntask = {{ name = \"mnist1d\" }}\n[axes]\nexamples = [100, 200]\nseed = {seeds:?}\n\
+         [budget]\nsteps = 40\n[train]\nbatch = 64\nevals = 3\n[[model]]\narch = \"mlp\"\n"
     )
 }
 
@@ -337,6 +336,57 @@ fn what_is_no_file_is_refused_and_never_waited_for() {
     assert_eq!(code, Some(0));
     let (code, error) = within(dir.command(&["ingest"]));
     assert!(code == Some(1) && error.contains("writer.lock: it is a fifo"), "{code:?} {error}");
+}
+
+/// One bit of each page of the index: every command that reads values gives the same or says what to type.
+#[test]
+fn a_flipped_bit_in_the_index_is_told_and_mended() {
+    let dir = finished(2);
+    let index = dir.path("runs/crossover.db");
+    let whole = std::fs::read(&index).expect("the index");
+    let csv = ["export", "small", "--format", "csv", "--no-times"];
+    let (commands, pages) = ([&csv[..], &["status", "--json"]], whole.len() / 4096);
+    let expected = commands.map(|args| dir.stdout(args));
+    let mut told = 0;
+    for page in 0..pages {
+        let mut bytes = whole.clone();
+        bytes[4096 * page + 4000] ^= 16;
+        std::fs::write(&index, bytes).expect("the index");
+        for (args, expected) in commands.iter().zip(&expected) {
+            let output = output(&dir, args);
+            if output.status.success() {
+                assert_eq!(String::from_utf8_lossy(&output.stdout), *expected, "page {page}");
+            } else {
+                assert!(said(&output).contains("crossover.db is damaged: its checksums say that"), "{}", said(&output));
+                assert!(said(&output).contains("hint: 'crossover ingest --rebuild' makes it again"));
+                told += 1;
+            }
+        }
+    }
+    assert!(told > pages / 2, "{told} of {pages} pages");
+    ran(&dir, &["ingest", "--rebuild"]);
+    assert_eq!(commands.map(|args| dir.stdout(args)), expected);
+}
+
+/// The index has what it said, and the commands that look at logs say that it alone has.
+#[test]
+fn a_log_that_is_deleted_alone_is_told_by_ingest() {
+    let dir = finished(1);
+    let (expected, run) = (export(&dir), runs(&dir)[0].clone());
+    std::fs::remove_file(dir.path(&format!("runs/{run}/events.jsonl"))).expect("a log");
+    ran(&dir, &["run", "small.toml"]);
+    assert_eq!(export(&dir), expected);
+    let told = ran(&dir, &["ingest"]);
+    assert!(
+        told.contains(&format!("the logs of {run} were deleted")) && told.contains("crossover retry RUN"),
+        "{told}"
+    );
+    assert_eq!(dir.json(&["ingest", "--json"])["without_log"][0], run.as_str());
+    let told = dir.stderr(&["ingest", "--rebuild"], 1);
+    assert!(told.contains("the folders hold less than the old database did"), "{told}");
+    ran(&dir, &["run", "small.toml"]);
+    assert_eq!(export(&dir), expected);
+    assert!(dir.json(&["ingest", "--json"])["without_log"].as_array().unwrap().is_empty());
 }
 
 /// It is not made again at its old place, and where it is now the sweep goes on.
