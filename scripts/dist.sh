@@ -8,6 +8,7 @@ cd "$(dirname "$0")/.."
 version=$(cargo metadata --no-deps --locked --format-version 1 | sed 's/.*"name":"crossover","version":"\([^"]*\)".*/\1/')
 name=crossover-$version-$(uname -m)-linux
 CROSSOVER_DIST=1 RUSTFLAGS="--remap-path-prefix=$HOME=~ --remap-path-prefix=$PWD=crossover" \
+  CXXFLAGS="${CXXFLAGS:-} -ffile-prefix-map=$HOME=~ -ffile-prefix-map=$PWD=crossover" \
   cargo build --profile dist --locked
 work=$(mktemp -d target/dist.XXXXXX)
 trap 'rm -rf "$work"' EXIT
