@@ -1,6 +1,6 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench bench-pytorch clean
+.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench bench-pytorch bench-sweep gpu gpu-pack clean
 SHELL := /bin/bash
 store := runs
 prefix := $(HOME)/.local
@@ -55,6 +55,17 @@ bench: libtorch                       ## side-by-side ratios and rates, PyTorch'
 bench-pytorch: libtorch               ## our training step beside PyTorch's, in fp32 and bf16 (fetches PyTorch, once)
 	cargo bench --locked --no-run -p crossover-worker --bench step
 	python=$$(scripts/pytorch.sh) && "$$python" benches/step.py
+
+bench-sweep: build data               ## a sweep by us, by multiprocessing and by Ray Tune with PyTorch (fetches both, once)
+	python=$$(scripts/pytorch.sh --with-ray) && "$$python" benches/sweep.py
+
+DEVICE := cuda:0
+PYTHON := python3
+gpu:                                  ## every check that needs a GPU, into docs/gpu.md (DEVICE=cpu PARTS="facts agree" OUTPUT=FILE)
+	$(PYTHON) benches/gpu.py --device $(DEVICE) $(if $(OUTPUT),--output $(OUTPUT)) $(PARTS)
+
+gpu-pack: dist                        ## the programs that 'make gpu' takes, stripped, into target/gpu: for a machine without Rust
+	install -Dt target/gpu target/dist/crossover target/dist/crossover-worker
 
 clean:                                ## build outputs; runs and the cache folder stay
 	cargo clean

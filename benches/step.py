@@ -12,7 +12,6 @@ and the table has the median over rounds with the middle half. A GEMM beside it 
 """
 
 import argparse
-import contextlib
 import json
 import os
 import pathlib
@@ -22,135 +21,11 @@ import sys
 import time
 
 import torch
-import torch.nn.functional as F
-from torch import nn
+
+from peers import Mixer, Step, Vit, convnext, plain, resnet
 
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 BATCH = 64
-
-
-class Attention(nn.Module):
-    def __init__(self, width, heads):
-        super().__init__()
-        self.heads, self.qkv, self.proj = heads, nn.Linear(width, 3 * width), nn.Linear(width, width)
-
-    def forward(self, x):
-        b, t, d = x.shape
-        q, k, v = self.qkv(x).view(b, t, 3, self.heads, d // self.heads).permute(2, 0, 3, 1, 4).unbind(0)
-        return self.proj(F.scaled_dot_product_attention(q, k, v).transpose(1, 2).reshape(b, t, d))
-
-
-def mlp(width, hidden):
-    return nn.Sequential(nn.Linear(width, hidden), nn.GELU(), nn.Linear(hidden, width))
-
-
-class Residual(nn.Module):
-    def __init__(self, *parts):
-        super().__init__()
-        self.parts = nn.Sequential(*parts)
-
-    def forward(self, x):
-        return x + self.parts(x)
-
-
-class Transposed(nn.Module):
-    def __init__(self, part):
-        super().__init__()
-        self.part = part
-
-    def forward(self, x):
-        return self.part(x.transpose(1, 2)).transpose(1, 2)
-
-
-class Vit(nn.Module):
-    def __init__(self, width, depth, heads, patch, channels, side):
-        super().__init__()
-        self.embed = nn.Conv2d(channels, width, patch, patch)
-        self.cls = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos = nn.Parameter(torch.randn(1, (side // patch) ** 2 + 1, width) * 0.02)
-        norm = lambda: nn.LayerNorm(width, eps=1e-6)
-        blocks = [(Residual(norm(), Attention(width, heads)), Residual(norm(), mlp(width, 4 * width))) for _ in range(depth)]
-        self.blocks = nn.Sequential(*[part for block in blocks for part in block], norm())
-        self.head = nn.Linear(width, 10)
-
-    def forward(self, x):
-        x = self.embed(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.pos
-        return self.head(self.blocks(x)[:, 0])
-
-
-class Mixer(nn.Module):
-    def __init__(self, width, depth, patch, channels, side):
-        super().__init__()
-        self.embed, tokens = nn.Conv2d(channels, width, patch, patch), (side // patch) ** 2
-        norm = lambda: nn.LayerNorm(width, eps=1e-6)
-        parts = []
-        for _ in range(depth):
-            token = nn.Sequential(nn.Linear(tokens, width // 2), nn.GELU(), nn.Linear(width // 2, tokens))
-            parts += [Residual(norm(), Transposed(token)), Residual(norm(), mlp(width, 4 * width))]
-        self.blocks, self.head = nn.Sequential(*parts, norm()), nn.Linear(width, 10)
-
-    def forward(self, x):
-        return self.head(self.blocks(self.embed(x).flatten(2).transpose(1, 2)).mean(1))
-
-
-class Basic(nn.Module):
-    def __init__(self, inputs, outputs, stride):
-        super().__init__()
-        conv = lambda a, b, k, s: nn.Conv2d(a, b, k, s, k // 2, bias=False)
-        self.body = nn.Sequential(conv(inputs, outputs, 3, stride), nn.BatchNorm2d(outputs), nn.ReLU(inplace=True),
-                                  conv(outputs, outputs, 3, 1), nn.BatchNorm2d(outputs))
-        same = inputs == outputs and stride == 1
-        self.short = nn.Identity() if same else nn.Sequential(conv(inputs, outputs, 1, stride), nn.BatchNorm2d(outputs))
-
-    def forward(self, x):
-        return F.relu(self.body(x) + self.short(x), inplace=True)
-
-
-def resnet(width, depths, channels):
-    parts = [nn.Conv2d(channels, width, 3, 1, 1, bias=False), nn.BatchNorm2d(width), nn.ReLU(inplace=True)]
-    inputs = width
-    for stage, depth in enumerate(depths):
-        outputs = width << stage
-        for i in range(depth):
-            parts.append(Basic(inputs, outputs, 2 if stage > 0 and i == 0 else 1))
-            inputs = outputs
-    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.Linear(inputs, 10))
-
-
-class ChannelNorm(nn.LayerNorm):
-    def forward(self, x):
-        return super().forward(x.permute(0, 2, 3, 1)).permute(0, 3, 1, 2)
-
-
-class NextBlock(nn.Module):
-    def __init__(self, width):
-        super().__init__()
-        self.dw, self.norm = nn.Conv2d(width, width, 7, 1, 3, groups=width), nn.LayerNorm(width, eps=1e-6)
-        self.mlp, self.gamma = mlp(width, 4 * width), nn.Parameter(torch.full((width,), 1e-6))
-
-    def forward(self, x):
-        y = self.mlp(self.norm(self.dw(x).permute(0, 2, 3, 1))) * self.gamma
-        return x + y.permute(0, 3, 1, 2)
-
-
-def convnext(width, depths, channels):
-    parts = [nn.Conv2d(channels, width, 3, 1, 1), ChannelNorm(width, eps=1e-6)]
-    for stage, depth in enumerate(depths):
-        now = width << stage
-        if stage > 0:
-            parts += [ChannelNorm(now // 2, eps=1e-6), nn.Conv2d(now // 2, now, 2, 2)]
-        parts += [NextBlock(now) for _ in range(depth)]
-    last = width << (len(depths) - 1)
-    return nn.Sequential(*parts, nn.AdaptiveAvgPool2d(1), nn.Flatten(), nn.LayerNorm(last, eps=1e-6), nn.Linear(last, 10))
-
-
-def plain(width, depth, inputs):
-    parts = [nn.Flatten()]
-    for _ in range(depth):
-        parts += [nn.Linear(inputs, width), nn.ReLU()]
-        inputs = width
-    return nn.Sequential(*parts, nn.Linear(width, 10))
 
 
 # Our name of a case, the model, its input, and whether channels may be innermost.
@@ -169,23 +44,11 @@ class Torch:
     """A model of PyTorch's with its optimizer."""
 
     def __init__(self, make, shape, last, autocast):
-        self.model, self.images = make(), torch.randn(BATCH, *shape)
-        if last:
-            self.model = self.model.to(memory_format=torch.channels_last)
-            self.images = self.images.to(memory_format=torch.channels_last)
-        self.labels = torch.randint(10, (BATCH,))
-        self.autocast = autocast
-        self.optimizer = torch.optim.AdamW(self.model.parameters(), lr=1e-4, weight_decay=0.05, fused=True)
+        self.step = Step(make(), torch.randn(BATCH, *shape), torch.randint(10, (BATCH,)), autocast, last)
 
     def step_ms(self):
         begun = time.thread_time()
-        self.optimizer.zero_grad(set_to_none=True)
-        context = torch.autocast("cpu", torch.bfloat16) if self.autocast else contextlib.nullcontext()
-        with context:
-            loss = F.cross_entropy(self.model(self.images).float(), self.labels)
-        loss.backward()
-        nn.utils.clip_grad_norm_(self.model.parameters(), 1.0)
-        self.optimizer.step()
+        self.step()
         return (time.thread_time() - begun) * 1e3
 
 

@@ -1,8 +1,9 @@
 #!/usr/bin/env bash
 # A scratch environment with PyTorch 2.11.0 in the cache folder, for what is measured beside ours; prints its Python. One of
-# your own is used when CROSSOVER_PYTORCH names its Python.
+# your own is used when CROSSOVER_PYTORCH names its Python. With --with-ray it prints that of another one beside it, which has
+# Ray Tune too.
 set -euo pipefail
-version=2.11.0
+version=2.11.0 ray=2.60.0
 cache=${CROSSOVER_CACHE:-${XDG_CACHE_HOME:-$HOME/.cache}/crossover}
 say() { printf 'pytorch: %s\n' "$*" >&2; }
 die() { printf 'error: pytorch: %s\n' "$1" >&2; [ -z "${2:-}" ] || printf 'hint: %s\n' "$2" >&2; exit 1; }
@@ -25,4 +26,16 @@ if [ ! -e "$home/ready" ]; then
   "$home/bin/python" -m pip install --quiet torch==$version numpy >&2
   touch "$home/ready"
 fi
-echo "$home/bin/python"
+[ "${1:-}" = --with-ray ] || { echo "$home/bin/python"; exit 0; }
+
+beside=$cache/pytorch-$version-ray-$ray
+if [ ! -e "$beside/ready" ]; then
+  say "installing Ray Tune $ray into $beside (about 400 MB)"
+  rm -rf "$beside"
+  python3 -m venv "$beside"
+  packages() { "$1/bin/python" -c 'import sysconfig; print(sysconfig.get_path("purelib"))'; }
+  packages "$home" >"$(packages "$beside")/pytorch.pth"
+  "$beside/bin/python" -m pip install --quiet "ray[tune]==$ray" >&2
+  touch "$beside/ready"
+fi
+echo "$beside/bin/python"

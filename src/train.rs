@@ -12,6 +12,7 @@ pub mod precision;
 pub mod process;
 pub mod row;
 pub mod schedule;
+pub mod steps;
 
 use std::collections::BTreeMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
@@ -68,7 +69,7 @@ impl Trainer for Libtorch {
 }
 
 /// A call of tch that fails, for want of memory for example, panics: that is one failed attempt, not the end.
-fn caught(work: impl FnOnce() -> Result<()>) -> Result<()> {
+fn caught<T>(work: impl FnOnce() -> Result<T>) -> Result<T> {
     catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
         let reason = panic.downcast_ref::<String>().map(String::as_str);
         let reason = reason.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("a panic");

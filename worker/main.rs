@@ -2,11 +2,11 @@
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{Args, Parser, Subcommand};
 use crossover_worker::error::{Context, Result};
 use crossover_worker::model::forward::{self, ForwardArgs};
 use crossover_worker::out;
-use crossover_worker::train::{self, Libtorch, measure, process};
+use crossover_worker::train::{self, Libtorch, measure, process, steps};
 use crossover_worker::worker::{self, Shape, noop::Noop};
 
 #[derive(Parser)]
@@ -20,16 +20,34 @@ struct Cli {
 enum Command {
     /// Train the jobs that come on stdin.
     Serve {
-        /// `cpu`, or `cuda:N`; of several GPUs the worker sees only its own.
-        #[arg(long, default_value = "cpu")]
-        device: String,
-        /// Threads of one operation.
-        #[arg(long, default_value_t = 1)]
-        threads: usize,
+        #[command(flatten)]
+        on: On,
     },
     /// Time training steps: a JSON list of shapes on stdin, seconds per step on stdout.
     Measure,
+    /// Training steps on drawn images: a question in JSON a line of stdin, losses, logits and times on stdout.
+    Steps {
+        #[command(flatten)]
+        on: On,
+    },
     Forward(ForwardArgs),
+}
+
+#[derive(Args)]
+struct On {
+    /// `cpu`, or `cuda:N`; of several GPUs the worker sees only its own.
+    #[arg(long, default_value = "cpu")]
+    device: String,
+    /// Threads of one operation.
+    #[arg(long, default_value_t = 1)]
+    threads: usize,
+}
+
+impl On {
+    /// The CUDA half of libtorch is loaded before its first call.
+    fn load(&self) -> Result<()> {
+        if self.device.starts_with("cuda") { worker::cuda::load() } else { Ok(()) }
+    }
 }
 
 fn main() -> ExitCode {
@@ -47,15 +65,18 @@ fn main() -> ExitCode {
 
 fn run(command: Command) -> Result<()> {
     match command {
-        Command::Serve { device, threads } => {
-            if device.starts_with("cuda") {
-                worker::cuda::load()?;
-            }
+        Command::Serve { on } => {
+            on.load()?;
             if let Some(behaviour) = std::env::var_os(Noop::VARIABLE) {
                 return worker::serve(&mut Noop::parse(&behaviour.to_string_lossy())?);
             }
-            process::prepare(threads);
-            worker::serve(&mut Libtorch::new(train::parse_device(&device)?))
+            process::prepare(on.threads);
+            worker::serve(&mut Libtorch::new(train::parse_device(&on.device)?))
+        }
+        Command::Steps { on } => {
+            on.load()?;
+            process::prepare(on.threads);
+            steps::serve(train::parse_device(&on.device)?)
         }
         Command::Measure => {
             process::prepare(1);

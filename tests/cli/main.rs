@@ -9,6 +9,7 @@ mod degenerate;
 mod faults;
 mod files;
 mod formats;
+mod gpu;
 mod images;
 mod import;
 mod interrupted;

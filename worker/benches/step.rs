@@ -8,15 +8,13 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, Write};
 use std::time::{Duration, Instant};
 
-use crossover_worker::model::network::{Mode, Network, build};
 use crossover_worker::model::{Io, resolve};
-use crossover_worker::run::{Precision, Recipe, Schedule};
-use crossover_worker::train::optimizer::AdamW;
-use crossover_worker::train::precision::kind;
-use crossover_worker::train::process;
-use tch::{Device, Kind, Tensor, no_grad};
+use crossover_worker::run::Precision;
+use crossover_worker::train::steps::Steps;
+use crossover_worker::train::{precision, process};
+use tch::Device;
 
-const BATCH: i64 = 64;
+const BATCH: u64 = 64;
 
 struct Case {
     name: &'static str,
@@ -91,52 +89,22 @@ fn cpu_time() -> Duration {
 }
 
 struct Bench {
-    network: Network,
-    seeds: Vec<u64>,
-    params: Tensor,
-    stats: Tensor,
-    optimizer: AdamW,
-    images: Tensor,
-    labels: Tensor,
-    kind: Kind,
-    step: u64,
+    steps: Steps,
+    device: Device,
     begun: Instant,
 }
 
 impl Bench {
     fn new(case: &Case, rows: u64, device: Device, precision: Precision) -> Self {
+        precision::set(precision, device).expect("a precision of this device");
         let keys = serde_json::from_str(case.keys).expect("JSON");
-        let network = build(&resolve(case.arch, None, &keys).expect("keys"), case.io).expect("a network");
-        let seeds: Vec<u64> = (0..rows).collect();
-        let (params, stats) = network.init(&seeds);
-        let recipe = Recipe {
-            batch: BATCH as u64,
-            lr: 1e-4,
-            schedule: Schedule::Constant,
-            evals: 1,
-            precision,
-            ..Recipe::default()
-        };
-        let layout = network.layout();
-        let optimizer = AdamW::new(&vec![&recipe; rows as usize], layout.params, layout.decayed, device);
-        let Io { channels, height, width, classes } = case.io;
-        let shape = [rows as i64, BATCH, channels as i64, height as i64, width as i64];
-        Self {
-            network,
-            seeds,
-            params: params.to_device(device).set_requires_grad(true),
-            stats: stats.to_device(device),
-            optimizer,
-            images: Tensor::randn(shape, (Kind::Float, device)),
-            labels: Tensor::randint(classes as i64, [rows as i64 * BATCH], (Kind::Int64, device)),
-            kind: kind(precision),
-            step: 0,
-            begun: Instant::now(),
-        }
+        let model = resolve(case.arch, None, &keys).expect("keys");
+        let steps = Steps::new(&model, case.io, BATCH, precision, rows, device).expect("a network");
+        Self { steps, device, begun: Instant::now() }
     }
 
     fn now(&self) -> Duration {
-        match self.params.device() {
+        match self.device {
             Device::Cpu => cpu_time(),
             _ => self.begun.elapsed(),
         }
@@ -144,21 +112,8 @@ impl Bench {
 
     fn step_ms(&mut self) -> f64 {
         let start = self.now();
-        let (params, images) = (self.params.to_kind(self.kind), self.images.to_kind(self.kind));
-        let mode = Mode::Train { seeds: &self.seeds, step: self.step };
-        let output = self.network.forward(&params, &self.stats, &images, mode);
-        let logits = output.logits.to_kind(Kind::Float).flatten(0, 1); // [R B, K]
-        let loss = logits.cross_entropy_for_logits(&self.labels) * self.seeds.len() as f64;
-        let loss = output.losses.values().fold(loss, |sum, auxiliary| sum + auxiliary.sum(Kind::Float));
-        let gradient = Tensor::run_backward(&[loss], &[&self.params], false, false).swap_remove(0);
-        no_grad(|| self.optimizer.update(&mut self.params, gradient, 1.0, self.step));
-        if let Some(updated) = output.stats {
-            self.stats = updated;
-        }
-        if self.params.device() != Device::Cpu {
-            tch::Cuda::synchronize(0);
-        }
-        self.step += 1;
+        self.steps.step();
+        self.steps.wait();
         (self.now() - start).as_secs_f64() * 1e3
     }
 }
