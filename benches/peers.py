@@ -58,11 +58,12 @@ class Transposed(nn.Module):
 
 
 class Vit(nn.Module):
-    def __init__(self, width, depth, heads, patch, channels, side, classes=10):
+    def __init__(self, width, depth, heads, patch, channels, side, classes=10, pool="cls"):
         super().__init__()
-        self.embed = nn.Conv2d(channels, width, patch, patch)
-        self.cls = nn.Parameter(torch.zeros(1, 1, width))
-        self.pos = nn.Parameter(torch.randn(1, (side // patch) ** 2 + 1, width) * 0.02)
+        self.embed, self.pool = nn.Conv2d(channels, width, patch, patch), pool
+        tokens = (side // patch) ** 2 + (pool == "cls")
+        self.cls = nn.Parameter(torch.zeros(1, 1, width)) if pool == "cls" else None
+        self.pos = nn.Parameter(torch.randn(1, tokens, width) * 0.02)
         norm = lambda: nn.LayerNorm(width, eps=1e-6)
         blocks = [(Residual(norm(), Attention(width, heads)), Residual(norm(), mlp(width, 4 * width))) for _ in range(depth)]
         self.blocks = nn.Sequential(*[part for block in blocks for part in block], norm())
@@ -70,8 +71,10 @@ class Vit(nn.Module):
 
     def forward(self, x):
         x = self.embed(x).flatten(2).transpose(1, 2)
-        x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1) + self.pos
-        return self.head(self.blocks(x)[:, 0])
+        if self.cls is not None:
+            x = torch.cat([self.cls.expand(len(x), -1, -1), x], 1)
+        x = self.blocks(x + self.pos)
+        return self.head(x.mean(1) if self.cls is None else x[:, 0])
 
 
 class Mixer(nn.Module):

@@ -99,7 +99,7 @@ class Rig:
         self.device, self.cuda, self.folder = device, device.startswith("cuda"), folder
         self.deadline = time.monotonic() + 60 * minutes
         self.programs = newest([programs] if programs else [ROOT / "target" / name for name in ["gpu", "dist", "release"]])
-        self.env = dict(os.environ, CROSSOVER_CACHE=str(folder / "cache"), NO_COLOR="1", CROSSOVER_CHECKPOINT_SECONDS="0.2")
+        self.env = dict(os.environ, CROSSOVER_CACHE=str(folder / "cache"), NO_COLOR="1", CROSSOVER_CHECKPOINT_SECONDS="0.1")
         self.env.pop("CROSSOVER_STORE", None)
         self.torch = self.python("import json, os, torch; print(json.dumps([torch.__version__, "
                                  "os.path.dirname(torch.__file__), torch.cuda.is_available()]))")

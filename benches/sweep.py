@@ -4,11 +4,11 @@
     python=$(scripts/pytorch.sh --with-ray) && $python benches/sweep.py --ours target/release --rounds 3
     python benches/sweep.py --ours target/release --precision bf16 --systems ours multiprocessing
 
-48 runs on Fashion-MNIST: a ViT, a convnet and an MLP, two learning rates, two seeds, budgets of 50 to 400 steps of 64 images;
-each is measured once, at its end, on 2,000 validation and 10,000 test images. Two at a time, one thread each. The time is a
-system's whole one, from its start to the last result. PyTorch's trials are benches/peers.py: fused AdamW, images in memory,
-longest first, each model by whichever of channels first or last is faster here. With "fp32" nobody shares anything: crossover
-has --no-trunks. With "bf16" each has what a user would turn on: crossover bf16 and trunks, PyTorch autocast where it is faster.
+48 runs on Fashion-MNIST: a ViT, a convnet and an MLP of a size, two learning rates, two seeds, four budgets that double; each is
+measured once, at its end, on 2,000 validation and 10,000 test images. Two at a time, one thread each. The time is a system's
+whole one, from its start to the last result. PyTorch's trials are benches/peers.py: fused AdamW, images in memory, longest
+first, each model by whichever of channels first or last is faster here. With "fp32" nobody shares anything: crossover has
+--no-trunks. With "bf16" each has what a user would turn on: crossover bf16 and trunks, PyTorch autocast where it is faster.
 """
 
 import argparse
@@ -25,20 +25,23 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 IO = dict(channels=1, height=28, width=28, classes=10)
-MODELS = [
-    ("vit", dict(patch=7, width=64, depth=4, heads=4)),
-    ("convnet", dict(width=8, depths=[1, 1, 1])),
-    ("mlp", dict(width=256, depth=3)),
-]
-BUDGETS, RATES, SEEDS, BATCH, EXAMPLES, VALIDATION = [400, 200, 100, 50], [1e-3, 3e-3], [0, 1], 64, 4000, 2000
-SLOTS = 2
+# Models, budgets in steps, and the batch. Small are those of sweeps/quickstart.toml.
+SIZES = {
+    "small": ([("vit", dict(patch=7, width=32, depth=1, heads=2, pool="mean")),
+               ("convnet", dict(width=8, depths=[1, 1, 1], stem="large")), ("mlp", dict(width=128, depth=2))],
+              [800, 400, 200, 100], 32),
+    "medium": ([("vit", dict(patch=7, width=64, depth=4, heads=4)), ("convnet", dict(width=8, depths=[1, 1, 1])),
+                ("mlp", dict(width=256, depth=3))],
+               [200, 100, 50, 25], 64),
+}
+RATES, SEEDS, EXAMPLES, VALIDATION, SLOTS = [1e-3, 3e-3], [0, 1], 1500, 2000, 2
 
 
-def toml(precision):
+def toml(precision, size):
     """The sweep as crossover reads it."""
-    value = lambda value: "[" + ", ".join(map(str, value)) + "]" if isinstance(value, list) else value
-    models = ["[[model]]\n" + "".join(f"{key} = {value(v)}\n" for key, v in dict(arch=f'"{arch}"', **keys).items())
-              for arch, keys in MODELS]
+    models, budgets, batch = SIZES[size]
+    models = ["[[model]]\n" + "".join(f"{key} = {json.dumps(value)}\n" for key, value in dict(arch=arch, **keys).items())
+              for arch, keys in models]
     return f"""name = "sweep"
 task = {{ name = "fashion-mnist", validation = {VALIDATION} }}
 [axes]
@@ -46,9 +49,9 @@ examples = {EXAMPLES}
 seed = {SEEDS}
 lr = {RATES}
 [budget]
-steps = {sorted(BUDGETS)}
+steps = {sorted(budgets)}
 [train]
-batch = {BATCH}
+batch = {batch}
 schedule = "wsd"
 warmup_steps = 20
 evals = 1
@@ -56,19 +59,21 @@ precision = "{precision}"
 """ + "\n".join(models)
 
 
-def by_crossover(folder, precision, programs):
+def by_crossover(folder, precision, size, programs):
     sweep = pathlib.Path(folder, "sweep.toml")
-    sweep.write_text(toml(precision))
+    sweep.write_text(toml(precision, size))
     trunks = [] if precision == "bf16" else ["--no-trunks"]
     command = [programs / "crossover", "run", sweep, "--store", f"{folder}/runs", "--devices", "cpu", "--slots", str(SLOTS),
                "--json", *trunks]
-    told = subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout
-    if (done := json.loads(told)["done"]) != count():
-        sys.exit(f"error: crossover did {done} of {count()} runs")
+    told = subprocess.run(command, capture_output=True)
+    done = json.loads(told.stdout).get("done")
+    if done != count(size):
+        sys.exit(f"error: crossover did {done} of {count(size)} runs: {told.stderr.decode()[-500:]}")
 
 
-def count():
-    return len(MODELS) * len(BUDGETS) * len(RATES) * len(SEEDS)
+def count(size):
+    models, budgets, _ = SIZES[size]
+    return len(models) * len(budgets) * len(RATES) * len(SEEDS)
 
 
 def data():
@@ -77,11 +82,12 @@ def data():
     return [f"{cache}/data/fashion-mnist/{name}-ubyte.gz" for name in names]
 
 
-def trials(variants):
+def trials(size, variants):
     """The same runs as PyTorch's side trains them, longest first."""
-    return [dict(arch=arch, keys=keys, data=data(), examples=EXAMPLES, validation=VALIDATION, batch=BATCH, steps=steps, lr=lr,
+    models, budgets, batch = SIZES[size]
+    return [dict(arch=arch, keys=keys, data=data(), examples=EXAMPLES, validation=VALIDATION, batch=batch, steps=steps, lr=lr,
                  seed=seed, schedule="wsd", warmup=20, **variants[arch])
-            for steps in BUDGETS for arch, keys in MODELS for lr in RATES for seed in SEEDS]
+            for steps in budgets for arch, keys in models for lr in RATES for seed in SEEDS]
 
 
 def train(spec):
@@ -95,12 +101,12 @@ def train(spec):
     return peers.trial(spec)["test_loss"]
 
 
-def by_multiprocessing(variants):
+def by_multiprocessing(specs):
     with multiprocessing.get_context("spawn").Pool(SLOTS) as pool:
-        return list(pool.imap(train, trials(variants), chunksize=1))
+        return list(pool.imap(train, specs, chunksize=1))
 
 
-def by_ray(variants):
+def by_ray(specs):
     import ray
     from ray import tune
 
@@ -108,7 +114,7 @@ def by_ray(variants):
     with tempfile.TemporaryDirectory() as folder:
         tuner = tune.Tuner(
             tune.with_resources(lambda config: {"test_loss": train(config["spec"])}, {"cpu": 1}),
-            param_space={"spec": tune.grid_search(trials(variants))},
+            param_space={"spec": tune.grid_search(specs)},
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         )
         results = tuner.fit()
@@ -120,7 +126,7 @@ def by_ray(variants):
 
 
 @functools.cache
-def variants(precision):
+def variants(precision, size):
     """Of each model, what is fastest here: channels first or last, autocast or not."""
     sys.path.insert(0, str(HERE))
     import torch
@@ -128,11 +134,12 @@ def variants(precision):
     import peers
 
     torch.set_num_threads(1)
+    models, _, batch = SIZES[size]
     chosen = {}
-    for arch, keys in MODELS:
+    for arch, keys in models:
         def seconds(variant):
-            model, images = peers.build(arch, keys, IO), torch.randn(BATCH, 1, 28, 28)
-            step = peers.Step(model, images, torch.randint(10, (BATCH,)), **variant)
+            model, images = peers.build(arch, keys, IO), torch.randn(batch, 1, 28, 28)
+            step = peers.Step(model, images, torch.randint(10, (batch,)), **variant)
             taken = []
             for _ in range(20):
                 begun = time.thread_time()
@@ -145,20 +152,20 @@ def variants(precision):
     return chosen
 
 
-SYSTEMS = ["ours", "multiprocessing", "ray"]
+SYSTEMS = {"ours": None, "multiprocessing": by_multiprocessing, "ray": by_ray}
 
 
-def seconds(system, precision, programs):
+def seconds(system, precision, size, programs):
     """Of a process of its own."""
     with tempfile.TemporaryDirectory() as folder:
-        given = json.dumps(variants(precision)) if system != "ours" else ""
+        given = json.dumps(trials(size, variants(precision, size))) if system != "ours" else ""
         begun = time.monotonic()
         if system == "ours":
-            by_crossover(folder, precision, programs)
+            by_crossover(folder, precision, size, programs)
         else:
-            losses = subprocess.run([sys.executable, __file__, "--system", system, given], stdout=subprocess.PIPE, check=True)
-            if (got := len(json.loads(losses.stdout.splitlines()[-1]))) != count():
-                sys.exit(f"error: {system} has {got} of {count()} results")
+            told = subprocess.run([sys.executable, __file__, "--system", system, given], stdout=subprocess.PIPE, check=True)
+            if (got := len(json.loads(told.stdout.splitlines()[-1]))) != count(size):
+                sys.exit(f"error: {system} has {got} of {count(size)} results")
         return time.monotonic() - begun
 
 
@@ -166,24 +173,26 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--ours", type=pathlib.Path, default=HERE.parent / "target/release", help="folder of our programs")
     parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--size", choices=SIZES, default="small")
     parser.add_argument("--precision", choices=["fp32", "bf16"], nargs="+", default=["fp32", "bf16"])
-    parser.add_argument("--systems", choices=SYSTEMS, nargs="+", default=SYSTEMS)
-    parser.add_argument("--system", nargs=2, metavar=("SYSTEM", "VARIANTS"), help=argparse.SUPPRESS)
+    parser.add_argument("--systems", choices=SYSTEMS, nargs="+", default=list(SYSTEMS))
+    parser.add_argument("--system", nargs=2, metavar=("SYSTEM", "TRIALS"), help=argparse.SUPPRESS)
     args = parser.parse_args()
     if args.system:
-        name, given = args.system
-        print(json.dumps((by_ray if name == "ray" else by_multiprocessing)(json.loads(given))))
+        system, given = args.system
+        print(json.dumps(SYSTEMS[system](json.loads(given))))
         return
     for precision in args.precision:
         if set(args.systems) != {"ours"}:
-            print(f"{precision}: PyTorch's variants: {variants(precision)}", flush=True)
+            print(f"{precision}: PyTorch's variants: {variants(precision, args.size)}", flush=True)
         taken = {system: [] for system in args.systems}
         for number in range(args.rounds):
             for system in args.systems:
-                taken[system].append(seconds(system, precision, args.ours))
+                taken[system].append(seconds(system, precision, args.size, args.ours))
             said = ", ".join(f"{system} {times[-1]:.1f} s" for system, times in taken.items())
             print(f"round {number + 1}: {said}", flush=True)
-        print(f"\n| {precision}, {count()} runs | seconds | ours / theirs | lowest to highest |\n| --- | --- | --- | --- |")
+        print(f"\n| {args.size}, {precision}, {count(args.size)} runs | seconds | ours / theirs | lowest to highest |")
+        print("| --- | --- | --- | --- |")
         for system, times in taken.items():
             ratios = [ours / there for ours, there in zip(taken.get("ours", times), times)]
             print(f"| {system} | {statistics.median(times):.1f} | {statistics.median(ratios):.2f} "

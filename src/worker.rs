@@ -199,15 +199,14 @@ fn read_orders(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
     stop_soon(stop, orders);
 }
 
+/// Waits itself: where memory ran out no further thread may be had.
 fn stop_soon(stop: &AtomicBool, orders: &Sender<Result<Order>>) {
     if !stop.swap(true, Ordering::Relaxed) {
         let _ = orders.send(Ok(Order::Stop));
-        thread::spawn(|| {
-            thread::sleep(GRACE);
-            let grace = GRACE.as_secs();
-            out::say(format_args!("error: asked to stop and still busy after {grace} s: ending without a checkpoint"));
-            std::process::exit(1);
-        });
+        thread::sleep(GRACE);
+        let grace = GRACE.as_secs();
+        out::say(format_args!("error: asked to stop and still busy after {grace} s: ending without a checkpoint"));
+        std::process::exit(1);
     }
 }
 

@@ -11,6 +11,8 @@ fn gpu(dir: &Workdir, words: &[&str]) -> Output {
     let mut command = Command::new("python3");
     command.arg(Path::new(env!("CARGO_MANIFEST_DIR")).join("benches/gpu.py")).args(words);
     command.arg("--programs").arg(programs).arg("--output").arg(dir.path("gpu.md")).env("PYTHONDONTWRITEBYTECODE", "1");
+    // Under it a worker whose memory ran out once waited for itself.
+    command.env("RUST_BACKTRACE", "1");
     command.output().expect("python3 starts")
 }
 

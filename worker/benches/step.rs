@@ -112,7 +112,7 @@ impl Bench {
 
     fn step_ms(&mut self) -> f64 {
         let start = self.now();
-        self.steps.step();
+        let _ = self.steps.step();
         self.steps.wait();
         (self.now() - start).as_secs_f64() * 1e3
     }
