@@ -29,6 +29,10 @@ impl Logged {
         let (mut logged, mut done) = (Logged::default(), false);
         for read in Lines::new(file, LONGEST_LINE) {
             let Line::Whole(text) = read.context(failed)? else { continue };
+            // Not UTF-8, and so no event to the index either.
+            if text.contains(char::REPLACEMENT_CHARACTER) {
+                continue;
+            }
             match line::is_whole(text.as_bytes()).then(|| serde_json::from_str(&text).ok()).flatten() {
                 Some(Event::Metrics { step, values }) => {
                     let has = |name: &&str| values.contains_key(*name);
@@ -62,8 +66,7 @@ mod tests {
     use super::*;
     use crate::run::{Named, Recipe, Schedule, Settings};
 
-    #[test]
-    fn a_log_without_the_metrics_of_an_evaluation_is_not_over() {
+    fn config() -> RunConfig {
         let named = |name: &str| Named { name: name.into(), settings: Settings::new() };
         let train = Recipe {
             batch: 1,
@@ -74,7 +77,31 @@ mod tests {
             evals: 2,
             ..Recipe::default()
         };
-        let config = RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 };
+        RunConfig { model: named("vit"), task: named("mnist1d"), examples: 9, steps: 100, train, seed: 0 }
+    }
+
+    /// Else a run would be tried again for ever: the index misses what the worker takes to be there.
+    #[test]
+    fn whatever_bit_flips_the_worker_takes_no_line_that_the_index_does_not() {
+        let (folder, config) = (tempfile::tempdir().unwrap(), config());
+        let path = folder.path().join(EventLog::FILE);
+        let values = std::collections::BTreeMap::from([("val_loss".into(), 0.5)]);
+        EventLog::open(folder.path()).unwrap().append(&Event::Metrics { step: 10, values }).unwrap();
+        let whole = std::fs::read(&path).unwrap();
+        let end = whole.len() - 1;
+        for bit in 0..8 * end {
+            let mut bytes = whole.clone();
+            bytes[bit / 8] ^= 1 << (bit % 8);
+            std::fs::write(&path, &bytes).unwrap();
+            let taken = Logged::read(folder.path(), &config).unwrap().has(10);
+            let indexed = line::is_whole(&bytes[..end]) && serde_json::from_slice::<Event>(&bytes[..end]).is_ok();
+            assert!(!taken || indexed, "{}", String::from_utf8_lossy(&bytes));
+        }
+    }
+
+    #[test]
+    fn a_log_without_the_metrics_of_an_evaluation_is_not_over() {
+        let config = config();
         let folder = tempfile::tempdir().unwrap();
         let read = |lines: &[&str]| {
             std::fs::write(folder.path().join(EventLog::FILE), lines.concat()).unwrap();
