@@ -24,6 +24,7 @@ pub mod prune;
 pub mod rename;
 pub mod retry;
 pub mod run;
+pub mod script;
 mod sections;
 mod sheet;
 pub mod show;
@@ -48,6 +49,7 @@ use crate::files;
 use crate::out;
 use crate::plan::Plan;
 use crate::progress::Waiting;
+use crate::script::describe::Here;
 use crate::shell::quoted;
 use crate::spec;
 
@@ -122,6 +124,8 @@ enum Command {
     Task(task::Args),
     /// Architectures: what there is, what a config costs, a forward pass
     Model(model::Args),
+    /// A model of your own: a script to start from, and whether one keeps to the protocol
+    Script(script::Args),
     /// Print the completion script of a shell
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
@@ -157,6 +161,7 @@ impl Command {
             | Command::Status(_)
             | Command::Simulate(_)
             | Command::Model(_)
+            | Command::Script(_)
             | Command::Completions { .. }
             | Command::Man { .. } => None,
         }
@@ -183,7 +188,7 @@ impl SweepFile {
     pub fn plan(&self) -> Result<Plan> {
         let (text, name) = (read_sweep(&self.path)?, self.path.display().to_string());
         let most = if self.force { u64::MAX } else { spec::MOST_RUNS };
-        crate::plan::plan(&spec::parse_within(&text, &name, most)?)
+        crate::plan::plan(&spec::parse_within(&text, &name, most)?, &Here::default())
     }
 }
 
@@ -209,7 +214,7 @@ fn read_sweep(path: &Path) -> Result<String> {
 
 /// The plan of a sweep file's text; `name` is what errors call the file.
 pub fn load_plan(text: &str, name: &str) -> Result<Plan> {
-    crate::plan::plan(&spec::parse(text, name)?)
+    crate::plan::plan(&spec::parse(text, name)?, &Here::default())
 }
 
 /// Reads the command line, does the command and says what went wrong: in JSON on stdout too, where JSON was asked for.
@@ -269,6 +274,7 @@ fn command(command: &Command, store: &Path) -> Result<()> {
         Command::Export(args) => export::run(args, store),
         Command::Task(args) => task::run(args),
         Command::Model(args) => model::run(args, store),
+        Command::Script(args) => script::run(args),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut script);

@@ -34,18 +34,22 @@ pub struct Estimate {
 }
 
 /// Seconds of each of the runs on one slot, which are some or all of the plan's; of one that branches off a trunk, without
-/// it.
+/// it. NaN where a script does not say how fast it is.
 pub fn seconds_per_run(plan: &Plan, runs: &[Planned]) -> Result<Vec<f64>> {
     let mut timings = Timings::load()?;
     let anchors = anchors(plan);
+    if anchors.is_empty() {
+        return runs.iter().map(|run| run_seconds(run, &anchors, &timings)).collect();
+    }
     timings.measure(anchors.values().flatten().map(|run| measured_shape(run)))?;
     runs.iter().map(|run| run_seconds(run, &anchors, &timings)).collect()
 }
 
-/// Time and disk of what is not done yet. `slots` work side by side; the longest run is a lower bound.
+/// Time and disk of what is not done yet, of the runs whose time is known. `slots` work side by side; the longest run is a lower bound.
 pub fn estimate(plan: &Plan, seconds: &[f64], slots: usize) -> Estimate {
-    let slot_seconds: f64 = seconds.iter().sum();
-    let longest = seconds.iter().copied().fold(0.0, f64::max);
+    let known = || seconds.iter().copied().filter(|seconds| seconds.is_finite());
+    let slot_seconds: f64 = known().sum();
+    let longest = known().fold(0.0, f64::max);
     Estimate {
         slot_seconds,
         slots,
@@ -77,7 +81,7 @@ fn kind(run: &Planned) -> Kind<'_> {
 /// Per label, batch and precision, the smallest and the largest model: others lie between.
 fn anchors(plan: &Plan) -> BTreeMap<Kind<'_>, Vec<&Planned>> {
     let mut ends: BTreeMap<Kind, (&Planned, &Planned)> = BTreeMap::new();
-    for run in &plan.runs {
+    for run in plan.runs.iter().filter(|run| !run.config.model.is_script()) {
         let (small, large) = ends.entry(kind(run)).or_insert((run, run));
         if run.costs.forward_flops < small.costs.forward_flops {
             *small = run;
@@ -96,6 +100,10 @@ fn measured_shape(run: &Planned) -> Shape {
 }
 
 fn run_seconds(run: &Planned, anchors: &BTreeMap<Kind, Vec<&Planned>>, timings: &Timings) -> Result<f64> {
+    let trained = run.config.train.batch * (run.config.steps - run.shared_steps);
+    if run.config.model.is_script() {
+        return Ok(run.examples_per_second.map_or(f64::NAN, |speed| trained as f64 / speed));
+    }
     let ends = &anchors[&kind(run)];
     let known: Vec<(f64, f64)> = ends
         .iter()
@@ -117,7 +125,6 @@ fn run_seconds(run: &Planned, anchors: &BTreeMap<Kind, Vec<&Planned>>, timings: 
     let splits = task::splits(&run.config.task)?;
     // Evaluation is a forward pass, a third of a training step; the test split's is the last one's alone.
     let evaluated = splits.validation * run.config.train.evals.min(run.config.steps) + splits.test;
-    let trained = run.config.train.batch * (run.config.steps - run.shared_steps);
     Ok(per_example * (trained as f64 + evaluated as f64 / 3.0))
 }
 

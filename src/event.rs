@@ -13,15 +13,15 @@ pub use log::EventLog;
 pub use logged::Logged;
 use serde::{Deserialize, Serialize};
 
-use crate::run::Precision;
+use crate::run::{Precision, RunConfig};
 
 /// Bytes of a line of a log beyond which it is no event: no more than these are held in memory.
 pub const LONGEST_LINE: usize = 16 << 20;
 
-/// What the evaluation after `step` of `steps` steps measures: one of which the log does not have these is missing. The
-/// test split is read at the end alone; up to version 0.1 every evaluation read it, and logs have more of it.
-pub const fn essential(step: u64, steps: u64) -> &'static [&'static str] {
-    if step < steps { &["val_loss"] } else { &["val_loss", "test_loss"] }
+/// What the evaluation after `step` steps measures: one of which the log does not have these is missing. The test split is
+/// read at the end alone; up to version 0.1 every evaluation read it, and logs have more of it. A script may have none.
+pub fn essential(step: u64, config: &RunConfig) -> &'static [&'static str] {
+    if step < config.steps || config.model.is_script() { &["val_loss"] } else { &["val_loss", "test_loss"] }
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]

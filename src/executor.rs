@@ -148,7 +148,8 @@ fn decide_from(plan: &Plan, standing: &Standing, options: &Options) -> Result<De
     if pending.is_empty() {
         return Ok(decision);
     }
-    let layout = devices::layout(options, &Machine::look(options)?)?;
+    let together = pending.iter().map(Pending::gpus).max().unwrap_or(1);
+    let layout = devices::layout(options, &Machine::look(options)?, together)?;
     jobs::check_precision(&pending, &layout.slots)?;
     let pack = options.pack.unwrap_or(if layout.slots.iter().any(Slot::is_gpu) { 16 } else { 1 });
     decision.jobs = jobs::jobs(pending, decision.trunks, pack as usize, layout.slots.len());

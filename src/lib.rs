@@ -33,6 +33,8 @@ pub mod progress;
 pub mod random;
 pub mod run;
 #[cfg(not(torch))]
+pub mod script;
+#[cfg(not(torch))]
 pub mod shell;
 #[cfg(not(torch))]
 pub mod spec;

@@ -58,7 +58,20 @@ pub struct Io {
     pub classes: u64,
 }
 
-/// Closed-form costs of one config; training is three times forward.
+impl Io {
+    /// Of a task that only scripts know.
+    pub const UNKNOWN: Io = Io { channels: 0, height: 0, width: 0, classes: 0 };
+
+    fn known(self, arch: &str) -> Result<Io> {
+        match self == Self::UNKNOWN {
+            true => Err(Error::bad_input(format!("arch '{arch}' cannot see this task: only your scripts know it"))
+                .hint("a model of this sweep has a `command`, or the sweep another task")),
+            false => Ok(self),
+        }
+    }
+}
+
+/// Costs of one config, closed forms for ours; training is three times forward. 0 is what a script does not say.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Costs {
     pub params: u64,
@@ -101,7 +114,7 @@ pub fn resolve(name: &str, size: Option<&str>, given: &Settings) -> Result<Named
 
 /// Costs of a resolved config on this input. Refuses what does not fit together (a patch that does not divide the image).
 pub fn costs(model: &Named, io: Io) -> Result<Costs> {
-    (arch(&model.name)?.costs)(&model.settings, io)
+    (arch(&model.name)?.costs)(&model.settings, io.known(&model.name)?)
 }
 
 /// Sides of the part of the image that one value of the model's last map sees; none where there is no such bound.
@@ -115,7 +128,7 @@ pub const TOLERANCE: f64 = 0.1;
 /// The config nearest to `target` among the arch's usual shapes, the `given` keys held. Refuses where none is within
 /// `tolerance`, a share of the target, naming the nearest on both sides and their costs.
 pub fn scale_to(name: &str, given: &Settings, target: Target, tolerance: f64, io: Io) -> Result<Named> {
-    let settings = (arch(name)?.scale)(given, target, tolerance, io)?;
+    let settings = (arch(name)?.scale)(given, target, tolerance, io.known(name)?)?;
     Ok(Named { name: name.to_string(), settings })
 }
 

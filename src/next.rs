@@ -11,6 +11,7 @@ use crate::fit::design::extend::{self, Design, Extension, Level, Target};
 use crate::fit::{Analysis, Settings};
 use crate::plan::{Plan, Planned, plan};
 use crate::point::{Axis, Point};
+use crate::script::describe::Here;
 use crate::spec::extend::Knob;
 use crate::spec::{self, Sweep};
 use crate::task;
@@ -79,7 +80,7 @@ pub fn next(
     let last = sweep.seeds.iter().max().map_or(0, |last| last + 1);
     let seeds: Vec<u64> = sweep.seeds.iter().copied().chain(last..last + design.new_seeds).collect();
     let toml = files::signed(&knob.rewrite(sweep, question.name, &values, &seeds, &comments(sweep, &design))?);
-    let planned = plan(&spec::parse(&toml, question.name)?)?;
+    let planned = plan(&spec::parse(&toml, question.name)?, &Here::default())?;
     let new: Vec<_> = planned.runs.iter().filter(|run| !done.contains(&run.id)).collect();
     Ok(Next {
         name: question.name.to_owned(),
@@ -108,7 +109,7 @@ fn levels(sweep: &Sweep, knob: Knob, question: &Question, has: &[f64]) -> Result
     let mut levels = Vec::new();
     for value in candidates(has, knob.is_whole(sweep)).into_iter().filter(|value| *value <= most) {
         let alone = Sweep { seeds: vec![0], ..knob.at(sweep, value)? };
-        if let Ok(plan) = plan(&alone) {
+        if let Ok(plan) = plan(&alone, &Here::default()) {
             levels.push(level(value, question, &plan));
         }
     }

@@ -1,4 +1,7 @@
-//! From a sweep to its runs: axes expanded, sizes found, budgets resolved, costs added up. Pure: nothing is written.
+//! From a sweep to its runs: axes expanded, sizes found, budgets resolved, costs added up. Nothing is written; what scripts
+//! are is asked of whoever plans.
+
+mod scripts;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -12,6 +15,7 @@ use crate::error::{Error, Result};
 use crate::model::{self, Costs, Io, Target};
 use crate::point;
 use crate::run::{Named, Recipe, RunConfig, Settings, Shared};
+use crate::script::describe::Scripts;
 use crate::spec::variant::{Variant, variants, with_task_axes};
 use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
 use crate::task::{self, Splits};
@@ -48,6 +52,9 @@ pub struct Planned {
     pub train_flops: Flops,
     /// Steps that a longer run of the plan does for this one too, on a shared trunk.
     pub shared_steps: u64,
+    /// How fast a script says that it trains here.
+    #[serde(skip)]
+    pub examples_per_second: Option<f64>,
 }
 
 impl Planned {
@@ -119,7 +126,7 @@ struct Seen {
 }
 
 /// Expands every axis. Cells that make no sense are listed in `dropped`; a sweep without any run is refused.
-pub fn plan(sweep: &Sweep) -> Result<Plan> {
+pub fn plan(sweep: &Sweep, scripts: &dyn Scripts) -> Result<Plan> {
     let mut plan = Plan {
         sweep: sweep.name.clone(),
         question: sweep.question.clone(),
@@ -140,7 +147,7 @@ pub fn plan(sweep: &Sweep) -> Result<Plan> {
         };
         for (place, entry) in sweep.models.iter().enumerate() {
             let label = label(entry, &variant);
-            let found = models.of(place, entry, task.io);
+            let found = models.of(place, entry, task, scripts)?;
             let missing = found.missing.iter().map(|Dropped { what, reason }| {
                 let what = if what.is_empty() { label.clone() } else { format!("{label} {what}") };
                 Dropped { what, reason: reason.clone() }
@@ -219,6 +226,9 @@ struct Sized {
     keys: String,
     shape: Settings,
     costs: Costs,
+    /// What a script says of itself beside its costs: the examples that it has, and its speed.
+    examples: Option<u64>,
+    examples_per_second: Option<f64>,
 }
 
 /// The configs of one `[[model]]` entry, and the sizes that do not exist with the reason.
@@ -228,53 +238,63 @@ struct Found {
     missing: Vec<Dropped>,
 }
 
-/// What was found for each entry and input.
+/// What was found for each entry and input, and the keys of the task where those are what it depends on.
 #[derive(Default)]
-struct Models(HashMap<(usize, Io), Found>);
+struct Models(HashMap<(usize, Io, String), Found>);
 
 impl Models {
-    fn of(&mut self, place: usize, entry: &ModelEntry, io: Io) -> &Found {
-        self.0.entry((place, io)).or_insert_with(|| sizes(entry, io))
+    fn of(&mut self, place: usize, entry: &ModelEntry, task: &TaskAt, scripts: &dyn Scripts) -> Result<&Found> {
+        let keys = entry.script.as_ref().map_or(String::new(), |_| task.keys.clone());
+        Ok(match self.0.entry((place, task.io, keys)) {
+            Entry::Occupied(known) => known.into_mut(),
+            Entry::Vacant(new) => new.insert(match &entry.script {
+                Some(script) => scripts::sizes(entry, script, &task.named, scripts)?,
+                None => sizes(entry, task.io),
+            }),
+        })
     }
 }
 
 fn sizes(entry: &ModelEntry, io: Io) -> Found {
     let found: Vec<(String, Result<Named>)> = match &entry.sizes {
-        Sizes::Explicit => vec![(String::new(), model::resolve(&entry.arch, None, &entry.settings))],
+        Sizes::Explicit | Sizes::Grid(_) => vec![(String::new(), model::resolve(&entry.arch, None, &entry.settings))],
         Sizes::Named(names) => {
             names.iter().map(|size| (size.clone(), model::resolve(&entry.arch, Some(size), &entry.settings))).collect()
         }
         Sizes::Ladder { targets, tolerance } => targets
             .iter()
             .map(|&target| {
-                let found = model::scale_to(&entry.arch, &entry.settings, target, *tolerance, io);
-                let aim = match target {
-                    Target::Params(params) => format!("{} params", si(params)),
-                    Target::ForwardFlops(flops) => format!("{} forward FLOPs", si(flops)),
-                };
-                (format!("at {aim}"), found)
+                (aim(target), model::scale_to(&entry.arch, &entry.settings, target, *tolerance, io))
             })
             .collect(),
     };
-    let Found { mut sized, mut missing } = Found::default();
-    for (what, model) in found {
-        let found = model.and_then(|model| {
-            let (costs, shape) = (model::costs(&model, io)?, model::shape(&model)?);
-            Ok(Sized { costs, shape, keys: json(&model.settings), model })
-        });
+    let sized = |model: Named| {
+        let (costs, shape) = (model::costs(&model, io)?, model::shape(&model)?);
+        Ok(Sized { costs, shape, keys: json(&model.settings), model, examples: None, examples_per_second: None })
+    };
+    let mut all = Found::default();
+    found.into_iter().for_each(|(what, model)| all.take(what, model.and_then(sized)));
+    all
+}
+
+fn aim(target: Target) -> String {
+    format!("at {} {}", si(target.value()), target.unit())
+}
+
+impl Found {
+    fn take(&mut self, what: String, found: Result<Sized>) {
         match found {
-            Ok(new) if sized.iter().any(|old: &Sized| old.model == new.model) => {
-                missing
-                    .push(Dropped { what, reason: "the nearest usual shape is the same as for another size".into() });
+            Ok(new) if self.sized.iter().any(|old| old.model == new.model) => {
+                let reason = "the nearest usual shape is the same as for another size".into();
+                self.missing.push(Dropped { what, reason });
             }
-            Ok(new) => sized.push(new),
+            Ok(new) => self.sized.push(new),
             Err(error) => {
                 let reason = error.hint.iter().fold(error.message, |message, hint| format!("{message}; {hint}"));
-                missing.push(Dropped { what, reason });
+                self.missing.push(Dropped { what, reason });
             }
         }
     }
-    Found { sized, missing }
 }
 
 struct Cell<'a> {
@@ -329,6 +349,12 @@ fn steps(cell: &Cell<'_>, batch: u64) -> Result<u64> {
     if let Some(all) = cell.task.splits.train.filter(|all| *all < cell.examples) {
         return Err(Error::bad_input(format!("the task has {all} training examples")));
     }
+    if let Some(all) = cell.sized.examples.filter(|all| *all < cell.examples) {
+        return Err(Error::bad_input(format!("the script has {all} training examples")));
+    }
+    if matches!(cell.budget, Budget::Flops(_)) && cell.sized.costs.forward_flops == 0 {
+        return Err(Error::bad_input("the script does not say its `forward_flops`, so FLOPs are no budget for it"));
+    }
     let steps = cell.budget.steps(cell.examples, batch, cell.sized.costs.forward_flops)?;
     let seen = steps.saturating_mul(batch);
     if seen < cell.examples && !cell.sweep.whole_split {
@@ -348,7 +374,7 @@ fn push(cell: &Cell<'_>, id_of_cell: &str, id: String, config: RunConfig, plan: 
         }
         Entry::Vacant(new) => new.insert(plan.runs.len()),
     };
-    let Sized { shape, costs, .. } = cell.sized;
+    let Sized { shape, costs, examples_per_second, .. } = cell.sized;
     plan.runs.push(Planned {
         cell: id_of_cell.to_owned(),
         label: cell.label.to_owned(),
@@ -357,6 +383,7 @@ fn push(cell: &Cell<'_>, id_of_cell: &str, id: String, config: RunConfig, plan: 
         costs: *costs,
         train_flops: train_flops(costs, &config.train, config.steps),
         shared_steps: 0,
+        examples_per_second: *examples_per_second,
         config,
         id,
     });

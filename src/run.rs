@@ -19,6 +19,15 @@ pub struct Named {
     pub settings: Settings,
 }
 
+impl Named {
+    /// What a model is called that is a user's own program.
+    pub const SCRIPT: &str = "script";
+
+    pub fn is_script(&self) -> bool {
+        self.name == Self::SCRIPT
+    }
+}
+
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct RunConfig {
@@ -129,9 +138,14 @@ impl RunConfig {
         evaluations(self.train.evals, self.steps)
     }
 
-    /// See [`Schedule::trunk_steps`].
+    /// Steps whose metrics a run has once it is done, ascending. A script measures when it likes, and at its end.
+    pub fn measured_at(&self) -> Vec<u64> {
+        if self.model.is_script() { vec![self.steps] } else { self.evaluations() }
+    }
+
+    /// See [`Schedule::trunk_steps`]. What a script does in a step is its own: it shares none.
     pub fn trunk_steps(&self) -> u64 {
-        self.train.schedule.trunk_steps(self.steps)
+        if self.model.is_script() { 0 } else { self.train.schedule.trunk_steps(self.steps) }
     }
 
     /// Equal for runs that can be rows of one pack if they are as long: all but learning rate, weight decay, examples,

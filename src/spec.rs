@@ -5,6 +5,7 @@ mod document;
 pub mod extend;
 mod extent;
 pub mod recipe;
+mod script;
 pub mod variant;
 
 use serde::Deserialize;
@@ -18,6 +19,7 @@ use crate::run::{Named, Settings, whole};
 use crate::task::{self, Splits};
 use document::{Checked, Complaint, Entry, Table};
 use recipe::RecipeDraft;
+pub use script::ScriptEntry;
 
 /// A sweep whose every value is valid by itself; [`crate::plan`] expands it.
 #[derive(Clone, Debug)]
@@ -61,9 +63,11 @@ pub struct ModelEntry {
     /// The curve's name: `name`, or the arch.
     pub label: String,
     pub arch: String,
-    /// Keys of the arch, as given.
+    /// Keys of the arch or the script, as given.
     pub settings: Settings,
     pub sizes: Sizes,
+    /// Where it is a user's own program; its arch is then called so.
+    pub script: Option<ScriptEntry>,
 }
 
 /// Where the sizes of a model come from; exactly one.
@@ -73,6 +77,8 @@ pub enum Sizes {
     Explicit,
     /// Published models.
     Named(Vec<String>),
+    /// Every combination of the values of a script's keys.
+    Grid(Vec<(String, Vec<Value>)>),
     /// The nearest of the arch's usual shapes, within `tolerance`, a share.
     Ladder { targets: Vec<Target>, tolerance: f64 },
 }
@@ -358,10 +364,14 @@ const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops"
 /// It has to fit one of the inputs; `plan` drops the cells of the others.
 fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     let table = raw.get_ref();
+    if let Some(command) = table.get("command") {
+        return script::resolve(raw, &command);
+    }
     let Some(arch) = table.get("arch") else {
-        return Err(
-            Complaint::at(raw.span(), "the model has no `arch`").hint(format!("archs: {}", model::names().join(", ")))
-        );
+        return Err(Complaint::at(raw.span(), "the model has no `arch`").hint(format!(
+            "archs: {}; a program of yours is `command = [\"python\", \"train.py\"]`",
+            model::names().join(", ")
+        )));
     };
     let name = arch.text()?.to_owned();
     let settings = settings_of(table, &MODEL_KEYS);
@@ -377,7 +387,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     };
     let fit = |io: &Io| match &sizes {
         Sizes::Named(names) => names.iter().try_for_each(|size| fits(Some(size), *io)),
-        Sizes::Explicit => fits(None, *io),
+        Sizes::Explicit | Sizes::Grid(_) => fits(None, *io),
         // Held keys may go with some width or depth, if not with the default ones. A size that no config has is dropped.
         Sizes::Ladder { targets, tolerance } => match model::resolve(&name, None, &settings) {
             Ok(_) => Ok(()),
@@ -388,32 +398,41 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
         },
     };
     ios.iter().map(fit).reduce(Result::or).unwrap_or(Ok(())).map_err(complain)?;
-    Ok(ModelEntry { label, arch: name, settings, sizes })
+    Ok(ModelEntry { label, arch: name, settings, sizes, script: None })
 }
 
 fn resolve_sizes(table: &Table) -> Checked<Sizes> {
-    let given: Vec<Entry> = ["size", "params", "forward_flops"].iter().filter_map(|key| table.get(key)).collect();
+    let ladder = resolve_targets(table)?;
+    Ok(match (table.get("size"), ladder) {
+        (Some(size), Some(_)) => {
+            let other = table.get("params").or(table.get("forward_flops")).unwrap_or(size.clone());
+            return Err(given_twice(&size, &other));
+        }
+        (Some(size), None) => Sizes::Named(size.list_of("names in quotes", |v| v.as_str().map(str::to_owned))?),
+        (None, Some((targets, tolerance))) => Sizes::Ladder { targets, tolerance },
+        (None, None) => Sizes::Explicit,
+    })
+}
+
+fn given_twice(first: &Entry, second: &Entry) -> Complaint {
+    let message = format!("the model's size is given by `{}` and by `{}`", first.key, second.key);
+    Complaint::at(second.key_span.clone(), message).hint("keep one of size, params, forward_flops")
+}
+
+/// What a ladder aims at, and how near it has to get; none where the table has none.
+fn resolve_targets(table: &Table) -> Checked<Option<(Vec<Target>, f64)>> {
     let tolerance = match table.get("tolerance") {
         None => model::TOLERANCE,
         Some(entry) => entry.value.as_f64().filter(|t| *t > 0.0 && *t < 1.0).ok_or_else(|| {
             Complaint::at(entry.span.clone(), format!("`tolerance` is a share between 0 and 1, not {}", entry.value))
         })?,
     };
-    let target: fn(f64) -> Target = match given.as_slice() {
-        [] => return Ok(Sizes::Explicit),
-        [first, second, ..] => {
-            return Err(Complaint::at(
-                second.key_span.clone(),
-                format!("the model's size is given by `{}` and by `{}`", first.key, second.key),
-            )
-            .hint("keep one of size, params, forward_flops"));
-        }
-        [size] if size.key == "size" => {
-            return Ok(Sizes::Named(size.list_of("names in quotes", |v| v.as_str().map(str::to_owned))?));
-        }
-        [params] if params.key == "params" => Target::Params,
-        [_] => Target::ForwardFlops,
+    let (given, target): (Entry, fn(f64) -> Target) = match (table.get("params"), table.get("forward_flops")) {
+        (None, None) => return Ok(None),
+        (Some(params), Some(flops)) => return Err(given_twice(&params, &flops)),
+        (Some(params), None) => (params, Target::Params),
+        (None, Some(flops)) => (flops, Target::ForwardFlops),
     };
-    let amounts = given[0].list_of("positive numbers", |value| value.as_f64().filter(|x| *x > 0.0))?;
-    Ok(Sizes::Ladder { targets: amounts.into_iter().map(target).collect(), tolerance })
+    let amounts = given.list_of("positive numbers", |value| value.as_f64().filter(|x| *x > 0.0))?;
+    Ok(Some((amounts.into_iter().map(target).collect(), tolerance)))
 }

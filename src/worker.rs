@@ -6,6 +6,8 @@ pub mod cuda;
 pub mod noop;
 #[cfg(not(torch))]
 pub mod program;
+#[cfg(not(torch))]
+pub mod script;
 
 use std::fs::File;
 use std::io::{BufRead, Write};
@@ -65,12 +67,19 @@ pub enum Message {
     },
 }
 
-/// `loss` is the mean over the pack, in nats per example; `examples_per_second` counts all of its runs.
+/// `loss` is the mean over the pack, in nats per example, and NaN while a script has said none; `examples_per_second` counts
+/// all of its runs.
 #[derive(Clone, Copy, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Progress {
     pub step: u64,
+    #[serde(deserialize_with = "number_or_none")]
     pub loss: f64,
     pub examples_per_second: f64,
+}
+
+/// JSON has no NaN: it is written as null.
+fn number_or_none<'de, D: serde::Deserializer<'de>>(deserializer: D) -> std::result::Result<f64, D::Error> {
+    Ok(Option::deserialize(deserializer)?.unwrap_or(f64::NAN))
 }
 
 /// What a trainer says while it trains.

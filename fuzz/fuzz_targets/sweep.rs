@@ -3,6 +3,6 @@
 
 libfuzzer_sys::fuzz_target!(|text: &str| {
     if let Ok(sweep) = crossover::spec::parse(text, "fuzz.toml") {
-        let _ = crossover::plan::plan(&sweep);
+        let _ = crossover::plan::plan(&sweep, &crossover::script::describe::Nowhere);
     }
 });

@@ -6,7 +6,7 @@ use serde::Serialize;
 
 use super::task::parse_settings;
 use super::{load_plan, print_json};
-use crate::error::{Context, Result};
+use crate::error::{Context, Error, Result};
 use crate::files::{refuse_to_replace, signed, write_new};
 use crate::model::{self, Io, TOLERANCE, Target};
 use crate::out;
@@ -63,6 +63,10 @@ pub fn run(args: &Args) -> Result<()> {
     refuse_to_replace(&path, args.force)?;
     let given = parse_settings(&args.set)?;
     let task = task::resolve(&args.task, &given)?;
+    if task::entry(&task.name)?.any_keys {
+        return Err(Error::bad_input(format!("'{}' is a task of your scripts: there are no models of ours for it", task.name))
+            .hint("docs/protocol.md has a sweep to start from; 'crossover script new' prints a script"));
+    }
     let (io, train) = (task::io(&task)?, task::splits(&task)?.train);
     let text = signed(&sweep(&name, &args.task, &given, io, train)?);
     let plan = load_plan(&text, &path.display().to_string())?;

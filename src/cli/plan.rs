@@ -159,10 +159,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         let share = 100.0 * shared / alone;
         out::line(format_args!("{} training FLOPs with shared trunks, {share:.0}% of that", si(shared)))?;
     }
-    if let Some(estimate) = estimate {
-        let Estimate { seconds, slots, .. } = estimate;
+    if let Some(Estimate { seconds, slots, .. }) = estimate.filter(|estimate| estimate.seconds > 0.0) {
         out::line(format_args!("about {} on {slots} slots of this machine", duration(seconds)))?;
     }
+    print_unknown(&plan, args.no_time)?;
     print_left(&plan, &left, store)?;
     say_obstacles(&plan, &known, &missing, store);
     Ok(())
@@ -236,21 +236,58 @@ fn print_runs(plan: &Plan, known: &Known, seconds: Option<&[f64]>, all: bool) ->
         row.extend(some_ended.then(|| ended.to_string()));
         row.extend([
             run.label.clone(),
-            folded(&model::shape_text(&run.config.model)?, SHAPE),
-            si(run.costs.params as f64),
-            si(run.costs.forward_flops as f64),
+            folded(&shape_text(run)?, SHAPE),
+            said(run.costs.params, si(run.costs.params as f64)),
+            said(run.costs.forward_flops, si(run.costs.forward_flops as f64)),
             run.config.data().to_string(),
             run.config.steps.to_string(),
-            run.train_flops.to_string(),
+            said(run.costs.forward_flops, run.train_flops.to_string()),
         ]);
         if all {
             row.extend([run.config.train.lr.to_string(), run.config.seed.to_string()]);
         }
         row.extend(trunks.then(|| run.shared_steps.to_string()));
-        row.extend(seconds.map(|seconds| duration(seconds[index])));
+        row.extend(seconds.map(|seconds| match seconds[index].is_finite() {
+            true => duration(seconds[index]),
+            false => UNKNOWN.into(),
+        }));
         rows.push(row);
     }
     out::line(table(&header, &["run", "model", "shape"], rows))
+}
+
+/// What cannot be said of the scripts that do not say it.
+fn print_unknown(plan: &Plan, no_time: bool) -> Result<()> {
+    let without = |says: fn(&Planned) -> bool| -> BTreeSet<&str> {
+        let scripts = plan.runs.iter().filter(|run| run.config.model.is_script());
+        scripts.filter(|run| !says(run)).map(|run| run.label.as_str()).collect()
+    };
+    let unknown = [
+        ("params", "its place among sizes", without(|run| run.costs.params > 0)),
+        ("forward_flops", "its place along compute", without(|run| run.costs.forward_flops > 0)),
+        ("examples_per_second", "its time", without(|run| run.examples_per_second.is_some())),
+    ];
+    for (key, what, labels) in unknown.into_iter().filter(|(key, _, labels)| {
+        !labels.is_empty() && !(no_time && *key == "examples_per_second")
+    }) {
+        let labels: Vec<&str> = labels.into_iter().collect();
+        out::line(format_args!("{}: {what} is not known, since its hello has no `{key}`", labels.join(", ")))?;
+    }
+    Ok(())
+}
+
+/// What a script does not say of itself.
+const UNKNOWN: &str = "?";
+
+fn said(count: u64, text: String) -> String {
+    if count == 0 { UNKNOWN.into() } else { text }
+}
+
+fn shape_text(run: &Planned) -> Result<String> {
+    match run.config.model.is_script() {
+        true => Ok(model::config::shape_text(&run.shape.keys().map(String::as_str).collect::<Vec<_>>(), &run.shape)),
+        false => model::shape_text(&run.config.model),
+    }
 }
 
 fn print_dropped(dropped: &[Dropped]) -> Result<()> {

@@ -12,6 +12,7 @@ use crate::executor::display::Display;
 use crate::executor::{self, Decision, Options, Tally};
 use crate::out;
 use crate::plan::Plan;
+use crate::script::describe::Here;
 use crate::shell::quoted;
 use crate::spec;
 use crate::store::{Difference, Reader, Store, Sweep, is_replaced};
@@ -154,7 +155,7 @@ fn unfinished(reader: &Reader, store: &Path) -> Result<Vec<Asked>> {
 /// The plan of a sweep as the store has it, under the name that it has there.
 fn stored(sweep: &Sweep) -> Result<Plan> {
     let parsed = spec::parse_within(&sweep.source, &format!("{} (as stored)", sweep.name), u64::MAX)?;
-    Ok(Plan { sweep: sweep.name.clone(), ..crate::plan::plan(&parsed)? })
+    Ok(Plan { sweep: sweep.name.clone(), ..crate::plan::plan(&parsed, &Here::default())? })
 }
 
 /// Sweep after sweep, until one is interrupted.
@@ -219,7 +220,7 @@ fn refusal(store: &Reader, name: &str, typed: &str, difference: &Difference) -> 
     };
     Ok(match typed == name {
         true => Error::bad_input(format!("'{name}' gives other runs now than the store has: {difference}"))
-            .hint(format!("the files of its task, or what this version makes of its text, are others{keeps}")),
+            .hint(format!("the files of its task or of its scripts, or what this version makes of its text, are others{keeps}")),
         false => Error::bad_input(format!("'{name}' in the store has other runs than {typed}: {difference}"))
             .hint(format!("give the file another `name`, or the sweep: 'crossover rename {name} {name}-old'{keeps}")),
     })

@@ -21,7 +21,7 @@ pub struct Args {
     /// Run id, or as much of its beginning as is unique
     #[arg(value_name = "RUN")]
     run: String,
-    /// Show what its failed attempts left: reasons, and the log that was kept of its worker
+    /// Show what its failed attempts left: reasons, and the log that was kept of its worker, or all that its script printed
     #[arg(long)]
     log: bool,
     /// Print JSON

@@ -134,6 +134,7 @@ fn describe(task: &Named) -> Result<Value> {
     let origin = task::origin(task)?;
     let files = match &found {
         _ if entry.own => "imported",
+        _ if entry.any_keys => "your scripts'",
         Some(paths) if paths.is_empty() => "none needed",
         Some(_) => "on disk",
         None => "missing",
@@ -143,8 +144,8 @@ fn describe(task: &Named) -> Result<Value> {
     Ok(json!({
         "name": task.name,
         "about": entry.about,
-        "input": format!("{}x{}x{}", io.channels, io.height, io.width),
-        "classes": io.classes,
+        "input": if entry.any_keys { Value::Null } else { format!("{}x{}x{}", io.channels, io.height, io.width).into() },
+        "classes": if entry.any_keys { Value::Null } else { io.classes.into() },
         "train": splits.train,
         "validation": splits.validation,
         "test": splits.test,

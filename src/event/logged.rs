@@ -36,7 +36,7 @@ impl Logged {
             match line::is_whole(text.as_bytes()).then(|| serde_json::from_str(&text).ok()).flatten() {
                 Some(Event::Metrics { step, values }) => {
                     let has = |name: &&str| values.contains_key(*name);
-                    if essential(step, config.steps).iter().all(has) {
+                    if essential(step, config).iter().all(has) {
                         logged.steps.insert(step);
                     }
                 }
@@ -57,7 +57,7 @@ impl Logged {
     /// Whether every evaluation up to `step` is there: what a checkpoint at that step stands on. A run that went on from
     /// a checkpoint beyond lost lines would never measure them again.
     pub fn reaches(&self, config: &RunConfig, step: u64) -> bool {
-        config.evaluations().into_iter().take_while(|at| *at <= step).all(|at| self.has(at))
+        config.measured_at().into_iter().take_while(|at| *at <= step).all(|at| self.has(at))
     }
 }
 

@@ -38,7 +38,7 @@ impl FromStr for Devices {
 /// A share of a device that holds one worker.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Slot {
-    /// `cpu`, or `cuda:N`.
+    /// `cpu`, `cuda:N`, or several as in `cuda:0,cuda:1`.
     pub device: String,
     pub threads: usize,
     /// Cores that the worker is pinned to; none: wherever the kernel puts it.
@@ -159,11 +159,11 @@ fn visible(all: Vec<(String, String, Gpu)>, chosen: Option<&str>) -> Vec<Gpu> {
     chosen.split(',').map(str::trim).take_while(|name| !name.is_empty()).map_while(find).collect()
 }
 
-/// Cuts the devices into slots.
+/// Cuts the devices into slots, of `together` GPUs each where there are GPUs.
 ///
 /// # Errors
-/// A GPU is named that is not there.
-pub(super) fn layout(options: &Options, machine: &Machine) -> Result<Layout> {
+/// A GPU is named that is not there; there are fewer than one slot takes.
+pub(super) fn layout(options: &Options, machine: &Machine, together: usize) -> Result<Layout> {
     let mut notes = Vec::new();
     let chosen: Vec<usize> = match &options.devices {
         Devices::Cpu => Vec::new(),
@@ -191,7 +191,18 @@ pub(super) fn layout(options: &Options, machine: &Machine) -> Result<Layout> {
             free
         }
     };
-    let slots = if chosen.is_empty() { cpu_slots(options, machine) } else { gpu_slots(options, machine, &chosen) };
+    if together > chosen.len().max(1) {
+        let free = if chosen.is_empty() { "no GPU is".into() } else { format!("{} are", chosen.len()) };
+        return Err(Error::bad_input(format!("a run of a script takes {together} GPUs, and {free} to be had"))
+            .hint("--devices cuda:0,cuda:1 names GPUs; `gpus` in its [[model]] is how many one run takes"));
+    }
+    let groups: Vec<&[usize]> = chosen.chunks_exact(together.max(1)).collect();
+    if together > 1 {
+        let left = chosen.len() % together;
+        let rest = if left > 0 { format!("; {left} of the GPUs are left over") } else { String::new() };
+        notes.push(format!("a slot is {together} GPUs, which one run of a script takes{rest}"));
+    }
+    let slots = if groups.is_empty() { cpu_slots(options, machine) } else { gpu_slots(options, machine, &groups) };
     Ok(Layout { slots, notes })
 }
 
@@ -212,17 +223,18 @@ fn cpu_slots(options: &Options, machine: &Machine) -> Vec<Slot> {
     (0..slots).map(slot).collect()
 }
 
-/// Slots go round the GPUs. Their threads mostly launch kernels: no pinning.
-fn gpu_slots(options: &Options, machine: &Machine, chosen: &[usize]) -> Vec<Slot> {
-    let slots = options.slots.map_or(chosen.len(), |slots| slots as usize);
+/// Slots go round the groups of GPUs. Their threads mostly launch kernels: no pinning.
+fn gpu_slots(options: &Options, machine: &Machine, groups: &[&[usize]]) -> Vec<Slot> {
+    let slots = options.slots.map_or(groups.len(), |slots| slots as usize);
     let threads = options.threads.map_or((machine.cores.len() / slots).clamp(1, 4), |threads| threads as usize);
-    let slot = |gpu: &usize| Slot {
-        device: format!("cuda:{gpu}"),
+    let joined = |names: Vec<String>| names.join(",");
+    let slot = |gpus: &&[usize]| Slot {
+        device: joined(gpus.iter().map(|gpu| format!("cuda:{gpu}")).collect()),
         threads,
         cores: Vec::new(),
-        visible: Some(machine.gpus[*gpu].visible.clone()),
+        visible: Some(joined(gpus.iter().map(|gpu| machine.gpus[*gpu].visible.clone()).collect())),
     };
-    chosen.iter().cycle().take(slots).map(slot).collect()
+    groups.iter().cycle().take(slots).map(slot).collect()
 }
 
 #[cfg(test)]
@@ -253,7 +265,7 @@ mod tests {
         let show = |slot: Slot| {
             format!("{}/{}/{:?}/{}", slot.device, slot.threads, slot.cores, slot.visible.as_deref().unwrap_or("-"))
         };
-        layout(options, machine).unwrap().slots.into_iter().map(show).collect()
+        layout(options, machine, 1).unwrap().slots.into_iter().map(show).collect()
     }
 
     #[test]
@@ -277,14 +289,27 @@ mod tests {
 
     #[test]
     fn busy_gpus_are_left_alone_unless_named() {
-        let auto = layout(&options("auto", None, None), &machine(None)).unwrap();
+        let auto = layout(&options("auto", None, None), &machine(None), 1).unwrap();
         assert_eq!(auto.slots.iter().map(|slot| slot.device.as_str()).collect::<Vec<_>>(), ["cuda:0", "cuda:2"]);
         assert!(auto.notes[0].contains("cuda:1 is in use (81920 MiB)"), "{:?}", auto.notes);
         assert_eq!(laid_out(&options("cuda:1", Some(2), Some(3)), &machine(None)), ["cuda:1/3/[]/1"; 2]);
-        let busy = layout(&options("auto", None, None), &machine(Some("1"))).unwrap();
+        let busy = layout(&options("auto", None, None), &machine(Some("1")), 1).unwrap();
         assert_eq!((busy.slots[0].device.as_str(), busy.notes.len()), ("cpu", 2));
-        let missing = layout(&options("cuda:3", None, None), &machine(None)).unwrap_err();
+        let missing = layout(&options("cuda:3", None, None), &machine(None), 1).unwrap_err();
         assert_eq!(missing.message, "there is no cuda:3: 3 GPUs are visible");
+    }
+
+    #[test]
+    fn a_run_of_several_gpus_makes_slots_of_several() {
+        let all = |together: usize, devices: &str| layout(&options(devices, None, None), &machine(None), together);
+        let pairs = all(2, "cuda:0,cuda:1,cuda:2").unwrap();
+        assert_eq!(pairs.slots.len(), 1);
+        assert_eq!((pairs.slots[0].device.as_str(), pairs.slots[0].visible.as_deref()), ("cuda:0,cuda:1", Some("0,1")));
+        assert!(pairs.notes[0].ends_with("1 of the GPUs are left over"), "{:?}", pairs.notes);
+        let refused = |together, devices| all(together, devices).unwrap_err().message;
+        assert_eq!(refused(4, "cuda:0,cuda:2"), "a run of a script takes 4 GPUs, and 2 are to be had");
+        assert_eq!(refused(2, "cpu"), "a run of a script takes 2 GPUs, and no GPU is to be had");
+        assert_eq!(all(1, "cpu").unwrap().slots.len(), 4);
     }
 
     #[test]

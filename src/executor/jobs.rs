@@ -11,6 +11,7 @@ use crate::plan::Plan;
 use crate::run::{Precision, RunConfig};
 use crate::store::State;
 use crate::trunk;
+use crate::worker::program::TrainedBy;
 
 /// A run that is not done yet.
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -30,6 +31,16 @@ pub struct Pending {
 }
 
 impl Pending {
+    pub fn trained_by(&self) -> TrainedBy {
+        if self.config.model.is_script() { TrainedBy::Script } else { TrainedBy::Libtorch }
+    }
+
+    /// That it takes; what is not a script's takes one.
+    pub fn gpus(&self) -> usize {
+        let given = self.config.model.settings.get("gpus").filter(|_| self.config.model.is_script());
+        given.and_then(|gpus| gpus.as_u64()).unwrap_or(1) as usize
+    }
+
     /// Without the steps that it shares.
     pub fn own_flops(&self) -> f64 {
         self.train_flops * (1.0 - self.shared_steps as f64 / self.config.steps as f64)
@@ -43,6 +54,11 @@ pub struct PlannedJob {
 }
 
 impl PlannedJob {
+    /// All of its runs are of one kind: a script's run is a job by itself.
+    pub fn trained_by(&self) -> TrainedBy {
+        self.runs.first().map_or(TrainedBy::Libtorch, Pending::trained_by)
+    }
+
     pub fn train_flops(&self) -> f64 {
         self.runs.iter().map(Pending::own_flops).sum()
     }
@@ -100,7 +116,8 @@ pub(super) fn jobs(runs: Vec<Pending>, trunks: bool, pack: usize, slots: usize) 
     // The last job of each shape that still takes lanes, and how many it has.
     let mut open: HashMap<(String, u64), (usize, usize)> = HashMap::new();
     for lane in lanes {
-        let shape = if pack == 1 { lane[0].id.clone() } else { lane[0].config.shape_id() };
+        let alone = pack == 1 || lane[0].trained_by() == TrainedBy::Script;
+        let shape = if alone { lane[0].id.clone() } else { lane[0].config.shape_id() };
         let key = (shape, lane[0].config.steps);
         match open.get_mut(&key) {
             Some((at, lanes)) if *lanes < pack => {
@@ -133,7 +150,7 @@ fn lanes(runs: &[Pending]) -> Vec<Vec<Pending>> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::run::Schedule;
+    use crate::run::{Named, Schedule};
     use crate::store::sample;
 
     fn runs() -> Vec<Pending> {
@@ -192,6 +209,16 @@ mod tests {
         let mut runs = budgets(&[0]);
         (runs[2].step, runs[2].shared_steps) = (80, 80);
         assert_eq!(shape(&jobs(runs, true, 1, 1)), [vec![(200, 0), (50, 40)], vec![(100, 80)]]);
+    }
+
+    #[test]
+    fn a_run_of_a_script_is_a_job_by_itself() {
+        let mut runs = budgets(&[0, 1]);
+        runs.iter_mut().for_each(|run| run.config.model.name = Named::SCRIPT.into());
+        let jobs = jobs(runs, true, 16, 1);
+        assert_eq!(jobs.len(), 6);
+        assert!(jobs.iter().all(|job| job.runs.len() == 1 && job.trained_by() == TrainedBy::Script));
+        assert!(jobs.iter().all(|job| job.runs[0].shared_steps == 0));
     }
 
     #[test]

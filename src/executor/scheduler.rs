@@ -6,6 +6,9 @@
 //! where it failed; what fails on two slots is the run's fault, what fails on one and succeeds on another is a strike
 //! against the first. A slot with [`STRIKES`] strikes in a row, one of them confirmed, is left alone; until one is
 //! confirmed it only takes runs that failed elsewhere, so that the queue does not drain through a broken slot.
+//!
+//! A worker trains our own models or scripts. A slot whose worker has nothing left of its kind lets it go, and starts one
+//! of the other where that has more jobs than workers that come.
 
 mod slot;
 #[cfg(test)]
@@ -17,6 +20,7 @@ use std::time::Duration;
 use super::Tally;
 use super::jobs::{self, Pending, PlannedJob};
 use crate::event::Outcome;
+use crate::worker::program::TrainedBy;
 use slot::{Slot, Worker};
 
 /// Failed jobs in a row of one slot that others can do.
@@ -76,6 +80,7 @@ pub enum Event {
 pub enum Action {
     Start {
         slot: usize,
+        trains: TrainedBy,
     },
     HandOut {
         slot: usize,
@@ -477,8 +482,8 @@ impl Scheduler {
             return;
         }
         for slot in 0..self.slots.len() {
-            if matches!(self.slots[slot].worker, Worker::Idle)
-                && let Some(at) = self.next_for(slot)
+            if self.slots[slot].is_idle()
+                && let Some(at) = self.next_for(slot, |trains| trains == self.slots[slot].trains)
                 && let Some(job) = self.queue.remove(at)
             {
                 let job = self.cut(job);
@@ -486,28 +491,54 @@ impl Scheduler {
                 self.actions.push(Action::HandOut { slot, job });
             }
         }
+        self.start_workers(now);
+        for slot in 0..self.slots.len() {
+            if self.slots[slot].is_idle()
+                && let Some(trains) = self.wanted(slot)
+            {
+                self.slots[slot].make_room(now, trains);
+                self.actions.push(Action::Kill { slot, silent: None });
+            }
+        }
+    }
+
+    fn start_workers(&mut self, now: Duration) {
         let count = |which: fn(&Slot) -> bool| self.slots.iter().filter(|slot| which(slot)).count();
         let mut starting = count(Slot::is_starting);
         // Those at work are not to be delayed.
         let at_once = self.rules.starts.saturating_sub(count(Slot::is_busy)).max(1);
         for slot in 0..self.slots.len() {
-            let wanted = self.queue.len() > starting && starting < at_once;
-            if wanted && self.slots[slot].may_start(now) && self.next_for(slot).is_some() {
+            if starting < at_once
+                && self.slots[slot].may_start(now)
+                && let Some(trains) = self.wanted(slot)
+            {
+                self.slots[slot].trains = trains;
                 self.slots[slot].worker = Worker::Starting { since: now, killed: None };
-                self.actions.push(Action::Start { slot });
+                self.actions.push(Action::Start { slot, trains });
                 starting += 1;
             }
         }
     }
 
-    /// The first job in the queue that this slot should take.
-    fn next_for(&self, slot: usize) -> Option<usize> {
+    /// The kind of worker that this slot should have for a job in the queue: one of which there are more jobs than come.
+    fn wanted(&self, slot: usize) -> Option<TrainedBy> {
+        let more = |trains: TrainedBy| {
+            let coming = self.slots.iter().filter(|slot| slot.is_coming(trains)).count();
+            self.queue.iter().filter(|job| job.trained_by() == trains).nth(coming).is_some()
+        };
+        let more = [TrainedBy::Libtorch, TrainedBy::Script].map(|trains| (trains, more(trains)));
+        let at = self.next_for(slot, |trains| more.contains(&(trains, true)))?;
+        self.queue.get(at).map(PlannedJob::trained_by)
+    }
+
+    /// The first job in the queue, of a kind that fits, that this slot should take.
+    fn next_for(&self, slot: usize, fits: impl Fn(TrainedBy) -> bool) -> Option<usize> {
         let suspended =
             self.slots[slot].strikes.len() >= STRIKES && self.rules.retries > 0 && !self.others(slot).is_empty();
         let failed_before = |run: &Pending| self.failures.contains_key(&run.id);
         self.queue.iter().position(|job| {
             let avoided = job.runs.iter().any(|run| self.avoids(slot, run));
-            !avoided && (!suspended || job.runs.iter().any(failed_before))
+            fits(job.trained_by()) && !avoided && (!suspended || job.runs.iter().any(failed_before))
         })
     }
 

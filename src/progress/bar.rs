@@ -79,6 +79,7 @@ impl Slot<'_> {
         let share = self.step as f64 / self.steps.max(1) as f64;
         let steps = format!("{:>width$}/{}", self.step, self.steps, width = self.steps.to_string().len());
         let (loss, speed) = match &self.measured {
+            Some((loss, rate)) if loss.is_nan() => ("loss -     ".to_owned(), format!(" {rate:>5} ex/s")),
             Some((loss, rate)) => (format!("loss {loss:<7.4}"), format!(" {rate:>5} ex/s")),
             None => ("starting".to_owned(), String::new()),
         };

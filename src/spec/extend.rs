@@ -34,7 +34,7 @@ impl Knob {
                 };
                 let keys = sweep.models.iter().map(|model| match &model.sizes {
                     Sizes::Ladder { targets, .. } => targets.first().map(key),
-                    Sizes::Explicit | Sizes::Named(_) => None,
+                    Sizes::Explicit | Sizes::Named(_) | Sizes::Grid(_) => None,
                 });
                 let keys: Option<Vec<&'static str>> = keys.collect();
                 match keys.as_deref() {
@@ -54,7 +54,7 @@ impl Knob {
             Knob::Size(_) => {
                 let ladders = sweep.models.iter().filter_map(|model| match &model.sizes {
                     Sizes::Ladder { targets, .. } => Some(targets),
-                    Sizes::Explicit | Sizes::Named(_) => None,
+                    Sizes::Explicit | Sizes::Named(_) | Sizes::Grid(_) => None,
                 });
                 ladders.flatten().map(|target| target.value()).collect()
             }
@@ -139,6 +139,7 @@ fn number(value: f64) -> Value {
 mod tests {
     use super::*;
     use crate::plan::plan;
+    use crate::script::describe::Nowhere;
     use crate::spec::parse;
 
     const SWEEP: &str = r#"
@@ -167,7 +168,7 @@ params = [1e4]
     #[test]
     fn every_axis_has_a_knob_and_the_old_grid_stays() {
         let sweep = parse(SWEEP, "small.toml").unwrap();
-        let ids = |sweep: &Sweep| -> Vec<String> { plan(sweep).unwrap().runs.into_iter().map(|run| run.id).collect() };
+        let ids = |sweep: &Sweep| -> Vec<String> { plan(sweep, &Nowhere).unwrap().runs.into_iter().map(|run| run.id).collect() };
         let old = ids(&sweep);
         for (axis, more) in [(Axis::Data, 400.0), (Axis::Compute, 5e11), (Axis::Params, 3e4)] {
             let knob = Knob::of(&sweep, axis).unwrap();

@@ -35,8 +35,12 @@ fn lists(table: &Table) -> impl Iterator<Item = Extent> {
     })
 }
 
-/// The sizes of a `[[model]]` table.
+/// The sizes of a `[[model]]` table. Lists of a script's own keys multiply.
 fn sizes(model: &Table) -> u64 {
+    if model.get("command").is_some() {
+        let own = lists(model).filter(|extent| !["command", "files"].contains(&extent.key.as_str()));
+        return own.fold(1, |sizes, extent| sizes.saturating_mul(extent.values.max(1)));
+    }
     let counts = ["size", "params", "forward_flops"].iter().filter_map(|key| model.get(key));
     counts.map(|entry| entry.value.as_array().map_or(1, Vec::len) as u64).max().unwrap_or(1).max(1)
 }

@@ -10,6 +10,7 @@ use super::{Reader, State, Store, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
 use crate::files;
+use crate::worker::checkpoint;
 
 /// What a run left is kept in a folder of this name and a number, within its own.
 const KEPT: &str = "kept-";
@@ -96,19 +97,13 @@ fn put_aside(folder: &Path) -> std::io::Result<Option<PathBuf>> {
     let kept = kept.unwrap_or_else(|| folder.join(KEPT));
     files::make_folder(&kept)?;
     for path in left {
-        match is_checkpoint(&path) {
-            true => std::fs::remove_file(&path)?,
+        match checkpoint::is_one(&path) {
+            true => checkpoint::remove_one(&path)?,
             false => std::fs::rename(&path, kept.join(name(&path)))?,
         }
     }
     std::fs::File::open(folder)?.sync_all()?;
     Ok(Some(kept))
-}
-
-/// What a run goes on from, whole or half-written, whichever trainer wrote it.
-pub(super) fn is_checkpoint(path: &Path) -> bool {
-    let name = path.file_name().unwrap_or_default().to_string_lossy();
-    name.contains("checkpoint") || name.ends_with(".partial")
 }
 
 /// What was put aside when a run was to be done again.

@@ -74,6 +74,10 @@ pub enum Why {
     },
     /// No attempt of its runs says how long it took.
     NoTime,
+    /// Its script does not say what this axis is of it.
+    NoScale {
+        axis: Axis,
+    },
     /// Another cell of its curve is better at its scale.
     Outshone {
         by: String,
@@ -88,6 +92,10 @@ impl fmt::Display for Why {
             Why::NotFinite { step } => write!(f, "its loss was not finite at step {step}"),
             Why::Failed { reason } => write!(f, "it failed: {reason}"),
             Why::NoMetric { metric } => write!(f, "it has no '{metric}' after its last step"),
+            Why::NoScale { axis } => {
+                let key = if *axis == Axis::Params { "params" } else { "forward_flops" };
+                write!(f, "its script does not say its `{key}`, so it has no place along this axis")
+            }
             Why::NoTime => write!(f, "no attempt of its runs says how long it took"),
             Why::Outshone { by } => write!(f, "{by} has a lower validation loss at this scale"),
         }
@@ -117,6 +125,10 @@ impl Reader {
             chosen = self.timed(chosen, &mut found)?;
         }
         if let Some(axis) = axis {
+            let (known, unknown) = chosen.into_iter().partition(|chosen| chosen.scale(axis) > 0.0);
+            chosen = known;
+            let why = |chosen: Chosen| LeftOut { what: choice::name(chosen.cell[0]), why: Why::NoScale { axis } };
+            found.left_out.extend(Vec::into_iter(unknown).map(why));
             (chosen, found.contest) = choice::best_at_each_scale(chosen, axis, curve, &mut found.outshone);
         }
         for chosen in chosen {
@@ -200,7 +212,8 @@ impl Points {
 }
 
 fn point(run: &Run, chosen: &Chosen, curve: &str, made: &Arc<Made>, value: f64) -> Point {
-    let scale = |axis| Some(chosen.scale(axis));
+    // 0 is what a script does not say.
+    let scale = |axis| Some(chosen.scale(axis)).filter(|scale| *scale > 0.0);
     Point {
         curve: curve.to_owned(),
         params: scale(Axis::Params),

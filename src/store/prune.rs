@@ -9,11 +9,12 @@ use std::path::{Path, PathBuf};
 use rusqlite::Transaction;
 use serde::Serialize;
 
-use super::again::{is_checkpoint, is_kept};
+use super::again::is_kept;
 use super::record::{SweepRecord, entries};
 use super::{Reader, Store, imports, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
+use crate::worker::checkpoint;
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, clap::ValueEnum)]
 #[serde(rename_all = "kebab-case")]
@@ -67,7 +68,7 @@ impl Reader {
                 for left in entries(&path)? {
                     if is_kept(&left) {
                         waste.push(prunable(Waste::Kept, &name, left)?);
-                    } else if ended.contains(&name) && is_checkpoint(&left) {
+                    } else if ended.contains(&name) && checkpoint::is_one(&left) {
                         waste.push(prunable(Waste::Checkpoints, &name, left)?);
                     }
                 }

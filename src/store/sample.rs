@@ -41,5 +41,6 @@ fn planned(arch: &str, examples: u64, lr: f64, seed: u64) -> Planned {
         costs: Costs { params: 100, active_params: 100, forward_flops: 200 },
         train_flops: Flops(3 * 200 * 16 * 20),
         shared_steps: 0,
+        examples_per_second: None,
     }
 }

@@ -130,7 +130,7 @@ impl Reader {
         let rows = self.rows(
             "SELECT arch, sum(train_flops) / sum(seconds) FROM sweep_runs
              JOIN runs ON runs.key = sweep_runs.run JOIN attempts ON attempts.run = runs.key
-             WHERE sweep = ? AND from_step = 0 AND state = 'done' AND seconds > 0 AND outcome LIKE '%\"done\"%'
+             WHERE sweep = ? AND from_step = 0 AND state = 'done' AND seconds > 0 AND train_flops > 0 AND outcome LIKE '%\"done\"%'
              GROUP BY arch",
             [sweep],
             |row| Ok((row.get(0)?, row.get(1)?)),

@@ -7,13 +7,16 @@ use super::Reader;
 use crate::error::{Context, Result};
 use crate::files;
 
+/// As src/script/attempt.rs writes it.
+const SCRIPT: &str = crate::script::attempt::LOG;
 /// Of a longer one the end is shown.
 const MOST: u64 = 256 << 10;
 
 impl Reader {
-    /// Where the log that was kept of a run's last failed worker is.
+    /// Where the log that was kept of a run's last failed worker is, or what its script printed.
     pub fn worker_log_file(&self, run: &str) -> PathBuf {
-        self.run_folder(run).join("worker.log")
+        let of_script = self.run_folder(run).join(SCRIPT);
+        if of_script.exists() { of_script } else { self.run_folder(run).join("worker.log") }
     }
 
     /// Its end, and where it is; none where none was kept.

@@ -13,7 +13,7 @@ struct Subject {
     next: Option<(&'static str, &'static str)>,
 }
 
-const SUBJECTS: [Subject; 5] = [
+const SUBJECTS: [Subject; 6] = [
     Subject {
         is: |why| matches!(why, Why::Waiting { .. } | Why::NotEnded),
         several: "cells with runs that have not ended",
@@ -28,6 +28,11 @@ const SUBJECTS: [Subject; 5] = [
     Subject {
         is: |why| matches!(why, Why::NoMetric { .. }),
         several: "runs without this metric after their last step",
+        next: None,
+    },
+    Subject {
+        is: |why| matches!(why, Why::NoScale { .. }),
+        several: "cells whose script does not say where they lie on this axis",
         next: None,
     },
     Subject { is: |why| matches!(why, Why::NoTime), several: "cells that do not say how long they took", next: None },

@@ -55,6 +55,8 @@ pub struct Entry {
     pub argument: Option<(&'static str, &'static str)>,
     /// Whether it reads a user's own files, so that nothing is known before they are named.
     pub own: bool,
+    /// Whether its keys are whatever they are: only scripts know it.
+    pub any_keys: bool,
     /// What it is, in a line.
     pub about: &'static str,
     /// Files that it reads; none for a procedural task.
@@ -80,7 +82,7 @@ impl Entry {
         let parse = parse_source::<T>;
         let (argument, files, archive, addresses, pictures): (_, &[File], _, &[&str], Meanings) =
             (None, &[], None, &[], &[]);
-        Self { name, argument, own: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
+        Self { name, argument, own: false, any_keys: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
     }
 
     /// A user's own files; `argument` is the key that can be given behind the name, and what its value is called.
@@ -92,12 +94,17 @@ impl Entry {
     ) -> Self {
         let (parse, defaults) = (imported::parse::<T>, imported::defaults::<T>);
         let (files, archive, addresses, pictures): (&[File], _, &[&str], Meanings) = (&[], None, &[], &[]);
-        Self { name, argument, own: true, about, files, archive, addresses, meanings, pictures, parse, defaults }
+        Self { name, argument, own: true, any_keys: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
     }
 
     /// It has the keys of [`picture::Look`] too.
     pub const fn of_pictures(self) -> Self {
         Self { pictures: &picture::KEYS, ..self }
+    }
+
+    /// Those that it is given.
+    pub const fn of_any_keys(self) -> Self {
+        Self { any_keys: true, ..self }
     }
 
     pub const fn from_files<T>(

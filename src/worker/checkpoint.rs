@@ -105,6 +105,30 @@ pub fn remove(folder: &Path) -> Result<()> {
     })
 }
 
+/// What a run goes on from, whole or half-written, whichever trainer wrote it.
+pub fn is_one(path: &Path) -> bool {
+    let name = path.file_name().unwrap_or_default().to_string_lossy();
+    name.contains("checkpoint") || name.ends_with(".partial")
+}
+
+/// Removes whatever [`is_one`] from a run's folder, files and folders.
+pub fn remove_all(folder: &Path) -> Result<()> {
+    let failed = || format!("cannot remove checkpoints from {}", folder.display());
+    for entry in fs::read_dir(folder).context(failed)? {
+        let path = entry.context(failed)?.path();
+        if is_one(&path) {
+            remove_one(&path).context(failed)?;
+        }
+    }
+    Ok(())
+}
+
+/// Some programs write a folder for each.
+pub fn remove_one(path: &Path) -> io::Result<()> {
+    let is_folder = path.symlink_metadata().is_ok_and(|found| found.is_dir());
+    files::unless_absent(if is_folder { fs::remove_dir_all(path) } else { fs::remove_file(path) })
+}
+
 /// The step and state of a checkpoint, or why it cannot be used, after its name.
 fn open<T>(
     mut bytes: Vec<u8>,

@@ -1,4 +1,5 @@
-//! The worker program, wherever it was installed, and the libtorch that it is started with.
+//! The programs that train: the worker, wherever it was installed, with the libtorch that it is started with; and this
+//! program itself, which starts scripts and loads no libtorch.
 
 use std::ffi::OsString;
 use std::path::{Path, PathBuf};
@@ -6,6 +7,7 @@ use std::process::Command;
 
 use crate::cache;
 use crate::error::{Error, Result};
+use crate::shell::quoted;
 
 const NAME: &str = "crossover-worker";
 const LIBRARY: &str = "libtorch_cpu.so";
@@ -13,12 +15,31 @@ const VERSION: &str = "2.11.0";
 /// The dynamic linker ends a program with this when a library is missing.
 const NO_LIBRARY: i32 = 127;
 
+/// What trains a run. A worker is of one kind.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub enum TrainedBy {
+    Libtorch,
+    Script,
+}
+
 /// Found once, started as often as it takes.
 #[derive(Clone, Debug)]
 pub struct Program {
     path: PathBuf,
     /// Of libtorch; none where no folder is known, and the dynamic linker is left to find it.
     libraries: Option<PathBuf>,
+    trains: TrainedBy,
+}
+
+impl TrainedBy {
+    /// # Errors
+    /// Its program is not there.
+    pub fn program(self) -> Result<Program> {
+        match self {
+            TrainedBy::Libtorch => Program::find(),
+            TrainedBy::Script => Ok(Program { path: std::env::current_exe()?, libraries: None, trains: self }),
+        }
+    }
 }
 
 impl Program {
@@ -29,7 +50,7 @@ impl Program {
     pub fn find() -> Result<Self> {
         let libraries = libraries(&places());
         if let Some(path) = std::env::var_os("CROSSOVER_WORKER") {
-            return Ok(Self { path: path.into(), libraries });
+            return Ok(Self { path: path.into(), libraries, trains: TrainedBy::Libtorch });
         }
         let beside = std::env::current_exe()?.with_file_name(NAME);
         let path = std::env::var_os("PATH").unwrap_or_default();
@@ -41,16 +62,29 @@ impl Program {
                  names another",
             ));
         };
-        Ok(Self { path, libraries })
+        Ok(Self { path, libraries, trains: TrainedBy::Libtorch })
     }
 
     pub fn path(&self) -> &Path {
         &self.path
     }
 
+    pub fn trains(&self) -> TrainedBy {
+        self.trains
+    }
+
+    /// As a person starts it.
+    pub fn typed(&self) -> String {
+        let path = quoted(&self.path.display().to_string());
+        if self.trains == TrainedBy::Script { format!("{path} script") } else { path }
+    }
+
     /// Not yet started. LD_LIBRARY_PATH of the user comes first.
     pub fn command(&self) -> Command {
         let mut command = Command::new(&self.path);
+        if self.trains == TrainedBy::Script {
+            command.arg("script");
+        }
         if let Some(libraries) = &self.libraries {
             let given = std::env::var_os("LD_LIBRARY_PATH").filter(|given| !given.is_empty());
             let mut paths = given.map_or_else(OsString::new, |mut given| {

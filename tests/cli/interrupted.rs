@@ -71,24 +71,37 @@ pub fn interrupt(dir: &Workdir, signal: Signal, more: usize, workers_too: bool) 
     Some(status)
 }
 
-/// Workers whose command line names this test's store, by process id.
+/// What looks after scripts.
+pub fn guards(dir: &Workdir) -> Vec<i32> {
+    processes(dir, |words| words.get(1..3) == Some(&["script".into(), "guard".into()]))
+}
+
+/// Workers that were started in this test's folder, and scripts with what they started, by process id.
 pub fn workers(dir: &Workdir) -> Vec<i32> {
+    processes(dir, |words| {
+        let is_ours = words.first().is_some_and(|program| program.ends_with("/crossover"));
+        !is_ours || words.get(1..3) == Some(&["script".into(), "serve".into()])
+    })
+}
+
+fn processes(dir: &Workdir, which: impl Fn(&[String]) -> bool) -> Vec<i32> {
     let folder = std::fs::canonicalize(dir.path("")).expect("the folder");
     let pids = std::fs::read_dir("/proc").expect("/proc").flatten();
     let pids = pids.filter_map(|entry| entry.file_name().to_str()?.parse::<i32>().ok());
     let ours = |pid: &i32| {
-        let of_worker =
-            |exe: &Path| exe.file_name().is_some_and(|name| name.to_string_lossy().contains("crossover-worker"));
-        std::fs::read_link(format!("/proc/{pid}/exe")).is_ok_and(|exe| of_worker(&exe))
-            && std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&folder))
+        let words = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+        let words: Vec<String> =
+            words.split(|byte| *byte == 0).map(|word| String::from_utf8_lossy(word).into_owned()).collect();
+        std::fs::read_link(format!("/proc/{pid}/cwd")).is_ok_and(|cwd| cwd.starts_with(&folder)) && which(&words)
     };
     pids.filter(ours).collect()
 }
 
 pub fn no_worker_is_left(dir: &Workdir) {
     let start = Instant::now();
-    while !workers(dir).is_empty() {
-        assert!(start.elapsed() < Duration::from_secs(20), "workers outlive their orchestrator: {:?}", workers(dir));
+    let left = || [workers(dir), guards(dir)].concat();
+    while !left().is_empty() {
+        assert!(start.elapsed() < Duration::from_secs(20), "workers outlive their orchestrator: {:?}", left());
         std::thread::sleep(Duration::from_millis(50));
     }
 }

@@ -27,6 +27,7 @@ mod power;
 mod predict;
 mod rooms;
 mod run;
+mod scripts;
 mod simulate;
 mod slots;
 mod stores;

@@ -20,16 +20,17 @@ use nix::unistd::Pid;
 use rand_chacha::ChaCha8Rng;
 use rand_chacha::rand_core::{Rng, SeedableRng};
 
-use crate::interrupted::{no_worker_is_left, workers};
+use crate::interrupted::{guards, no_worker_is_left, workers};
+use crate::scripts::{TRAIN, python};
 use crate::workdir::Workdir;
 
-/// A sweep takes about as long as a dozen faults.
+/// A sweep takes about as long as a dozen faults. Half of its runs are a script's, which starts a process of its own.
 const SWEEP: &str = r#"
 name = "torture"
 task = { name = "mnist1d" }
 [axes]
 examples = [100]
-seed = [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11]
+seed = [0, 1, 2, 3, 4, 5, 6]
 [budget]
 steps = [60, 120]
 [train]
@@ -40,6 +41,11 @@ warmup_steps = 5
 [[model]]
 arch = "vit"
 patch = 5
+[[model]]
+name = "script"
+command = ["PYTHON", "train.py"]
+pause = 0.004
+breaks = "child"
 "#;
 const NOOP: &str = "step_millis=4 checkpoint_every=7";
 
@@ -47,6 +53,8 @@ const NOOP: &str = "step_millis=4 checkpoint_every=7";
 enum Fault {
     KillOrchestrator,
     KillWorker,
+    /// What looks after a worker's scripts.
+    KillGuard,
     KillAll,
     StopWorker,
     FreezeWorker,
@@ -57,9 +65,10 @@ enum Fault {
     CloseTerminal,
 }
 
-const FAULTS: [Fault; 10] = [
+const FAULTS: [Fault; 11] = [
     Fault::KillOrchestrator,
     Fault::KillWorker,
+    Fault::KillGuard,
     Fault::KillAll,
     Fault::StopWorker,
     Fault::FreezeWorker,
@@ -79,21 +88,25 @@ fn sweeps_survive_random_faults() {
     let (faults, seed) = (number("CROSSOVER_TORTURE_FAULTS", 200), number("CROSSOVER_TORTURE_SEED", 12));
     println!("{faults} faults, CROSSOVER_TORTURE_SEED={seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
-    let alone = Workdir::new();
-    let output =
-        alone.write("torture.toml", SWEEP).command(&["run", "torture.toml"]).env("CROSSOVER_NOOP", "").output();
+    let alone = with_sweep();
+    let output = alone.command(&["run", "torture.toml"]).env("CROSSOVER_NOOP", "").output();
     assert!(output.expect("it starts").status.success());
     let expected = export(&alone);
     let (mut met, mut sweeps) = (BTreeMap::<Fault, u32>::new(), 0);
     let is_enough = |met: &BTreeMap<Fault, u32>| u64::from(met.values().sum::<u32>()) >= faults;
     while !is_enough(&met) {
-        let dir = Workdir::new();
-        dir.write("torture.toml", SWEEP);
+        let dir = with_sweep();
         while !suffer(&dir, &mut random, &mut met) && !is_enough(&met) {}
         examine(&dir, &expected);
         sweeps += 1;
     }
     println!("{sweeps} sweeps, {met:?}");
+}
+
+fn with_sweep() -> Workdir {
+    let dir = Workdir::new();
+    dir.write("torture.toml", &SWEEP.replace("PYTHON", &python())).write("train.py", TRAIN);
+    dir
 }
 
 /// One life of an orchestrator with some faults in it; true where it was done in spite of them.
@@ -115,6 +128,11 @@ fn suffer(dir: &Workdir, random: &mut ChaCha8Rng, met: &mut BTreeMap<Fault, u32>
             Fault::KillAll => {
                 send(main, Signal::SIGKILL);
                 workers.iter().for_each(|worker| send(*worker, Signal::SIGKILL));
+            }
+            Fault::KillGuard => {
+                guards(dir).into_iter().for_each(|guard| send(Pid::from_raw(guard), Signal::SIGKILL));
+                // Another takes its place.
+                std::thread::sleep(Duration::from_millis(200));
             }
             Fault::KillWorker => worker.into_iter().for_each(|worker| send(*worker, Signal::SIGKILL)),
             Fault::StopWorker => worker.into_iter().for_each(|worker| send(*worker, Signal::SIGTERM)),

@@ -147,6 +147,10 @@ fn of_run(prefix: &str, args: &Forward, store: &Path) -> Result<ForwardArgs> {
 /// A run that is done, and its weights.
 fn trained(reader: &Reader, prefix: &str) -> Result<(Run, PathBuf)> {
     let run = reader.run(prefix)?;
+    if run.config.model.is_script() {
+        return Err(Error::bad_input(format!("run {} is of a script: crossover has no network for it", run.id))
+            .hint(format!("what the script left is in {}", reader.run_folder(&run.id).display())));
+    }
     let weights = reader.run_folder(&run.id).join(WEIGHTS);
     match (&run.state, weights.exists()) {
         (State::Done, true) => Ok((run, weights)),

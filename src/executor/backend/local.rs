@@ -15,7 +15,7 @@ use super::super::{Decision, Observer, Tally, devices, report_skipped, tail};
 use crate::error::{Error, Result};
 use crate::event::{self, EventLog, Outcome};
 use crate::store::{State, Store};
-use crate::worker::program::{Program, missing_library};
+use crate::worker::program::{Program, TrainedBy, missing_library};
 use crate::worker::{Assignment, Job, Message};
 use process::{FromWorker, WorkerProcess};
 
@@ -44,7 +44,8 @@ struct Local<'a> {
     store: &'a mut Store,
     observer: &'a mut dyn Observer,
     decision: &'a Decision,
-    program: Program,
+    /// One for each kind of worker that the jobs need.
+    programs: HashMap<TrainedBy, Program>,
     events: Sender<Happened>,
     started: Instant,
     scheduler: Scheduler,
@@ -60,7 +61,8 @@ struct Local<'a> {
 
 /// Does the decision's jobs. Whatever happens, no worker is left when it returns.
 pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Observer) -> Result<Tally> {
-    let program = Program::find()?;
+    let kinds = decision.jobs.iter().map(PlannedJob::trained_by).collect::<HashSet<_>>().into_iter();
+    let programs = kinds.map(|kind| Ok((kind, kind.program()?))).collect::<Result<_>>()?;
     let (events, happened) = mpsc::channel();
     let signals = signals::listen({
         let events = events.clone();
@@ -77,7 +79,7 @@ pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &m
         store,
         observer,
         decision,
-        program,
+        programs,
         events,
         started: Instant::now(),
         scheduler: Scheduler::new(decision.jobs.clone(), devices::names(&decision.slots), rules),
@@ -139,7 +141,7 @@ impl Local<'_> {
     /// What follows from it at once.
     fn carry_out(&mut self, action: Action) -> Result<Vec<Event>> {
         match action {
-            Action::Start { slot } => return self.start(slot),
+            Action::Start { slot, trains } => return self.start(slot, trains),
             Action::HandOut { slot, job } => self.hand_out(slot, job),
             Action::AskToStop { slot } => {
                 if let Some(worker) = &mut self.workers[slot] {
@@ -154,14 +156,14 @@ impl Local<'_> {
         Ok(Vec::new())
     }
 
-    fn start(&mut self, slot: usize) -> Result<Vec<Event>> {
+    fn start(&mut self, slot: usize, trains: TrainedBy) -> Result<Vec<Event>> {
         self.serial += 1;
         let (serial, events) = (self.serial, self.events.clone());
         let hear = move |heard| {
             let _ = events.send(Happened::Heard(slot, serial, heard));
         };
         let log = self.store.reader().run_folder("workers").join(format!("slot-{slot}.log"));
-        match WorkerProcess::start(&self.program, slot, &self.decision.slots[slot], log, hear) {
+        match WorkerProcess::start(&self.programs[&trains], slot, &self.decision.slots[slot], log, hear) {
             Ok(process) => {
                 self.workers[slot] = Some(Worker { process, serial, log_mark: 0, killed_for: None });
                 Ok(Vec::new())
@@ -336,7 +338,10 @@ impl Local<'_> {
     /// Why the sweep could not go on.
     fn fault(&self) -> Option<Error> {
         let fault = self.scheduler.fault()?;
-        let by_hand = || format!("try it by hand: {} serve --help", self.program.path().display());
+        let by_hand = || {
+            let program = self.programs.values().min_by_key(|program| program.trains()).map(Program::typed);
+            format!("try it by hand: {} serve --help", program.unwrap_or_default())
+        };
         let advice = Failure::of(fault).advice().map_or_else(by_hand, str::to_string);
         Some(Error::failed(fault.to_string()).hint(advice))
     }

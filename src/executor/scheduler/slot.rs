@@ -4,6 +4,7 @@ use std::collections::HashSet;
 use std::time::Duration;
 
 use super::super::jobs::PlannedJob;
+use crate::worker::program::TrainedBy;
 
 /// Silence of so many of the longest times between reports is a hang, but none that is shorter than this.
 const GAPS: u32 = 50;
@@ -26,9 +27,10 @@ pub(super) enum Worker {
         reports: u64,
         killed: Option<Duration>,
     },
-    /// Killed without a job: its place is free when it is gone.
+    /// Killed without a job: its place is free when it is gone, or for a worker of another kind.
     Leaving {
         killed: Duration,
+        for_another: bool,
     },
     /// The slot is not used any more.
     LeftAlone,
@@ -43,6 +45,8 @@ impl Worker {
 pub(super) struct Slot {
     pub name: String,
     pub worker: Worker,
+    /// What its worker trains, or the one that comes next.
+    pub trains: TrainedBy,
     /// Runs of jobs that failed here in a row, and that nobody else has failed since.
     pub strikes: Vec<HashSet<String>>,
     /// One of those succeeded elsewhere.
@@ -65,6 +69,7 @@ impl Slot {
         Slot {
             name,
             worker: Worker::None,
+            trains: TrainedBy::Libtorch,
             strikes: Vec::new(),
             confirmed: false,
             struck_since: None,
@@ -89,6 +94,21 @@ impl Slot {
 
     pub fn is_starting(&self) -> bool {
         matches!(self.worker, Worker::Starting { .. })
+    }
+
+    pub fn is_idle(&self) -> bool {
+        matches!(self.worker, Worker::Idle)
+    }
+
+    /// Whether a worker of this kind is there soon.
+    pub fn is_coming(&self, trains: TrainedBy) -> bool {
+        let comes = matches!(self.worker, Worker::Starting { .. } | Worker::Leaving { for_another: true, .. });
+        comes && self.trains == trains
+    }
+
+    /// An idle worker leaves for one of another kind.
+    pub fn make_room(&mut self, now: Duration, trains: TrainedBy) {
+        (self.worker, self.trains) = (Worker::Leaving { killed: now, for_another: true }, trains);
     }
 
     pub fn is_left_alone(&self) -> bool {
@@ -116,7 +136,7 @@ impl Slot {
         match std::mem::replace(&mut self.worker, Worker::Idle) {
             Worker::Busy { job, killed, .. } => {
                 if let Some(killed) = killed {
-                    self.worker = Worker::Leaving { killed };
+                    self.worker = Worker::Leaving { killed, for_another: false };
                 }
                 Some(job)
             }
@@ -135,7 +155,7 @@ impl Slot {
                 true
             }
             Worker::Idle => {
-                self.worker = Worker::Leaving { killed: now };
+                self.worker = Worker::Leaving { killed: now, for_another: false };
                 true
             }
             _ => false,
@@ -145,7 +165,7 @@ impl Slot {
     pub fn killed(&self) -> Option<Duration> {
         match &self.worker {
             Worker::Starting { killed, .. } | Worker::Busy { killed, .. } => *killed,
-            Worker::Leaving { killed } => Some(*killed),
+            Worker::Leaving { killed, .. } => Some(*killed),
             Worker::None | Worker::Idle | Worker::LeftAlone => None,
         }
     }

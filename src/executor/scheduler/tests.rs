@@ -4,7 +4,7 @@ use proptest::prelude::*;
 
 use super::*;
 use crate::executor::jobs::Standing;
-use crate::run::{RunConfig, Schedule};
+use crate::run::{Named, RunConfig, Schedule};
 use crate::store::sample;
 
 /// What a job is settled with whose worker said of no failure; here that means that its runs are done.
@@ -33,6 +33,15 @@ fn trunks(seeds: u64) -> Vec<Pending> {
     runs(seeds).iter().flat_map(|run| [50, 200, 100].map(|steps| budget(run, steps))).collect()
 }
 
+/// As runs of a script.
+fn scripts(mut runs: Vec<Pending>) -> Vec<Pending> {
+    for run in &mut runs {
+        run.config.model.name = Named::SCRIPT.into();
+        run.id = run.config.id();
+    }
+    runs
+}
+
 fn names(slots: usize) -> Vec<String> {
     (0..slots).map(|slot| format!("cuda:{slot}")).collect()
 }
@@ -57,6 +66,8 @@ struct World<F> {
     /// Slots whose workers never get ready.
     dead: BTreeSet<usize>,
     starting: BTreeSet<usize>,
+    /// What the worker of each slot trains.
+    trains: BTreeMap<usize, TrainedBy>,
     busy: BTreeMap<usize, (f64, PlannedJob)>,
     said: Vec<String>,
     /// Runs that were handed out, by slot.
@@ -74,6 +85,7 @@ impl<F: FnMut(usize, &PlannedJob) -> Fate> World<F> {
             now: 0.0,
             dead: BTreeSet::new(),
             starting: BTreeSet::new(),
+            trains: BTreeMap::new(),
             busy: BTreeMap::new(),
             said: Vec::new(),
             handed: Vec::new(),
@@ -87,8 +99,12 @@ impl<F: FnMut(usize, &PlannedJob) -> Fate> World<F> {
         while let Some(event) = events.pop_front() {
             for action in self.scheduler.on(seconds(self.now), event) {
                 match action {
-                    Action::Start { slot } => _ = self.starting.insert(slot),
+                    Action::Start { slot, trains } => {
+                        self.starting.insert(slot);
+                        self.trains.insert(slot, trains);
+                    }
                     Action::HandOut { slot, job } => {
+                        assert_eq!(self.trains[&slot], job.trained_by());
                         self.handed.push((slot, job.runs.iter().map(|run| run.id.clone()).collect()));
                         self.busy.insert(slot, (self.now, job));
                     }
@@ -241,6 +257,24 @@ fn retries_back_off() {
 }
 
 #[test]
+fn slots_change_their_kind_of_worker_only_where_the_other_has_more_jobs() {
+    let kinds = |world: &World<fn(usize, &PlannedJob) -> Fate>| world.trains.values().copied().collect::<Vec<_>>();
+    for (ours, theirs, slots) in [(6, 6, 1), (6, 6, 2), (2, 9, 3), (9, 1, 3), (0, 4, 2)] {
+        let all = [runs(ours), scripts(runs(theirs))].concat();
+        let mut world: World<fn(usize, &PlannedJob) -> Fate> = World::new(all, 1, slots, rules(), |_, _| Fate::Done);
+        world.run();
+        assert_eq!(world.outcomes(), ((ours + theirs) as usize, 0), "{ours} {theirs} {slots}");
+        assert!(world.said.is_empty() && world.left_alone().is_empty(), "{:?}", world.said);
+        let (changes, last) = (world.killed.len(), kinds(&world));
+        assert!(changes <= slots, "{ours} {theirs} {slots}: {changes} changes, {last:?}");
+    }
+    let all = [runs(9), scripts(runs(1))].concat();
+    let mut world: World<fn(usize, &PlannedJob) -> Fate> = World::new(all, 1, 3, rules(), |_, _| Fate::Done);
+    world.run();
+    assert_eq!(kinds(&world).into_iter().filter(|trains| *trains == TrainedBy::Script).count(), 1);
+}
+
+#[test]
 fn workers_that_do_not_start_are_a_fault_of_their_slot_or_of_all() {
     let mut world = World::new(runs(8), 1, 3, rules(), |_, _: &PlannedJob| Fate::Done);
     world.dead.insert(1);
@@ -364,6 +398,7 @@ struct Chaos {
     numbers: std::vec::IntoIter<u8>,
     now: f64,
     workers: Vec<Sim>,
+    trains: Vec<TrainedBy>,
     stops: usize,
     /// The runs that are in a worker's hands.
     held: BTreeSet<String>,
@@ -395,11 +430,12 @@ impl Chaos {
 
     fn carry_out(&mut self, action: Action) -> Vec<Event> {
         match action {
-            Action::Start { slot } => {
+            Action::Start { slot, trains } => {
                 assert!(matches!(self.workers[slot], Sim::None), "two workers on slot {slot}");
-                self.workers[slot] = Sim::Starting;
+                (self.workers[slot], self.trains[slot]) = (Sim::Starting, trains);
             }
             Action::HandOut { slot, job } => {
+                assert!(job.runs.iter().all(|run| run.trained_by() == self.trains[slot]), "a worker of another kind");
                 assert!(matches!(self.workers[slot], Sim::Idle), "{:?} is handed a job", self.workers[slot]);
                 assert!(!job.runs.is_empty() && self.stops == 0);
                 for run in &job.runs {
@@ -512,10 +548,11 @@ proptest! {
         seeds in 1_u64..9,
         (slots, pack, starts) in (1_usize..6, 1_usize..5, 1_usize..4),
         retries in 0_u32..4,
-        with_trunks in any::<bool>(),
+        (with_trunks, of_scripts) in (any::<bool>(), 0_u64..4),
         max_failures in prop::option::of(1_usize..6),
     ) {
         let all = if with_trunks { trunks(seeds.div_ceil(3)) } else { runs(seeds) };
+        let all = [all, scripts(runs(of_scripts))].concat();
         let ids: BTreeSet<String> = all.iter().map(|run| run.id.clone()).collect();
         let rules = Rules { retries, trunks: with_trunks, starts, hang: None, max_failures };
         let mut chaos = Chaos {
@@ -523,6 +560,7 @@ proptest! {
             numbers: numbers.into_iter(),
             now: 0.0,
             workers: (0..slots).map(|_| Sim::None).collect(),
+            trains: vec![TrainedBy::Libtorch; slots],
             stops: 0,
             held: BTreeSet::new(),
             ended: BTreeMap::new(),

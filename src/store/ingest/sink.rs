@@ -140,10 +140,10 @@ impl<'t> Sink<'t> {
         let config = "SELECT config FROM runs WHERE key = ?";
         let config: String = self.transaction.prepare_cached(config)?.query_row([run], |row| row.get(0))?;
         let Ok(config) = serde_json::from_str::<RunConfig>(&config) else { return Ok(None) };
-        let steps = config.evaluations();
+        let steps = config.measured_at();
         let measured = self.measured(run, &steps)?;
         let has = |step: &u64, name: &&str| measured.get(step).is_some_and(|names| names.iter().any(|own| own == name));
-        let is_there = |step: &u64| essential(*step, config.steps).iter().all(|name| has(step, name));
+        let is_there = |step: &u64| essential(*step, &config).iter().all(|name| has(step, name));
         let mut missing = steps.iter().filter(|step| !is_there(step));
         let Some(step) = missing.next() else { return Ok(None) };
         let others = match missing.count() {

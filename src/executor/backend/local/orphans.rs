@@ -70,6 +70,9 @@ fn worker(store: &Reader, id: &str) -> Result<Option<Pid>> {
     let here = last.filter(|attempt| attempt.host.as_deref() == Some(host.as_str()));
     let Some(pid) = here.and_then(|attempt| attempt.pid) else { return Ok(None) };
     let program = std::fs::read_link(format!("/proc/{pid}/exe")).unwrap_or_default();
-    let is_worker = program.file_name().is_some_and(|name| name.to_string_lossy().starts_with("crossover-worker"));
+    let name = program.file_name().unwrap_or_default().to_string_lossy().into_owned();
+    let started_as = std::fs::read(format!("/proc/{pid}/cmdline")).unwrap_or_default();
+    let of_scripts = name.starts_with("crossover") && started_as.split(|byte| *byte == 0).nth(1) == Some(b"script");
+    let is_worker = name.starts_with("crossover-worker") || of_scripts;
     Ok(is_worker.then(|| Pid::from_raw(pid as i32)))
 }

@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::files;
 use crate::lines::{Line, Lines};
 use crate::units::{bytes, duration};
-use crate::worker::program::Program;
+use crate::worker::program::{Program, TrainedBy};
 use crate::worker::{Job, Message};
 
 /// Between the end of a worker's output and its death.
@@ -173,8 +173,11 @@ fn command(program: &Program, number: usize, slot: &Slot) -> Result<Command> {
     command.args(["serve", "--device", device, "--threads", &threads]);
     command.env("CROSSOVER_SLOT", number.to_string());
     command.env("OMP_NUM_THREADS", &threads).env("MKL_NUM_THREADS", &threads);
-    if let Some(gpu) = &slot.visible {
-        command.env("CUDA_VISIBLE_DEVICES", gpu).env("CUDA_DEVICE_ORDER", "PCI_BUS_ID");
+    match &slot.visible {
+        Some(gpus) => drop(command.env("CUDA_VISIBLE_DEVICES", gpus).env("CUDA_DEVICE_ORDER", "PCI_BUS_ID")),
+        // A script would take what it sees.
+        None if program.trains() == TrainedBy::Script => drop(command.env("CUDA_VISIBLE_DEVICES", "")),
+        None => {}
     }
     for (name, value) in MALLOC {
         if std::env::var_os(name).is_none() {

@@ -1,0 +1,193 @@
+//! What a script says of itself before anything is trained: asked once for each config, and remembered in the cache folder
+//! under the hash of all that the answer depends on.
+
+use std::cell::RefCell;
+use std::collections::HashSet;
+use std::fs::File;
+use std::io::{Read, Seek, SeekFrom};
+use std::path::{Path, PathBuf};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use sha2::{Digest, Sha256};
+
+use super::process::{Running, Start};
+use super::protocol::{self, Asked, Hello, Line};
+use super::{Declared, Script, files};
+use crate::cache;
+use crate::error::{Context, Error, Result};
+use crate::files::write_atomically;
+use crate::out;
+use crate::run::{Named, Recipe, RunConfig};
+use crate::task::files::data_dir;
+
+/// Imports of a deep-learning library from a cold disk take half a minute.
+const WITHIN: Duration = Duration::from_secs(120);
+/// Of what it prints beside its hello.
+const MOST: u64 = 1 << 20;
+
+/// What planning has to know of scripts, and cannot compute.
+pub trait Scripts {
+    /// The hash of what is in a script's files.
+    fn hash(&self, script: &Declared) -> Result<String>;
+    /// What it says of itself, for a task.
+    fn hello(&self, script: &Script, task: &Named) -> Result<Hello>;
+}
+
+/// Scripts of this machine.
+#[derive(Default)]
+pub struct Here {
+    /// Whom it was said of that they are asked.
+    told: RefCell<HashSet<String>>,
+}
+
+/// Nobody is asked: for programs that plan what they do not trust.
+pub struct Nowhere;
+
+impl Scripts for Here {
+    fn hash(&self, script: &Declared) -> Result<String> {
+        files::hash(script)
+    }
+
+    fn hello(&self, script: &Script, task: &Named) -> Result<Hello> {
+        let place = remembered(script, task)?;
+        let known = std::fs::read(&place).ok().and_then(|text| serde_json::from_slice::<Hello>(&text).ok());
+        if let Some(known) = known.filter(|known| known.protocol == protocol::VERSION) {
+            return Ok(known);
+        }
+        let typed = script.declared.typed();
+        if self.told.borrow_mut().insert(typed.clone()) {
+            out::say(format_args!("asking {typed} what it is (each answer is kept until its files change)"));
+        }
+        let hello = ask(script, task)?;
+        let failed = || format!("cannot write {}", place.display());
+        write_atomically(&place, &serde_json::to_vec(&hello).context(failed)?)?;
+        Ok(hello)
+    }
+}
+
+impl Scripts for Nowhere {
+    fn hash(&self, _: &Declared) -> Result<String> {
+        Err(Error::bad_input("scripts are not started here"))
+    }
+
+    fn hello(&self, _: &Script, _: &Named) -> Result<Hello> {
+        Err(Error::bad_input("scripts are not started here"))
+    }
+}
+
+/// Where the answer is kept. Its speed is this machine's.
+fn remembered(script: &Script, task: &Named) -> Result<PathBuf> {
+    let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
+    let cpu = cpu.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
+    let asked = serde_json::to_string(&(script.named(), task)).context(|| "cannot write what a script is asked")?;
+    let digest = Sha256::digest(format!("{} {cpu} {asked}", protocol::VERSION));
+    let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
+    Ok(cache::dir()?.join("scripts").join(format!("{name}.json")))
+}
+
+/// Starts it in a folder that is removed afterwards, with `CROSSOVER_DESCRIBE` set, and takes the hello from its stdout.
+///
+/// # Errors
+/// It cannot be started, fails, takes too long, or says none.
+pub fn ask(script: &Script, task: &Named) -> Result<Hello> {
+    let failed = || "cannot ask a script what it is";
+    let folder = tempfile::tempdir().context(failed)?;
+    let place = |name: &str| folder.path().join(name);
+    let (lines, file, data) = (place("none"), place("script.json"), data_dir()?);
+    let train = Recipe::default();
+    let config = RunConfig { model: script.named(), task: task.clone(), examples: 1, steps: 1, train, seed: 0 };
+    let asked = Asked {
+        protocol: protocol::VERSION,
+        id: "",
+        attempt: 1,
+        config: &script.keys,
+        task: protocol::task(&config),
+        examples: config.examples,
+        steps: config.steps,
+        seed: config.seed,
+        train: config.train.keys(),
+        evaluations: config.evaluations(),
+        resume: 0,
+        threads: 1,
+        grace: 1.0,
+        folder: folder.path(),
+        events: &lines,
+        data: &data,
+    };
+    write_atomically(&file, &serde_json::to_vec_pretty(&asked).context(failed)?)?;
+    let create = |name: &str| File::create(place(name)).context(failed);
+    let mut running = Running::start(Start {
+        script: &script.declared,
+        folder: folder.path(),
+        asked: &file,
+        describe: true,
+        stdout: create("stdout")?,
+        stderr: create("stderr")?,
+        grace: Duration::ZERO,
+    })?;
+    let since = Instant::now();
+    let status = loop {
+        match running.ended()? {
+            Some(status) => break Some(status),
+            None if since.elapsed() > WITHIN => break None,
+            None => thread::sleep(Duration::from_millis(5)),
+        }
+    };
+    drop(running);
+    let typed = script.declared.typed();
+    let hint = "with CROSSOVER_DESCRIBE set a script prints its hello and leaves (docs/protocol.md); where one cannot, \
+                `describe = false` in its [[model]] plans without";
+    match status {
+        None => {
+            let seconds = WITHIN.as_secs();
+            Err(Error::failed(format!("{typed}: asked what it is, it has not left within {seconds} s")).hint(hint))
+        }
+        Some(status) if !status.success() => {
+            let why = last_words(&place("stderr"));
+            Err(Error::failed(format!("{typed}: asked what it is, it ended with {status}{why}")).hint(hint))
+        }
+        Some(_) => match hello_in(&place("stdout"))? {
+            Some(hello) => Ok(hello),
+            None => Err(Error::failed(format!("{typed}: asked what it is, it printed no hello")).hint(hint)),
+        },
+    }
+}
+
+/// The first line that is a hello; what else it prints is its own.
+fn hello_in(stdout: &Path) -> Result<Option<Hello>> {
+    let text = beginning(stdout)?;
+    for line in text.lines() {
+        match protocol::read(line, u64::MAX) {
+            Ok(Line::Hello(hello)) => return Ok(Some(hello)),
+            Err(why) if line.contains("\"hello\"") => return Err(Error::failed(format!("its hello: {why}: {line}"))),
+            _ => {}
+        }
+    }
+    Ok(None)
+}
+
+fn beginning(path: &Path) -> Result<String> {
+    let mut bytes = Vec::new();
+    let read = File::open(path).and_then(|file| file.take(MOST).read_to_end(&mut bytes));
+    read.context(|| format!("cannot read {}", path.display()))?;
+    Ok(String::from_utf8_lossy(&bytes).into_owned())
+}
+
+/// The last lines of what a script printed, each on its own.
+pub fn last_words(log: &Path) -> String {
+    const LINES: usize = 8;
+    const BYTES: u64 = 8192;
+    let end = || {
+        let mut file = File::open(log)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;
+        let mut bytes = Vec::new();
+        file.take(BYTES).read_to_end(&mut bytes)?;
+        Ok::<_, std::io::Error>(bytes)
+    };
+    let bytes = end().unwrap_or_default();
+    let text = String::from_utf8_lossy(&bytes);
+    let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
+    lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n    {line}")).collect()
+}

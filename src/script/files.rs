@@ -1,0 +1,147 @@
+//! The files of a script: what of it a run's id hashes, and how its command names them in whatever folder it starts.
+
+use std::collections::BTreeSet;
+use std::path::{Component, Path, PathBuf};
+
+use glob::{MatchOptions, glob_with};
+use sha2::{Digest, Sha256};
+
+use super::Declared;
+use crate::error::{Context, Error, Result};
+use crate::files;
+
+/// Beyond these it is not sources that were named.
+const MOST_FILES: usize = 10_000;
+const MOST_BYTES: u64 = 1 << 30;
+
+/// 16 hexadecimal digits of what is in the files of a script, and of their names. Paths start where crossover does.
+///
+/// # Errors
+/// There are none, or more than sources are; one cannot be read.
+pub fn hash(script: &Declared) -> Result<String> {
+    let (mut hash, mut bytes) = (Sha256::new(), 0);
+    for path in &own(script)? {
+        let failed = || format!("cannot read {}, a file of {}", path.display(), script.typed());
+        let mut content = Sha256::new();
+        bytes += std::io::copy(&mut files::open(path).context(failed)?, &mut Writer(&mut content)).context(failed)?;
+        if bytes > MOST_BYTES {
+            return Err(Error::bad_input(format!("the files of {} have more than 1 GiB", script.typed()))
+                .hint("`files` names its sources, for example files = [\"train.py\", \"src/**/*.py\"]"));
+        }
+        hash.update(path.as_os_str().as_encoded_bytes());
+        hash.update([0]);
+        hash.update(content.finalize());
+    }
+    Ok(hash.finalize().iter().take(8).map(|byte| format!("{byte:02x}")).collect())
+}
+
+/// The command as it can be started in any folder: a word that names a file from here names it from everywhere.
+///
+/// # Errors
+/// The folder that crossover was started in is gone.
+pub fn command(script: &Declared) -> Result<Vec<PathBuf>> {
+    let here = std::env::current_dir().context(|| "the folder that crossover was started in is gone")?;
+    let absolute = |(place, word): (usize, &String)| match is_file(word) && (place > 0 || word.contains('/')) {
+        true => here.join(word),
+        false => word.into(),
+    };
+    Ok(script.command.iter().enumerate().map(absolute).collect())
+}
+
+fn is_file(word: &str) -> bool {
+    !word.is_empty() && Path::new(word).is_file()
+}
+
+/// In order of their names.
+fn own(script: &Declared) -> Result<BTreeSet<PathBuf>> {
+    let found = match &script.files {
+        Some(patterns) => matching(patterns)?,
+        None => by_default(script),
+    };
+    if found.is_empty() && script.files.as_ref().is_none_or(|patterns| !patterns.is_empty()) {
+        let here = std::env::current_dir().unwrap_or_default();
+        return Err(Error::bad_input(format!("`{}` names no file in {}", script.typed(), here.display())).hint(
+            "paths start where crossover is started; files = [\"src/**/*.py\"] says what the script is made of, \
+             files = [] that it is none of your files",
+        ));
+    }
+    if found.len() > MOST_FILES {
+        return Err(Error::bad_input(format!("the script {} has more than {MOST_FILES} files", script.typed()))
+            .hint("`files` names its sources, for example files = [\"train.py\", \"src/**/*.py\"]"));
+    }
+    Ok(found)
+}
+
+/// Files that the command names, and the Python modules beside them. A program in a folder `bin` is an environment's.
+fn by_default(script: &Declared) -> BTreeSet<PathBuf> {
+    let is_environments = |word: &String| Path::new(word).parent().is_some_and(|folder| folder.ends_with("bin"));
+    let named = script.command.iter().enumerate().filter(|(place, word)| match place {
+        0 => word.contains('/') && is_file(word) && !is_environments(word),
+        _ => is_file(word),
+    });
+    let mut found = BTreeSet::new();
+    for path in named.map(|(_, word)| plain(Path::new(word))) {
+        if path.extension().is_some_and(|extension| extension == "py") {
+            modules(path.parent().unwrap_or(Path::new("")), &mut found);
+        }
+        found.insert(path);
+    }
+    found
+}
+
+/// The modules of a folder, and of the packages in it.
+fn modules(folder: &Path, found: &mut BTreeSet<PathBuf>) {
+    let listed = if folder.as_os_str().is_empty() { Path::new(".") } else { folder };
+    for entry in std::fs::read_dir(listed).into_iter().flatten().flatten() {
+        let path = folder.join(entry.file_name());
+        let is_module = path.extension().is_some_and(|extension| extension == "py") && path.is_file();
+        if is_module {
+            found.insert(path);
+        } else if found.len() <= MOST_FILES && path.join("__init__.py").is_file() && !path.is_symlink() {
+            modules(&path, found);
+        }
+    }
+}
+
+fn matching(patterns: &[String]) -> Result<BTreeSet<PathBuf>> {
+    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let mut found = BTreeSet::new();
+    for pattern in patterns {
+        let refused = |why: String| Error::bad_input(format!("files = [\"{pattern}\"]: {why}"));
+        // Of a pattern that ends in ** the files are meant, not the folders.
+        let whole = if pattern.ends_with("**") { format!("{pattern}/*") } else { pattern.clone() };
+        let mut is_there = false;
+        for path in glob_with(&whole, options).map_err(|error| refused(error.msg.into()))? {
+            let path = path.map_err(|error| refused(error.to_string()))?;
+            if path.is_file() && !path.components().any(|part| part.as_os_str() == "__pycache__") {
+                is_there = true;
+                found.insert(plain(&path));
+            }
+            if found.len() > MOST_FILES {
+                return Ok(found);
+            }
+        }
+        if !is_there {
+            return Err(refused("there is no such file".into()).hint("paths start where crossover is started"));
+        }
+    }
+    Ok(found)
+}
+
+/// `./train.py` is `train.py`.
+fn plain(path: &Path) -> PathBuf {
+    path.components().filter(|part| *part != Component::CurDir).collect()
+}
+
+struct Writer<'a>(&'a mut Sha256);
+
+impl std::io::Write for Writer<'_> {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.update(bytes);
+        Ok(bytes.len())
+    }
+
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
