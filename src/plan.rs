@@ -2,6 +2,7 @@
 //! are is asked of whoever plans.
 
 mod scripts;
+mod sizes;
 
 use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet};
@@ -12,15 +13,16 @@ use sha2::{Digest, Sha256};
 
 use crate::budget::Budget;
 use crate::error::{Error, Result};
-use crate::model::{self, Costs, Io, Target};
+use crate::model::{Costs, Io};
 use crate::point;
 use crate::run::{Named, Recipe, RunConfig, Settings, Shared};
 use crate::script::describe::Scripts;
 use crate::spec::variant::{Variant, variants, with_task_axes};
-use crate::spec::{Axis, AxisOf, ModelEntry, Sizes, Sweep};
+use crate::spec::{Axis, AxisOf, ModelEntry, Sweep};
 use crate::task::{self, Splits};
 use crate::trunk;
-use crate::units::{Flops, si};
+use crate::units::Flops;
+use sizes::{Models, Sized};
 
 /// A sweep, expanded.
 #[derive(Clone, Debug, Serialize)]
@@ -217,83 +219,6 @@ impl Tasks {
                 Err(error) => Err(error.message),
             }),
         })
-    }
-}
-
-struct Sized {
-    model: Named,
-    /// Its keys as JSON: a part of many cells' ids.
-    keys: String,
-    shape: Settings,
-    costs: Costs,
-    /// What a script says of itself beside its costs: the examples that it has, and its speed.
-    examples: Option<u64>,
-    examples_per_second: Option<f64>,
-}
-
-/// The configs of one `[[model]]` entry, and the sizes that do not exist with the reason.
-#[derive(Default)]
-struct Found {
-    sized: Vec<Sized>,
-    missing: Vec<Dropped>,
-}
-
-/// What was found for each entry and input, and the keys of the task where those are what it depends on.
-#[derive(Default)]
-struct Models(HashMap<(usize, Io, String), Found>);
-
-impl Models {
-    fn of(&mut self, place: usize, entry: &ModelEntry, task: &TaskAt, scripts: &dyn Scripts) -> Result<&Found> {
-        let keys = entry.script.as_ref().map_or(String::new(), |_| task.keys.clone());
-        Ok(match self.0.entry((place, task.io, keys)) {
-            Entry::Occupied(known) => known.into_mut(),
-            Entry::Vacant(new) => new.insert(match &entry.script {
-                Some(script) => scripts::sizes(entry, script, &task.named, scripts)?,
-                None => sizes(entry, task.io),
-            }),
-        })
-    }
-}
-
-fn sizes(entry: &ModelEntry, io: Io) -> Found {
-    let found: Vec<(String, Result<Named>)> = match &entry.sizes {
-        Sizes::Explicit | Sizes::Grid(_) => vec![(String::new(), model::resolve(&entry.arch, None, &entry.settings))],
-        Sizes::Named(names) => {
-            names.iter().map(|size| (size.clone(), model::resolve(&entry.arch, Some(size), &entry.settings))).collect()
-        }
-        Sizes::Ladder { targets, tolerance } => targets
-            .iter()
-            .map(|&target| {
-                (aim(target), model::scale_to(&entry.arch, &entry.settings, target, *tolerance, io))
-            })
-            .collect(),
-    };
-    let sized = |model: Named| {
-        let (costs, shape) = (model::costs(&model, io)?, model::shape(&model)?);
-        Ok(Sized { costs, shape, keys: json(&model.settings), model, examples: None, examples_per_second: None })
-    };
-    let mut all = Found::default();
-    found.into_iter().for_each(|(what, model)| all.take(what, model.and_then(sized)));
-    all
-}
-
-fn aim(target: Target) -> String {
-    format!("at {} {}", si(target.value()), target.unit())
-}
-
-impl Found {
-    fn take(&mut self, what: String, found: Result<Sized>) {
-        match found {
-            Ok(new) if self.sized.iter().any(|old| old.model == new.model) => {
-                let reason = "the nearest usual shape is the same as for another size".into();
-                self.missing.push(Dropped { what, reason });
-            }
-            Ok(new) => self.sized.push(new),
-            Err(error) => {
-                let reason = error.hint.iter().fold(error.message, |message, hint| format!("{message}; {hint}"));
-                self.missing.push(Dropped { what, reason });
-            }
-        }
     }
 }
 

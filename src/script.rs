@@ -99,7 +99,8 @@ mod tests {
         assert!(named.is_script());
         assert_eq!(Script::of(&named).unwrap(), script);
         assert_eq!(script.declared.typed(), "python 'a b.py'");
-        let other = Script { declared: Declared { files: Some(vec!["src/**".into()]), ..script.declared.clone() }, ..script };
+        let other =
+            Script { declared: Declared { files: Some(vec!["src/**".into()]), ..script.declared.clone() }, ..script };
         assert_eq!(Script::of(&other.named()).unwrap(), other);
         assert!(Script::of(&Named { name: "vit".into(), settings: Settings::new() }).is_err());
     }

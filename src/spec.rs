@@ -6,6 +6,7 @@ pub mod extend;
 mod extent;
 pub mod recipe;
 mod script;
+mod sizes;
 pub mod variant;
 
 use serde::Deserialize;
@@ -379,7 +380,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
         Some(entry) => entry.text()?.to_owned(),
         None => name.clone(),
     };
-    let sizes = resolve_sizes(table)?;
+    let sizes = sizes::resolve(table)?;
     let complain = |error| blame(table, error, arch.span.clone());
     let fits = |size: Option<&str>, io: Io| {
         let model = model::resolve(&name, size, &settings)?;
@@ -399,40 +400,4 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     };
     ios.iter().map(fit).reduce(Result::or).unwrap_or(Ok(())).map_err(complain)?;
     Ok(ModelEntry { label, arch: name, settings, sizes, script: None })
-}
-
-fn resolve_sizes(table: &Table) -> Checked<Sizes> {
-    let ladder = resolve_targets(table)?;
-    Ok(match (table.get("size"), ladder) {
-        (Some(size), Some(_)) => {
-            let other = table.get("params").or(table.get("forward_flops")).unwrap_or(size.clone());
-            return Err(given_twice(&size, &other));
-        }
-        (Some(size), None) => Sizes::Named(size.list_of("names in quotes", |v| v.as_str().map(str::to_owned))?),
-        (None, Some((targets, tolerance))) => Sizes::Ladder { targets, tolerance },
-        (None, None) => Sizes::Explicit,
-    })
-}
-
-fn given_twice(first: &Entry, second: &Entry) -> Complaint {
-    let message = format!("the model's size is given by `{}` and by `{}`", first.key, second.key);
-    Complaint::at(second.key_span.clone(), message).hint("keep one of size, params, forward_flops")
-}
-
-/// What a ladder aims at, and how near it has to get; none where the table has none.
-fn resolve_targets(table: &Table) -> Checked<Option<(Vec<Target>, f64)>> {
-    let tolerance = match table.get("tolerance") {
-        None => model::TOLERANCE,
-        Some(entry) => entry.value.as_f64().filter(|t| *t > 0.0 && *t < 1.0).ok_or_else(|| {
-            Complaint::at(entry.span.clone(), format!("`tolerance` is a share between 0 and 1, not {}", entry.value))
-        })?,
-    };
-    let (given, target): (Entry, fn(f64) -> Target) = match (table.get("params"), table.get("forward_flops")) {
-        (None, None) => return Ok(None),
-        (Some(params), Some(flops)) => return Err(given_twice(&params, &flops)),
-        (Some(params), None) => (params, Target::Params),
-        (None, Some(flops)) => (flops, Target::ForwardFlops),
-    };
-    let amounts = given.list_of("positive numbers", |value| value.as_f64().filter(|x| *x > 0.0))?;
-    Ok(Some((amounts.into_iter().map(target).collect(), tolerance)))
 }

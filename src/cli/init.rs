@@ -64,8 +64,11 @@ pub fn run(args: &Args) -> Result<()> {
     let given = parse_settings(&args.set)?;
     let task = task::resolve(&args.task, &given)?;
     if task::entry(&task.name)?.any_keys {
-        return Err(Error::bad_input(format!("'{}' is a task of your scripts: there are no models of ours for it", task.name))
-            .hint("docs/protocol.md has a sweep to start from; 'crossover script new' prints a script"));
+        return Err(Error::bad_input(format!(
+            "'{}' is a task of your scripts: there are no models of ours for it",
+            task.name
+        ))
+        .hint("docs/protocol.md has a sweep to start from; 'crossover script new' prints a script"));
     }
     let (io, train) = (task::io(&task)?, task::splits(&task)?.train);
     let text = signed(&sweep(&name, &args.task, &given, io, train)?);

@@ -267,9 +267,9 @@ fn print_unknown(plan: &Plan, no_time: bool) -> Result<()> {
         ("forward_flops", "its place along compute", without(|run| run.costs.forward_flops > 0)),
         ("examples_per_second", "its time", without(|run| run.examples_per_second.is_some())),
     ];
-    for (key, what, labels) in unknown.into_iter().filter(|(key, _, labels)| {
-        !labels.is_empty() && !(no_time && *key == "examples_per_second")
-    }) {
+    for (key, what, labels) in
+        unknown.into_iter().filter(|(key, _, labels)| !labels.is_empty() && !(no_time && *key == "examples_per_second"))
+    {
         let labels: Vec<&str> = labels.into_iter().collect();
         out::line(format_args!("{}: {what} is not known, since its hello has no `{key}`", labels.join(", ")))?;
     }

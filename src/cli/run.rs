@@ -219,8 +219,11 @@ fn refusal(store: &Reader, name: &str, typed: &str, difference: &Difference) -> 
         false => format!("; --replace keeps the old ones as {}", store.aside(name)?),
     };
     Ok(match typed == name {
-        true => Error::bad_input(format!("'{name}' gives other runs now than the store has: {difference}"))
-            .hint(format!("the files of its task or of its scripts, or what this version makes of its text, are others{keeps}")),
+        true => {
+            Error::bad_input(format!("'{name}' gives other runs now than the store has: {difference}")).hint(format!(
+                "the files of its task or of its scripts, or what this version makes of its text, are others{keeps}"
+            ))
+        }
         false => Error::bad_input(format!("'{name}' in the store has other runs than {typed}: {difference}"))
             .hint(format!("give the file another `name`, or the sweep: 'crossover rename {name} {name}-old'{keeps}")),
     })

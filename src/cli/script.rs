@@ -150,7 +150,9 @@ fn tried(args: &Check) -> Result<()> {
             }
         }
         let error = Error::failed(format!("{typed} breaks {rules} of the protocol"));
-        return Err(error.hint("docs/protocol.md has them, and 'crossover script new' a script that keeps them").with(&report));
+        return Err(error
+            .hint("docs/protocol.md has them, and 'crossover script new' a script that keeps them")
+            .with(&report));
     }
     if args.json { print_json(&report) } else { Ok(()) }
 }

@@ -2,7 +2,8 @@
 
 use serde_json::Value;
 
-use super::{Found, Sized, aim, json};
+use super::json;
+use super::sizes::{Found, Sized, aim};
 use crate::error::{Error, Result};
 use crate::model::{Costs, Target};
 use crate::run::{Named, Settings};

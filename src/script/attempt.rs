@@ -43,6 +43,16 @@ pub fn asked_file(folder: &Path, attempt: u32) -> PathBuf {
     folder.join(format!("{OF_ATTEMPT}{attempt}.json"))
 }
 
+/// Removes what all attempts said: for a run that is over, whose log has it.
+///
+/// # Errors
+/// A file cannot be removed.
+pub fn remove_lines(folder: &Path) -> Result<()> {
+    all_lines_files(folder)?.iter().try_for_each(|path| {
+        files::unless_absent(std::fs::remove_file(path)).context(|| format!("cannot remove {}", path.display()))
+    })
+}
+
 /// Ends what is left of any attempt that was asked in this folder.
 ///
 /// # Errors

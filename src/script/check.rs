@@ -10,10 +10,10 @@ use std::time::{Duration, Instant};
 use serde::Serialize;
 use tempfile::TempDir;
 
+use super::Script;
 use super::attempt::{Attempt, LOG, lines_file};
 use super::describe::{self, last_words};
 use super::protocol::{self, Asked, End, Ending, Hello, Line};
-use super::Script;
 use crate::error::{Context, Result};
 use crate::run::{Named, RunConfig};
 use crate::task::files::data_dir;
@@ -87,8 +87,10 @@ fn untried(rule: &'static str, why: &str) -> Verdict {
 }
 
 fn told(hello: &Hello) -> String {
-    let count = |what: &str, value: Option<u64>| value.map_or(format!("{what} unknown"), |value| format!("{what} {value}"));
-    let known = [count("params", hello.params), count("forward_flops", hello.forward_flops), count("examples", hello.examples)];
+    let count =
+        |what: &str, value: Option<u64>| value.map_or(format!("{what} unknown"), |value| format!("{what} {value}"));
+    let known =
+        [count("params", hello.params), count("forward_flops", hello.forward_flops), count("examples", hello.examples)];
     known.join(", ")
 }
 
@@ -101,7 +103,11 @@ impl Trial {
         let mut first = Life::begin(self, &folder, 1, 0)?;
         let middle = self.steps.div_ceil(3);
         if first.until(|life| life.step >= middle)?.is_some() {
-            say(SPEAKS, false, "it had ended before a line told that it was in its middle: metrics or progress do".into());
+            say(
+                SPEAKS,
+                false,
+                "it had ended before a line told that it was in its middle: metrics or progress do".into(),
+            );
             verdicts.extend([STOPS, RESUMES, SAME].map(|rule| untried(rule, "it cannot be met in its middle")));
             return Ok(verdicts);
         }
@@ -111,27 +117,46 @@ impl Trial {
         first.until(|_| false)?;
         let (took, overstayed) = (since.elapsed().as_secs_f64(), first.attempt.running.overstayed);
         let at = first.checkpoint;
-        let kept = !overstayed && at > 0;
-        say(STOPS, kept, match (overstayed, at) {
-            (true, _) => format!("it was still there {:.1} s after SIGTERM, and was killed", self.grace.as_secs_f64()),
-            (false, 0) => format!("it left after {took:.1} s, and said no checkpoint"),
-            (false, at) => format!("it left after {took:.1} s, with a checkpoint at step {at}"),
-        });
-        if at == 0 {
-            verdicts.extend([RESUMES, SAME].map(|rule| untried(rule, "it has no checkpoint")));
+        let went_on = first.is_whole();
+        say(
+            STOPS,
+            !overstayed && !went_on && at > 0,
+            match at {
+                _ if overstayed => {
+                    format!("it was still there {:.1} s after SIGTERM, and was killed", self.grace.as_secs_f64())
+                }
+                _ if went_on => {
+                    "it went on to its end as if nothing was (where it is that quick, give it more --steps)".into()
+                }
+                0 => format!("it left after {took:.1} s, and said no checkpoint"),
+                at => format!("it left after {took:.1} s, with a checkpoint at step {at}"),
+            },
+        );
+        if at == 0 || went_on {
+            verdicts.extend([RESUMES, SAME].map(|rule| untried(rule, "it was not stopped at a checkpoint")));
             return Ok(verdicts);
         }
         let mut second = Life::begin(self, &folder, 2, at)?;
         let ended = second.until(|_| false)?;
         let from = second.hello.as_ref().map_or(0, |hello| hello.step);
         let again = second.first_step.filter(|step| *step <= at);
-        say(RESUMES, from == at && again.is_none(), match (from == at, again) {
-            (true, None) => format!("from step {at}"),
-            (true, Some(step)) => format!("its hello says that it goes on from step {at}, and it spoke of step {step} again"),
-            (false, _) => format!("its checkpoint is of step {at}, and its hello says that it goes on from {from}"),
-        });
+        say(
+            RESUMES,
+            from == at && again.is_none(),
+            match (from == at, again) {
+                (true, None) => format!("from step {at}"),
+                (true, Some(step)) => {
+                    format!("its hello says that it goes on from step {at}, and it spoke of step {step} again")
+                }
+                (false, _) => format!("its checkpoint is of step {at}, and its hello says that it goes on from {from}"),
+            },
+        );
         let differs = if second.is_whole() { whole.differs(&[&first, &second]) } else { Some(second.why(ended)) };
-        say(SAME, differs.is_none(), differs.unwrap_or_else(|| format!("{} values, to the last bit", whole.values.len())));
+        say(
+            SAME,
+            differs.is_none(),
+            differs.unwrap_or_else(|| format!("{} values, to the last bit", whole.values.len())),
+        );
         Ok(verdicts)
     }
 
@@ -151,7 +176,10 @@ impl Trial {
         let ended = second.until(|_| false)?;
         let differs = if second.is_whole() { whole.differs(&[&first, &second]) } else { Some(second.why(ended)) };
         let from = second.hello.as_ref().map_or(0, |hello| hello.step);
-        verdict(differs.is_none(), differs.unwrap_or_else(|| format!("killed at step {}, gone on with from {from}", first.step)))
+        verdict(
+            differs.is_none(),
+            differs.unwrap_or_else(|| format!("killed at step {}, gone on with from {from}", first.step)),
+        )
     }
 }
 
@@ -280,17 +308,23 @@ impl<'t> Life<'t> {
             (None, None) => say(GREETS, false, self.why(ended)),
         }
         match self.bad.first() {
-            None => say(LINES, true, format!("of {} values none is in a line that is none", self.values.len())),
+            None => say(LINES, true, "every one".into()),
             Some(first) => say(LINES, false, first.clone()),
         }
         match self.values.iter().find(|(_, value)| !value.is_finite()) {
             None => say(FINITE, true, "every value".into()),
-            Some(((step, name), _)) => say(FINITE, false, format!("{name} is not at step {step}: its run would be diverged")),
+            Some(((step, name), _)) => {
+                say(FINITE, false, format!("{name} is not at step {step}: its run would be diverged"))
+            }
         }
         let (steps, name) = (self.trial.steps, "val_loss".to_owned());
         match self.values.get(&(steps, name)) {
             Some(loss) => say(MEASURES, true, format!("{loss} at step {steps}")),
-            None => say(MEASURES, false, format!("there is none at step {steps}; the last step that it spoke of is {}", self.step)),
+            None => say(
+                MEASURES,
+                false,
+                format!("there is none at step {steps}; the last step that it spoke of is {}", self.step),
+            ),
         }
         match &self.end {
             Some(End { outcome: Ending::Done, .. }) => say(ENDS, true, "done".into()),
@@ -307,7 +341,9 @@ impl<'t> Life<'t> {
     fn why(&self, ended: Option<ExitStatus>) -> String {
         let how = match ended {
             _ if self.late => format!("it was killed after {} s", self.trial.within.as_secs()),
-            Some(status) if status.success() => format!("it left with exit code 0 after step {} and said no `end`", self.step),
+            Some(status) if status.success() => {
+                format!("it left with exit code 0 after step {} and said no `end`", self.step)
+            }
             Some(status) => format!("it ended with {status} after step {}", self.step),
             None => "it had not ended".into(),
         };

@@ -104,7 +104,8 @@ fn modules(folder: &Path, found: &mut BTreeSet<PathBuf>) {
 }
 
 fn matching(patterns: &[String]) -> Result<BTreeSet<PathBuf>> {
-    let options = MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
+    let options =
+        MatchOptions { case_sensitive: true, require_literal_separator: true, require_literal_leading_dot: true };
     let mut found = BTreeSet::new();
     for pattern in patterns {
         let refused = |why: String| Error::bad_input(format!("files = [\"{pattern}\"]: {why}"));
@@ -143,5 +144,63 @@ impl std::io::Write for Writer<'_> {
 
     fn flush(&mut self) -> std::io::Result<()> {
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn script(words: &[&str], files: Option<&[&str]>) -> Declared {
+        let owned = |words: &[&str]| words.iter().map(|word| (*word).to_owned()).collect::<Vec<_>>();
+        Declared { command: owned(words), files: files.map(owned), gpus: 1 }
+    }
+
+    #[test]
+    fn the_script_the_modules_beside_it_and_packages_are_its_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let path = |name: &str| dir.path().join(name).display().to_string();
+        let write = |name: &str, text: &str| {
+            std::fs::create_dir_all(dir.path().join(name).parent().unwrap()).unwrap();
+            std::fs::write(dir.path().join(name), text).unwrap();
+        };
+        for name in
+            ["train.py", "net.py", "parts/__init__.py", "parts/deep/__init__.py", "parts/deep/a.py", "bin/python"]
+        {
+            write(name, "1");
+        }
+        let train = path("train.py");
+        let train = script(&["python", &train], None);
+        let first = hash(&train).unwrap();
+        assert_eq!((first.len(), hash(&train).unwrap() == first), (16, true));
+        for (name, is_own) in [
+            ("train.py", true),
+            ("net.py", true),
+            ("parts/deep/a.py", true),
+            ("notes.txt", false),
+            ("tests/a.py", false),
+            ("bin/python", false),
+        ] {
+            write(name, "2");
+            assert_eq!(hash(&train).unwrap() != first, is_own, "{name}");
+            write(name, "1");
+        }
+        assert!(own(&script(&[&path("bin/python"), "-c", "1"], None)).is_err(), "an environment's is not one's own");
+        let program = path("net.py");
+        assert_eq!(own(&script(&[&program], None)).unwrap().len(), 2, "a program of one's own, and what is beside it");
+        let patterns = [path("parts/**"), path("*.py")];
+        let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
+        assert_eq!(own(&script(&["python"], Some(&patterns))).unwrap().len(), 5);
+        assert!(hash(&script(&["python"], Some(&[]))).is_ok(), "none, as it was said");
+        let missing = hash(&script(&["python"], Some(&[patterns[1], "nowhere/*.py"]))).unwrap_err();
+        assert_eq!(missing.message, "files = [\"nowhere/*.py\"]: there is no such file");
+    }
+
+    #[test]
+    fn words_that_name_files_do_so_from_everywhere() {
+        let here = std::env::current_dir().unwrap();
+        let words = command(&script(&["python", "Cargo.toml", "--lr=1", "src"], None)).unwrap();
+        assert_eq!(words, ["python".into(), here.join("Cargo.toml"), "--lr=1".into(), "src".into()]);
+        assert_eq!(command(&script(&["src/lib.rs"], None)).unwrap(), [here.join("src/lib.rs")]);
     }
 }

@@ -25,12 +25,7 @@ type Rung = (u64, f64);
 ///
 /// # Errors
 /// There is none, with its neighbours; the key does not make the script larger; those of `cost`.
-pub fn nearest(
-    scale: &Scale,
-    target: Target,
-    tolerance: f64,
-    cost: &mut dyn FnMut(u64) -> Result<f64>,
-) -> Result<u64> {
+pub fn nearest(scale: &Scale, target: Target, tolerance: f64, cost: &mut dyn FnMut(u64) -> Result<f64>) -> Result<u64> {
     let Scale { key, unit, .. } = scale;
     let wanted = target.value();
     let sides = around(scale, wanted, cost)?;
@@ -39,11 +34,13 @@ pub fn nearest(
     match best {
         Some(rung) if off(rung) <= tolerance => Ok(rung.0),
         _ => {
-            let told: Vec<String> = sides.iter().map(|(value, cost)| format!("{key} = {value} has {}", si(*cost))).collect();
+            let told: Vec<String> =
+                sides.iter().map(|(value, cost)| format!("{key} = {value} has {}", si(*cost))).collect();
             let what = target.unit();
             let message = format!("no {key} is within {}% of {} {what}", 100.0 * tolerance, si(wanted));
             let units = if *unit > 1 { format!(" among multiples of {unit}") } else { String::new() };
-            Err(Error::bad_input(format!("{message}{units}")).hint(format!("{}: ask for one of these", told.join(", "))))
+            Err(Error::bad_input(format!("{message}{units}"))
+                .hint(format!("{}: ask for one of these", told.join(", "))))
         }
     }
 }
@@ -82,7 +79,11 @@ fn around(scale: &Scale, wanted: f64, cost: &mut dyn FnMut(u64) -> Result<f64>) 
         let share = if halve { 0.5 } else { (wanted / below.1.max(1.0)).ln() / (above.1 / below.1.max(1.0)).ln() };
         let guess = (below.0 as f64 * (above.0 as f64 / below.0 as f64).powf(share)).round();
         let next = at((guess as u64).clamp(below.0 + 1, above.0 - 1))?;
-        if next.1 < wanted { low = Some(next) } else { high = Some(next) }
+        if next.1 < wanted {
+            low = Some(next)
+        } else {
+            high = Some(next)
+        }
         halve = !halve;
     }
     Ok([low, high].into_iter().flatten().map(|(rungs, cost)| (rungs * unit, cost)).collect())
@@ -113,7 +114,10 @@ mod tests {
                 });
                 let found = found.unwrap();
                 let off = |width: u64| (params(width) / wanted - 1.0).abs();
-                assert!(found.is_multiple_of(unit) && off(found) <= off(found + unit), "{unit} {from} {wanted}: {found}");
+                assert!(
+                    found.is_multiple_of(unit) && off(found) <= off(found + unit),
+                    "{unit} {from} {wanted}: {found}"
+                );
                 assert!(found == unit || off(found) <= off(found - unit), "{unit} {from} {wanted}: {found}");
                 assert!(asked < 30, "{unit} {from} {wanted}: {asked}");
             }
@@ -132,7 +136,10 @@ mod tests {
             "no width is within 10% of 10.0k params among multiples of 32; width = 32 has 4.68k, width = 64 has 15.5k: \
              ask for one of these"
         );
-        assert_eq!(refused(1, 10.0, 0.1), "no width is within 10% of 10 params; width = 1 has 63: ask for one of these");
+        assert_eq!(
+            refused(1, 10.0, 0.1),
+            "no width is within 10% of 10 params; width = 1 has 63: ask for one of these"
+        );
         let flat = nearest(&scale(1, 4), Target::Params(1e6), 0.1, &mut |width| Ok(if width < 8 { 10.0 } else { 2e7 }));
         assert!(flat.unwrap_err().message.starts_with("no width is within 10% of 1.00M params"));
         let failing = nearest(&scale(1, 4), Target::Params(1e6), 0.1, &mut |_| Err(Error::failed("it fails")));

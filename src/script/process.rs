@@ -283,11 +283,13 @@ mod tests {
             }
             std::fs::remove_file(dir.path().join("ready")).unwrap();
         };
-        let mut polite = shell(dir.path(), "trap 'exit 5' TERM; touch ready; while :; do sleep 0.01; done", Duration::from_secs(9));
+        let mut polite =
+            shell(dir.path(), "trap 'exit 5' TERM; touch ready; while :; do sleep 0.01; done", Duration::from_secs(9));
         ready(&mut polite);
         polite.ask_to_stop();
         assert_eq!((end(&mut polite).code(), polite.overstayed), (Some(5), false));
-        let mut deaf = shell(dir.path(), "trap '' TERM; touch ready; while :; do sleep 0.01; done", Duration::from_millis(50));
+        let mut deaf =
+            shell(dir.path(), "trap '' TERM; touch ready; while :; do sleep 0.01; done", Duration::from_millis(50));
         ready(&mut deaf);
         deaf.ask_to_stop();
         assert_eq!((end(&mut deaf).code(), deaf.overstayed), (None, true));
@@ -296,7 +298,8 @@ mod tests {
     #[test]
     fn leftovers_are_found_by_their_environment_even_outside_the_group() {
         let dir = tempfile::tempdir().unwrap();
-        let mut running = shell(dir.path(), "setsid sleep 100 & exit 0", Duration::from_secs(9));
+        let leaves = "setsid sh -c 'touch left; exec sleep 100' & while [ ! -e left ]; do sleep 0.01; done";
+        let mut running = shell(dir.path(), leaves, Duration::from_secs(9));
         end(&mut running);
         let asked = dir.path().join("script.json");
         assert_eq!(end_all_of(&asked).unwrap(), 1);

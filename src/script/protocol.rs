@@ -221,7 +221,8 @@ mod tests {
         assert_eq!(refused(r#"{"event":"metrics","step":11,"values":{}}"#), "step 11 is beyond the 10 of the run");
         assert!(refused(r#"{"event":"hello","protocol":2}"#).contains("protocol 2, and this is 1"));
         assert!(refused(r#"{"event":"metrics","step":1,"values":{"":1}}"#).starts_with("\"\" is no name of a metric"));
-        for bad in ["", "{", "loss 0.3", r#"{"event":"epoch"}"#, r#"{"event":"metrics","step":-1,"values":{}}"#, "\0\0"] {
+        for bad in ["", "{", "loss 0.3", r#"{"event":"epoch"}"#, r#"{"event":"metrics","step":-1,"values":{}}"#, "\0\0"]
+        {
             refused(bad);
         }
         assert!(refused(r#"{"event":"end"}"#).contains("outcome"));

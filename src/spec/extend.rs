@@ -168,7 +168,9 @@ params = [1e4]
     #[test]
     fn every_axis_has_a_knob_and_the_old_grid_stays() {
         let sweep = parse(SWEEP, "small.toml").unwrap();
-        let ids = |sweep: &Sweep| -> Vec<String> { plan(sweep, &Nowhere).unwrap().runs.into_iter().map(|run| run.id).collect() };
+        let ids = |sweep: &Sweep| -> Vec<String> {
+            plan(sweep, &Nowhere).unwrap().runs.into_iter().map(|run| run.id).collect()
+        };
         let old = ids(&sweep);
         for (axis, more) in [(Axis::Data, 400.0), (Axis::Compute, 5e11), (Axis::Params, 3e4)] {
             let knob = Knob::of(&sweep, axis).unwrap();

@@ -4,7 +4,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::document::{Checked, Complaint, Entry, Table};
-use super::{ModelEntry, Sizes, recipe, resolve_targets};
+use super::{ModelEntry, Sizes, recipe, sizes};
 use crate::run::{Named, whole};
 use crate::script::ladder::Scale;
 use crate::script::{Declared, TAKEN};
@@ -58,7 +58,7 @@ pub(super) fn resolve(raw: &Spanned<Table>, command: &Entry) -> Checked<ModelEnt
             keys.insert(entry.key, entry.value);
         }
     }
-    let targets = resolve_targets(table)?;
+    let targets = sizes::targets(table)?;
     let scale = scale(table, targets.is_some(), &mut keys, &lists)?;
     let sizes = match targets {
         Some((_, _)) if !describes => {
@@ -109,7 +109,8 @@ fn files(table: &Table) -> Checked<Option<Vec<String>>> {
     };
     let text = |value: &Value| value.as_str().filter(|text| !text.is_empty()).map(str::to_owned);
     let patterns: Option<Vec<String>> = values.iter().map(text).collect();
-    let wanted = || wrong(&entry, "a list of files or patterns").hint("for example `files = [\"train.py\", \"src/**/*.py\"]`");
+    let wanted =
+        || wrong(&entry, "a list of files or patterns").hint("for example `files = [\"train.py\", \"src/**/*.py\"]`");
     patterns.map(Some).ok_or_else(wanted)
 }
 
@@ -137,13 +138,17 @@ fn scale(
         };
     };
     if !is_ladder {
-        return Err(Complaint::at(entry.key_span, "`scale` is of a ladder, and the model has neither params nor forward_flops")
-            .hint("add for example `params = [1e5, 1e6]`, or remove it"));
+        return Err(Complaint::at(
+            entry.key_span,
+            "`scale` is of a ladder, and the model has neither params nor forward_flops",
+        )
+        .hint("add for example `params = [1e5, 1e6]`, or remove it"));
     }
     let (key, unit) = match &entry.value {
         Value::String(key) => (key.as_str(), Some(1)),
         Value::Object(given) if given.keys().all(|key| ["key", "unit"].contains(&key.as_str())) => {
-            let unit = given.get("unit").map_or(Some(1), |unit| whole(unit).filter(|unit| (1..=1 << 20).contains(unit)));
+            let unit =
+                given.get("unit").map_or(Some(1), |unit| whole(unit).filter(|unit| (1..=1 << 20).contains(unit)));
             (given.get("key").and_then(Value::as_str).unwrap_or_default(), unit)
         }
         _ => ("", None),

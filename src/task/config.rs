@@ -82,7 +82,20 @@ impl Entry {
         let parse = parse_source::<T>;
         let (argument, files, archive, addresses, pictures): (_, &[File], _, &[&str], Meanings) =
             (None, &[], None, &[], &[]);
-        Self { name, argument, own: false, any_keys: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
+        Self {
+            name,
+            argument,
+            own: false,
+            any_keys: false,
+            about,
+            files,
+            archive,
+            addresses,
+            meanings,
+            pictures,
+            parse,
+            defaults,
+        }
     }
 
     /// A user's own files; `argument` is the key that can be given behind the name, and what its value is called.
@@ -94,7 +107,20 @@ impl Entry {
     ) -> Self {
         let (parse, defaults) = (imported::parse::<T>, imported::defaults::<T>);
         let (files, archive, addresses, pictures): (&[File], _, &[&str], Meanings) = (&[], None, &[], &[]);
-        Self { name, argument, own: true, any_keys: false, about, files, archive, addresses, meanings, pictures, parse, defaults }
+        Self {
+            name,
+            argument,
+            own: true,
+            any_keys: false,
+            about,
+            files,
+            archive,
+            addresses,
+            meanings,
+            pictures,
+            parse,
+            defaults,
+        }
     }
 
     /// It has the keys of [`picture::Look`] too.

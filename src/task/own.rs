@@ -10,7 +10,8 @@ use crate::task::Splits;
 use crate::task::config::{Entry, Source};
 use crate::task::examples::Examples;
 
-pub const ENTRY: Entry = Entry::procedural::<Own>("own", "known to your scripts alone, with any keys", &[]).of_any_keys();
+pub const ENTRY: Entry =
+    Entry::procedural::<Own>("own", "known to your scripts alone, with any keys", &[]).of_any_keys();
 
 #[derive(Default, Serialize, Deserialize)]
 pub struct Own {}

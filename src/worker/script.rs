@@ -116,11 +116,15 @@ impl Scripts {
         let seconds = record.seconds.unwrap_or_else(|| life.since_hello.elapsed().as_secs_f64());
         let examples = record.last_step.saturating_sub(life.from_step) * run.config.train.batch;
         let examples_per_second = examples as f64 / seconds.max(1e-9);
-        let is_over = !matches!(outcome, Outcome::Stopped { .. });
+        let goes_on = matches!(outcome, Outcome::Stopped { .. });
         let (attempt, time) = (run.attempt, now());
         record.log.append(&Event::End { attempt, time, seconds, examples_per_second, outcome })?;
         record.log.sync()?;
-        if is_over { checkpoint::remove_all(&run.folder) } else { Ok(()) }
+        if goes_on {
+            return Ok(());
+        }
+        attempt::remove_lines(&run.folder)?;
+        checkpoint::remove_all(&run.folder)
     }
 }
 

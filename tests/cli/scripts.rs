@@ -80,7 +80,7 @@ pub fn python() -> String {
 
 fn sweep(model: &str) -> String {
     format!(
-        "name = \"mine\"\ntask = {{ name = \"own\", noise = 0.1 }}\n[axes]\nexamples = [100, 1000]\nseed = [0, 1]\n\
+        "name = \"mine\"\ntask = {{ name = \"own\", noise = 0.1 }}\n[axes]\nexamples = [100, 300]\nseed = [0, 1]\n\
          [budget]\nsteps = 20\n[train]\nbatch = 16\n[[model]]\nname = \"my net\"\ncommand = [\"{}\", \"train.py\"]\n{model}\n",
         python()
     )
@@ -124,8 +124,10 @@ fn a_script_is_planned_run_fitted_and_shown_as_a_model_is() {
     let first = plan(&dir);
     assert!(first.status.success(), "{}", said(&first));
     let text = String::from_utf8_lossy(&first.stdout).into_owned();
-    // 3 * 16 + 200 + 10 = 258 params, twice that in FLOPs, of 20 steps of 16 at 3 times forward.
-    assert!(text.contains("width=4  258      516"), "{text}");
+    // 3 * 16 + 200 + 10 = 258 params, twice that in FLOPs; 20 steps of 16 at 3 times forward are 495,360.
+    let line = text.lines().find(|line| line.contains("width=4")).unwrap_or_default();
+    let cells: Vec<&str> = line.split_whitespace().collect();
+    assert_eq!(cells[4..9], ["258", "516", "100", "20", "495k"], "{text}");
     assert!(text.contains("about 0.0 s on"), "{text}");
     plan(&dir);
     assert_eq!(std::fs::read_to_string(&asked).expect("asked"), "asked\nasked\n", "once for each size");
@@ -140,12 +142,19 @@ fn a_script_is_planned_run_fitted_and_shown_as_a_model_is() {
     let run_folder = folder(&dir, 0);
     let shown = dir.stdout(&["show", "--log", run_folder.file_name().and_then(|name| name.to_str()).expect("an id")]);
     assert!(shown.contains("script.log") && shown.contains("from step 0"), "{shown}");
-    let left: Vec<String> = std::fs::read_dir(&run_folder).expect("a folder").flatten()
-        .map(|entry| entry.file_name().to_string_lossy().into_owned()).collect();
+    let left: Vec<String> = std::fs::read_dir(&run_folder)
+        .expect("a folder")
+        .flatten()
+        .map(|entry| entry.file_name().to_string_lossy().into_owned())
+        .collect();
     assert!(!left.iter().any(|name| name.contains("checkpoint")), "{left:?}");
     let asked: serde_json::Value =
-        serde_json::from_slice(&std::fs::read(run_folder.join("script-1.json")).expect("what it was asked")).expect("JSON");
-    assert_eq!((&asked["task"]["noise"], &asked["examples"], &asked["config"]["width"]), (&0.1.into(), &100.into(), &4.into()));
+        serde_json::from_slice(&std::fs::read(run_folder.join("script-1.json")).expect("what it was asked"))
+            .expect("JSON");
+    assert_eq!(
+        (&asked["task"]["noise"], &asked["examples"], &asked["config"]["width"]),
+        (&0.1.into(), &100.into(), &4.into())
+    );
     assert!(run(&dir, &[]).status.success());
     assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"]["done"], 8);
 }
@@ -177,7 +186,10 @@ fn changed_code_is_another_run_and_none_trains_what_was_not_planned() {
     let dir = mine("width = 4\nbreaks = \"crashes\"");
     dir.write("mine.toml", &sweep("width = 4\nbreaks = \"crashes\"\nfiles = [\"part.txt\"]"));
     dir.write("part.txt", "a");
-    dir.write("train.py", &TRAIN.replace("raise RuntimeError", "open(os.environ[\"PART\"], \"w\").write(\"b\"); raise RuntimeError"));
+    dir.write(
+        "train.py",
+        &TRAIN.replace("raise RuntimeError", "open(os.environ[\"PART\"], \"w\").write(\"b\"); raise RuntimeError"),
+    );
     let mut command = dir.command(&["run", "mine.toml", "--slots", "1"]);
     let output = command.env("PART", dir.path("part.txt")).output().expect("it starts");
     assert_eq!(output.status.code(), Some(1));
@@ -237,7 +249,11 @@ fn what_a_script_does_wrong_is_said_for_what_it_is() {
         assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"][state], 4, "{breaks}: {}", said(&output));
         if breaks == "crashes" {
             assert!(said(&output).contains("RuntimeError: told to crash"), "{}", said(&output));
-            let shown = dir.json(&["show", folder(&dir, 0).file_name().and_then(|name| name.to_str()).expect("an id"), "--json"]);
+            let shown = dir.json(&[
+                "show",
+                folder(&dir, 0).file_name().and_then(|name| name.to_str()).expect("an id"),
+                "--json",
+            ]);
             assert_eq!(shown["history"][1]["from_step"], 7, "it went on from its checkpoint");
         }
     }
@@ -301,7 +317,8 @@ fn what_a_sweep_cannot_mean_of_a_script_is_refused_where_it_stands() {
     assert!(refused(&dir, &one.replace("train.py", "trian.py")).contains("names no file in"));
     let vit = one.clone() + "[[model]]\narch = \"vit\"\n";
     assert!(refused(&dir, &vit).contains("arch 'vit' cannot see this task: only your scripts know it"));
-    let gpus = dir.write("gpus.toml", &sweep("gpus = 2")).stderr(&["run", "gpus.toml", "--devices", "cpu", "--dry-run"], 2);
+    let gpus =
+        dir.write("gpus.toml", &sweep("gpus = 2")).stderr(&["run", "gpus.toml", "--devices", "cpu", "--dry-run"], 2);
     assert!(gpus.contains("a run of a script takes 2 GPUs, and no GPU is to be had"), "{gpus}");
 }
 
@@ -322,7 +339,7 @@ fn a_check_names_the_rules_that_a_script_breaks() {
     for (breaks, rule, found) in [
         ("forgets", "it goes on from its checkpoint", "its hello says that it goes on from 0"),
         ("leaves", "it says `end` before it leaves", "it left with exit code 0 after step 9 and said no `end`"),
-        ("deaf", "at SIGTERM it says a checkpoint and leaves in time", "it was still there 0.3 s after SIGTERM"),
+        ("deaf", "at SIGTERM it says a checkpoint and leaves in time", "it went on to its end"),
         ("nan", "what it measures is finite", "is not at step 10: its run would be diverged"),
         ("never", "at SIGTERM it says a checkpoint and leaves in time", "and said no checkpoint"),
     ] {
@@ -332,6 +349,10 @@ fn a_check_names_the_rules_that_a_script_breaks() {
         let line = text.lines().find(|line| line.contains(rule)).unwrap_or_default();
         assert!(line.starts_with("BROKEN") && line.contains(found), "{breaks}: {text}");
     }
+    // It is not waited for, for ever.
+    let output = check(&["--set", "breaks=deaf", "--set", "pause=0.05"]);
+    let text = String::from_utf8_lossy(&output.stdout).into_owned();
+    assert!(text.contains("it was still there 0.3 s after SIGTERM, and was killed"), "{text}");
     let json = check(&["--json", "--set", "breaks=nan"]);
     let report: serde_json::Value = serde_json::from_slice(&json.stdout).expect("JSON");
     assert!(report["rules"].as_array().is_some_and(|rules| rules.len() == 11), "{report}");

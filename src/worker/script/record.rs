@@ -41,7 +41,10 @@ pub(super) struct Record {
 /// What a line is to whoever watches.
 pub(super) enum Said {
     Hello(Hello),
-    Step { step: u64, loss: Option<f64> },
+    Step {
+        step: u64,
+        loss: Option<f64>,
+    },
     /// It breaks a rule.
     Bad(String),
     Nothing,
@@ -106,7 +109,8 @@ impl Record {
             Ok(line) => line.clone(),
             Err(why) => {
                 self.bad += 1;
-                let told = format!("run {}: its script said a line that is none ({why}): {}", self.id, cut(&heard.text));
+                let told =
+                    format!("run {}: its script said a line that is none ({why}): {}", self.id, cut(&heard.text));
                 return Ok(if self.bad <= TOLD { Said::Bad(told) } else { Said::Nothing });
             }
         };
