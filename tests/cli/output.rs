@@ -32,7 +32,7 @@ const ROWS: &str = "arch,examples,loss\nvit,100,1\nvit,200,0.8\nvit,400,0.7\nvit
     mlp,100,1.2\nmlp,200,0.9\nmlp,400,0.72\nmlp,800,0.6\n";
 
 /// Each command that prints data, as it is typed in the folder that `finished` makes; RUN is a run's id.
-pub const COMMANDS: [&str; 28] = [
+pub const COMMANDS: [&str; 29] = [
     "init mnist1d -o new.toml",
     "plan small.toml --no-time",
     "run small.toml --dry-run",
@@ -59,6 +59,7 @@ pub const COMMANDS: [&str; 28] = [
     "model list",
     "model info vit",
     "model ladder vit --params 1e5",
+    "script check train.py --steps 8 --set pause=0.01",
     "rename small renamed",
     "completions bash",
 ];
@@ -82,7 +83,7 @@ fn every_command_that_prints_is_tried() {
 /// A store with a sweep that was run by the worker that trains nothing.
 pub fn finished() -> Workdir {
     let dir = Workdir::new();
-    dir.write("small.toml", SWEEP).write("rows.csv", ROWS);
+    dir.write("small.toml", SWEEP).write("rows.csv", ROWS).write("train.py", crate::scripts::TRAIN);
     let ran = dir.command(&["run", "small.toml"]).env("CROSSOVER_NOOP", "step_millis=0").output().expect("it starts");
     assert!(ran.status.success(), "{}", String::from_utf8_lossy(&ran.stderr));
     dir

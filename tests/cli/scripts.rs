@@ -80,7 +80,7 @@ pub fn python() -> String {
 
 fn sweep(model: &str) -> String {
     format!(
-        "name = \"mine\"\ntask = {{ name = \"own\", noise = 0.1 }}\n[axes]\nexamples = [100, 300]\nseed = [0, 1]\n\
+        "name = \"mine\"\ntask = {{ name = \"own\", noise = 0.1 }}\n[axes]\nexamples = [100, 200, 300]\nseed = [0, 1]\n\
          [budget]\nsteps = 20\n[train]\nbatch = 16\n[[model]]\nname = \"my net\"\ncommand = [\"{}\", \"train.py\"]\n{model}\n",
         python()
     )
@@ -138,7 +138,7 @@ fn a_script_is_planned_run_fitted_and_shown_as_a_model_is() {
     assert!(fit.contains("my net"), "{fit}");
     dir.stdout(&["plot", "mine", "--bootstrap", "0", "-o", "mine.svg"]);
     let listed = dir.stdout(&["list", "--where", "arch=script", "--where", "width=8"]);
-    assert!(listed.ends_with("4 of 8 runs\n"), "{listed}");
+    assert!(listed.ends_with("6 of 12 runs\n"), "{listed}");
     let run_folder = folder(&dir, 0);
     let shown = dir.stdout(&["show", "--log", run_folder.file_name().and_then(|name| name.to_str()).expect("an id")]);
     assert!(shown.contains("script.log") && shown.contains("from step 0"), "{shown}");
@@ -156,7 +156,7 @@ fn a_script_is_planned_run_fitted_and_shown_as_a_model_is() {
         (&0.1.into(), &100.into(), &4.into())
     );
     assert!(run(&dir, &[]).status.success());
-    assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"]["done"], 8);
+    assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"]["done"], 12);
 }
 
 #[test]
@@ -172,14 +172,14 @@ fn changed_code_is_another_run_and_none_trains_what_was_not_planned() {
     assert!(ids().iter().all(|id| !before.contains(id)), "a module beside it is its own");
     let replaced = run(&dir, &[]);
     assert_eq!(replaced.status.code(), Some(2));
-    assert!(said(&replaced).contains("4 runs changed (files"), "{}", said(&replaced));
+    assert!(said(&replaced).contains("6 runs changed (files"), "{}", said(&replaced));
     std::fs::remove_file(dir.path("helper.py")).expect("removed");
     assert_eq!(ids(), before);
     let only = |files: &str| {
         dir.write("mine.toml", &sweep(&format!("width = 4\nfiles = {files}")));
         ids()
     };
-    assert_eq!((only("[\"train.py\"]"), only("[\"*.py\"]")).1.len(), 4);
+    assert_eq!((only("[\"train.py\"]"), only("[\"*.py\"]")).1.len(), 6);
     let missing = refused(&dir, &sweep("files = [\"src/**/*.py\"]"));
     assert!(missing.contains("files = [\"src/**/*.py\"]: there is no such file"), "{missing}");
     // It changes while runs wait: they are not trained under an id that is of other code.
@@ -194,6 +194,13 @@ fn changed_code_is_another_run_and_none_trains_what_was_not_planned() {
     let output = command.env("PART", dir.path("part.txt")).output().expect("it starts");
     assert_eq!(output.status.code(), Some(1));
     assert!(said(&output).contains("train.py have changed since this was planned"), "{}", said(&output));
+}
+
+/// Whether a run's attempt of this number has said a checkpoint.
+fn has_checkpoint(dir: &Workdir, attempt: u32) -> bool {
+    let runs = std::fs::read_dir(dir.path("runs")).into_iter().flatten().flatten();
+    let said = runs.filter_map(|run| std::fs::read_to_string(run.path().join(format!("script-{attempt}.jsonl"))).ok());
+    said.into_iter().any(|lines| lines.contains("checkpoint"))
 }
 
 #[test]
@@ -214,13 +221,16 @@ fn scripts_and_our_models_share_a_sweep_and_interruptions_change_nothing() {
     alone.write("mine.toml", &sweep(0.01));
     let output = command(&alone, &[]).output().expect("it starts");
     assert!(output.status.success(), "{}", said(&output));
-    for signal in [Signal::SIGKILL, Signal::SIGINT, Signal::SIGKILL] {
+    for (life, signal) in (1..).zip([Signal::SIGKILL, Signal::SIGINT, Signal::SIGKILL]) {
         let mut first = command(&dir, &[]).stdout(Stdio::null()).stderr(Stdio::null()).spawn().expect("it starts");
         let since = Instant::now();
-        while since.elapsed() < Duration::from_millis(350) && first.try_wait().expect("its status").is_none() {
+        // A script is in its middle, and was met in each life before.
+        while !has_checkpoint(&dir, life) {
+            assert!(first.try_wait().expect("its status").is_none(), "life {life} ends before it is met");
+            assert!(since.elapsed() < Duration::from_secs(20), "nothing happens in life {life}");
             std::thread::sleep(Duration::from_millis(5));
         }
-        let _ = kill(Pid::from_raw(first.id() as i32), signal);
+        kill(Pid::from_raw(first.id() as i32), signal).expect("it still runs");
         first.wait().expect("it ends");
         no_worker_is_left(&dir);
     }
@@ -246,7 +256,7 @@ fn what_a_script_does_wrong_is_said_for_what_it_is() {
         let dir = mine(&format!("breaks = \"{breaks}\""));
         let output = run(&dir, &["--retries", "1"]);
         assert!(said(&output).contains(says), "{breaks}: {}", said(&output));
-        assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"][state], 4, "{breaks}: {}", said(&output));
+        assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"][state], 6, "{breaks}: {}", said(&output));
         if breaks == "crashes" {
             assert!(said(&output).contains("RuntimeError: told to crash"), "{}", said(&output));
             let shown = dir.json(&[
@@ -268,12 +278,12 @@ fn what_a_script_does_wrong_is_said_for_what_it_is() {
 fn a_ladder_finds_sizes_and_what_is_not_said_is_not_known() {
     let dir = mine("scale = \"width\"\nparams = [1e4, 1e5]");
     let plan = dir.json(&["plan", "mine.toml", "--no-time", "--json"]);
-    let widths: Vec<&serde_json::Value> = (0..2).map(|place| &plan["runs"][4 * place]["shape"]["width"]).collect();
+    let widths: Vec<&serde_json::Value> = (0..2).map(|place| &plan["runs"][6 * place]["shape"]["width"]).collect();
     // 3 w^2 + 50 w + 10: 9,970 at 50, 100,170 at 174.
     assert_eq!(widths, [50, 174], "{plan}");
     dir.write("mine.toml", &sweep("scale = { key = \"width\", unit = 8 }\nparams = [1e4, 1e5, 20]\ntolerance = 0.2"));
     let plan = dir.json(&["plan", "mine.toml", "--no-time", "--json"]);
-    assert_eq!((&plan["runs"][0]["shape"]["width"], &plan["runs"][4]["shape"]["width"]), (&48.into(), &176.into()));
+    assert_eq!((&plan["runs"][0]["shape"]["width"], &plan["runs"][6]["shape"]["width"]), (&48.into(), &176.into()));
     assert!(plan["dropped"][0]["reason"].as_str().is_some_and(|why| why.contains("width = 8 has 602")), "{plan}");
 
     dir.write("mine.toml", &sweep("breaks = \"silent\""));
@@ -301,7 +311,8 @@ fn what_a_sweep_cannot_mean_of_a_script_is_refused_where_it_stands() {
         ("files = [3]", "`files` is a list of files or patterns"),
         ("params = [1e5]", "a ladder of a script needs `scale`"),
         ("scale = \"width\"", "has neither params nor forward_flops"),
-        ("scale = \"width\"\nparams = 1e5\nwidth = [1, 2]", "is a list"),
+        ("scale = \"width\"\nparams = 1e5\nwidth = [1, 2]", "`width` is not a key that a ladder can vary"),
+        ("scale = \"width\"\nparams = 1e5\ndepth = [1, 2]", "`depth` is a list"),
         ("scale = { key = \"width\", units = 8 }\nparams = 1e5", "a table of `key` and `unit`"),
         ("describe = \"no\"", "`describe` is true or false"),
         ("describe = false\nscale = \"width\"\nparams = 1e5", "has no ladder"),
