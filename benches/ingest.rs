@@ -137,6 +137,7 @@ fn plan() -> Plan {
             costs: Costs { params: 1, active_params: 1, forward_flops: 1 },
             train_flops: Flops(1),
             shared_steps: 0,
+            examples_per_second: None,
         }
     };
     Plan {

@@ -262,14 +262,14 @@ fn print_unknown(plan: &Plan, no_time: bool) -> Result<()> {
         let scripts = plan.runs.iter().filter(|run| run.config.model.is_script());
         scripts.filter(|run| !says(run)).map(|run| run.label.as_str()).collect()
     };
-    let unknown = [
+    let mut unknown = vec![
         ("params", "its place among sizes", without(|run| run.costs.params > 0)),
         ("forward_flops", "its place along compute", without(|run| run.costs.forward_flops > 0)),
-        ("examples_per_second", "its time", without(|run| run.examples_per_second.is_some())),
     ];
-    for (key, what, labels) in
-        unknown.into_iter().filter(|(key, _, labels)| !labels.is_empty() && !(no_time && *key == "examples_per_second"))
-    {
+    if !no_time {
+        unknown.push(("examples_per_second", "its time", without(|run| run.examples_per_second.is_some())));
+    }
+    for (key, what, labels) in unknown.into_iter().filter(|(_, _, labels)| !labels.is_empty()) {
         let labels: Vec<&str> = labels.into_iter().collect();
         out::line(format_args!("{}: {what} is not known, since its hello has no `{key}`", labels.join(", ")))?;
     }
