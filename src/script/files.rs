@@ -187,7 +187,7 @@ mod tests {
         }
         assert!(own(&script(&[&path("bin/python"), "-c", "1"], None)).is_err(), "an environment's is not one's own");
         let program = path("net.py");
-        assert_eq!(own(&script(&[&program], None)).unwrap().len(), 2, "a program of one's own, and what is beside it");
+        assert_eq!(own(&script(&[&program], None)).unwrap().len(), 5, "a program of one's own, and what is beside it");
         let patterns = [path("parts/**"), path("*.py")];
         let patterns: Vec<&str> = patterns.iter().map(String::as_str).collect();
         assert_eq!(own(&script(&["python"], Some(&patterns))).unwrap().len(), 5);
