@@ -29,7 +29,7 @@ IO = dict(channels=1, height=28, width=28, classes=10)
 SIZES = {
     "small": ([("vit", dict(patch=7, width=32, depth=1, heads=2, pool="mean")),
                ("convnet", dict(width=8, depths=[1, 1, 1], stem="large")), ("mlp", dict(width=128, depth=2))],
-              [800, 400, 200, 100], 32),
+              [400, 200, 100, 50], 32),
     "medium": ([("vit", dict(patch=7, width=64, depth=4, heads=4)), ("convnet", dict(width=8, depths=[1, 1, 1])),
                 ("mlp", dict(width=256, depth=3))],
                [200, 100, 50, 25], 64),
@@ -189,8 +189,7 @@ def main():
         for number in range(args.rounds):
             for system in args.systems:
                 taken[system].append(seconds(system, precision, args.size, args.ours))
-            said = ", ".join(f"{system} {times[-1]:.1f} s" for system, times in taken.items())
-            print(f"round {number + 1}: {said}", flush=True)
+                print(f"round {number + 1}: {system} {taken[system][-1]:.1f} s", flush=True)
         print(f"\n| {args.size}, {precision}, {count(args.size)} runs | seconds | ours / theirs | lowest to highest |")
         print("| --- | --- | --- | --- |")
         for system, times in taken.items():
