@@ -38,7 +38,7 @@ class Report:
         for line in lines:
             self.text.append(line)
             print(line, flush=True)
-        self.path.write_text("\n".join(self.text) + "\n")
+        self.path.write_text("\n".join(self.text).replace("\n\n\n", "\n\n") + "\n")
 
     def table(self, header, rows):
         width = lambda cells: "| " + " | ".join(map(str, cells)) + " |"

@@ -115,6 +115,7 @@ def by_ray(specs):
         tuner = tune.Tuner(
             tune.with_resources(lambda config: {"test_loss": train(config["spec"])}, {"cpu": 1}),
             param_space={"spec": tune.grid_search(specs)},
+            tune_config=tune.TuneConfig(reuse_actors=True),
             run_config=tune.RunConfig(storage_path=folder, verbose=0),
         )
         results = tuner.fit()
