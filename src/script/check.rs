@@ -314,7 +314,7 @@ impl<'t> Life<'t> {
         match self.values.iter().find(|(_, value)| !value.is_finite()) {
             None => say(FINITE, true, "every value".into()),
             Some(((step, name), _)) => {
-                say(FINITE, false, format!("{name} is not at step {step}: its run would be diverged"))
+                say(FINITE, false, format!("{name} at step {step} is not: its run would be diverged"))
             }
         }
         let (steps, name) = (self.trial.steps, "val_loss".to_owned());

@@ -351,7 +351,7 @@ fn a_check_names_the_rules_that_a_script_breaks() {
         ("forgets", "it goes on from its checkpoint", "its hello says that it goes on from 0"),
         ("leaves", "it says `end` before it leaves", "it left with exit code 0 after step 9 and said no `end`"),
         ("deaf", "at SIGTERM it says a checkpoint and leaves in time", "it went on to its end"),
-        ("nan", "what it measures is finite", "is not at step 10: its run would be diverged"),
+        ("nan", "what it measures is finite", "at step 10 is not: its run would be diverged"),
         ("never", "at SIGTERM it says a checkpoint and leaves in time", "and said no checkpoint"),
     ] {
         let output = check(&["--set", &format!("breaks={breaks}")]);

@@ -85,7 +85,7 @@ fn number(name: &str, otherwise: u64) -> u64 {
 
 #[test]
 fn sweeps_survive_random_faults() {
-    let (faults, seed) = (number("CROSSOVER_TORTURE_FAULTS", 200), number("CROSSOVER_TORTURE_SEED", 12));
+    let (faults, seed) = (number("CROSSOVER_TORTURE_FAULTS", 160), number("CROSSOVER_TORTURE_SEED", 12));
     println!("{faults} faults, CROSSOVER_TORTURE_SEED={seed}");
     let mut random = ChaCha8Rng::seed_from_u64(seed);
     let alone = with_sweep();
