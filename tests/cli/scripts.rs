@@ -295,7 +295,7 @@ fn a_ladder_finds_sizes_and_what_is_not_said_is_not_known() {
     assert!(along.contains("its script does not say its `forward_flops`"), "{along}");
     let flops = sweep("breaks = \"silent\"").replace("steps = 20", "flops = 1e9");
     assert!(refused(&dir, &flops).contains("FLOPs are no budget for it"));
-    dir.write("mine.toml", &sweep("describe = false").replace("python3", "python3"));
+    dir.write("mine.toml", &sweep("describe = false"));
     dir.write("train.py", "raise SystemExit(3)\n");
     dir.stdout(&["plan", "mine.toml", "--no-time"]);
 }
