@@ -1,6 +1,6 @@
 # Every target does its own set-up, so that any of them works first on a fresh machine with Rust, a C++ compiler, make
 # and Python's pip.
-.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture bench bench-pytorch bench-sweep gpu gpu-pack clean
+.PHONY: quickstart test libtorch data build check install dist coverage fuzz torture slurm-packages bench bench-pytorch bench-sweep gpu gpu-pack clean
 SHELL := /bin/bash
 store := runs
 prefix := $(HOME)/.local
@@ -46,7 +46,10 @@ faults := 2000
 seed := $(shell date +%s)
 torture: libtorch                     ## kills, hang-ups, power cuts, full disks, flipped bits (root for some; faults=2000 seed=N)
 	CROSSOVER_TORTURE_FAULTS=$(faults) CROSSOVER_TORTURE_SEED=$(seed) \
-	    cargo test --release --locked --test cli -- --include-ignored --nocapture --test-threads 1 torture:: power::
+	    cargo test --release --locked --test cli -- --include-ignored --nocapture --test-threads 1 torture:: power:: pilots::
+
+slurm-packages:                       ## Slurm and munge from the system's packages, for tests of pilots (root, once)
+	scripts/slurm.sh packages
 
 bench: libtorch                       ## side-by-side ratios and rates, PyTorch's among them; no pass or fail
 	cargo bench --locked

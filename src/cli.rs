@@ -15,6 +15,7 @@ mod input;
 pub mod list;
 pub mod model;
 pub mod next;
+pub mod pilot;
 pub mod plan;
 pub mod plot;
 mod points;
@@ -29,6 +30,7 @@ mod sections;
 mod sheet;
 pub mod show;
 pub mod simulate;
+mod slurm;
 pub mod status;
 mod table;
 pub mod task;
@@ -126,6 +128,9 @@ enum Command {
     Model(model::Args),
     /// A model of your own: a script to start from, and whether one keeps to the protocol
     Script(script::Args),
+    /// Do jobs of a batch in an allocation of Slurm; started by the script of 'run --executor slurm'
+    #[command(hide = true)]
+    Pilot(pilot::Args),
     /// Print the completion script of a shell
     ///
     /// For bash: crossover completions bash > ~/.local/share/bash-completion/completions/crossover
@@ -162,6 +167,7 @@ impl Command {
             | Command::Simulate(_)
             | Command::Model(_)
             | Command::Script(_)
+            | Command::Pilot(_)
             | Command::Completions { .. }
             | Command::Man { .. } => None,
         }
@@ -226,7 +232,7 @@ pub fn main() -> ExitCode {
     };
     let done = Cli::from_arg_matches(&matches).map_err(|error| Error::bad_input(error.to_string())).and_then(run);
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(error) => {
             complain(&error);
             if asks_for_json(&matches) {
@@ -244,9 +250,13 @@ fn asks_for_json(matches: &ArgMatches) -> bool {
     here || matches.subcommand().is_some_and(|(_, below)| asks_for_json(below))
 }
 
-fn run(cli: Cli) -> Result<()> {
+fn run(cli: Cli) -> Result<ExitCode> {
     let store = cli.store.clone().unwrap_or_else(typed::default_store);
+    if let Command::Pilot(args) = &cli.command {
+        return pilot::run(args);
+    }
     command(&cli.command, &store)
+        .map(|()| ExitCode::SUCCESS)
         .map_err(|error| Error { hint: error.hint.as_deref().map(|hint| typed::typed(hint, &store)), ..error })
 }
 
@@ -275,6 +285,7 @@ fn command(command: &Command, store: &Path) -> Result<()> {
         Command::Task(args) => task::run(args),
         Command::Model(args) => model::run(args, store),
         Command::Script(args) => script::run(args),
+        Command::Pilot(args) => pilot::run(args).map(|_| ()),
         Command::Completions { shell } => {
             let mut script = Vec::new();
             clap_complete::generate(*shell, &mut Cli::command(), "crossover", &mut script);

@@ -20,6 +20,7 @@ use crate::plan::Plan;
 use crate::store::{Reader, State, Store};
 use crate::task;
 use crate::worker::Progress;
+pub use backend::slurm;
 use devices::{Devices, Machine, Slot};
 use jobs::{Pending, PlannedJob, Standing};
 
@@ -172,6 +173,8 @@ pub fn run(store: &mut Store, plan: &Plan, options: &Options, observer: &mut dyn
     registered.told().for_each(|line| observer.say(&line));
     let mut standing = registered.standing;
     let ids = || plan.runs.iter().map(|run| run.id.as_str());
+    // Before results are taken in: what a pilot does meanwhile is not taken for undone.
+    slurm::refuse_taken(store.reader().folder(), ids())?;
     if !ids().all(|id| standing.get(id).is_some_and(|(state, _)| state.is_final())) {
         report_skipped(&store.ingest_runs(ids())?.skipped, observer);
         standing = store.reader().standing(ids())?;

@@ -1,7 +1,7 @@
 //! A sweep file: read as written, then resolved to a [`Sweep`] in which every value has been checked. The schema is
 //! documented in `sweeps/README.md`.
 
-mod document;
+pub(crate) mod document;
 pub mod extend;
 mod extent;
 pub mod recipe;

@@ -10,6 +10,8 @@
 //! runs/<id>/worker.log         the last words of a worker that failed
 //! runs/<id>/kept-1/            what the run left before it was to be done again
 //! runs/crossover.db.kept-1     an index that held more than the one that a rebuild made
+//! runs/crossover.db.host       on a network's file system, the host that has the index
+//! runs/slurm/<batch>/          jobs for pilots, and what became of them
 //! ```
 
 mod again;
@@ -17,6 +19,7 @@ mod choice;
 mod difference;
 mod export;
 mod given;
+mod host;
 mod identity;
 mod imports;
 mod ingest;
@@ -105,6 +108,7 @@ impl Store {
     }
 
     fn locked(dir: PathBuf, lock: Lock) -> Result<Store> {
+        host::alone(&dir)?;
         let connection = schema::open(&dir)?;
         Ok(Store { reader: Reader::over(dir, connection, None), lock })
     }
@@ -143,6 +147,9 @@ impl Reader {
 
     /// Also where it knows of no run.
     fn of_any(dir: &Path) -> Result<Reader> {
+        if schema::file(dir).exists() {
+            host::alone(dir)?;
+        }
         let schema::Opened { connection, copy } = schema::open_to_read(dir)?;
         Ok(Reader::over(dir.to_path_buf(), connection, copy))
     }
@@ -151,6 +158,11 @@ impl Reader {
     fn unchecked(dir: &Path) -> Result<Reader> {
         let schema::Opened { connection, copy } = schema::open_unchecked(dir)?;
         Ok(Reader::over(dir.to_path_buf(), connection, copy))
+    }
+
+    /// The folder of the store.
+    pub fn folder(&self) -> &Path {
+        &self.dir
     }
 
     /// The folder of a run.

@@ -66,10 +66,10 @@ fn main() -> ExitCode {
 fn run(command: Command) -> Result<()> {
     match command {
         Command::Serve { on } => {
-            on.load()?;
             if let Some(behaviour) = std::env::var_os(Noop::VARIABLE) {
                 return worker::serve(&mut Noop::parse(&behaviour.to_string_lossy())?);
             }
+            on.load()?;
             process::prepare(on.threads);
             worker::serve(&mut Libtorch::new(train::parse_device(&on.device)?))
         }

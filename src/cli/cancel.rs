@@ -1,5 +1,6 @@
 //! `crossover cancel`: stops who trains in a store, wherever it was started, so that it can be gone on with.
 
+use std::collections::BTreeSet;
 use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +13,7 @@ use serde::Serialize;
 use super::print_json;
 use super::typed::typed;
 use crate::error::{Error, Result};
+use crate::executor::slurm;
 use crate::out;
 use crate::shell::quoted;
 use crate::store::{Reader, Writer, hostname};
@@ -21,7 +23,8 @@ use crate::store::{Reader, Writer, hostname};
   crossover cancel                stop what is being trained in the store
   crossover cancel quickstart     only if it is this sweep
 
-It does what Ctrl-C does where 'crossover run' was typed: workers write their checkpoints, and 'crossover resume' goes on.")]
+It does what Ctrl-C does where 'crossover run' was typed: workers write their checkpoints, and 'crossover resume' goes on.
+Pilots of Slurm are told to stop in the same way, and those that wait are taken out of the queue.")]
 pub struct Args {
     /// Only if this sweep is being trained now
     #[arg(value_name = "SWEEP")]
@@ -41,6 +44,8 @@ struct Report<'a> {
     stopped: bool,
     #[serde(flatten)]
     writer: Option<&'a Writer>,
+    /// Pilots of Slurm that were told to stop.
+    pilots: usize,
     seconds: f64,
 }
 
@@ -50,23 +55,78 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
         reader.sweep(sweep)?;
     }
     let since = Instant::now();
-    let Some(writer) = writer(&reader, store)? else {
-        let nothing = Report { stopped: false, writer: None, seconds: 0.0 };
-        return match args.json {
-            true => print_json(&nothing),
-            false => out::line(format_args!("nothing is being trained in {}", store.display())),
-        };
+    // Before pilots: whoever waits for them would replace them.
+    let writer = writer(&reader, store)?;
+    let writer = match writer {
+        // It is another sweep's, and pilots are what was meant.
+        Some(Writer { sweep: Some(sweep), .. })
+            if args.sweep.as_ref().is_some_and(|asked| *asked != sweep) && has_pilots(args, &reader, store)? =>
+        {
+            None
+        }
+        writer => writer,
     };
-    refuse_other(args, &writer, store)?;
-    stop(&reader, &writer, store)?;
+    if let Some(writer) = &writer {
+        refuse_other(args, writer, store)?;
+        stop(&reader, writer, store)?;
+    }
+    let pilots = pilots(args, &reader, store)?;
     let seconds = since.elapsed().as_secs_f64();
     if args.json {
-        return print_json(&Report { stopped: true, writer: Some(&writer), seconds });
+        return print_json(&Report {
+            stopped: writer.is_some() || pilots > 0,
+            writer: writer.as_ref(),
+            pilots,
+            seconds,
+        });
     }
-    let goes_on = writer.sweep.as_ref().map_or(String::new(), |sweep| {
-        typed(&format!("; 'crossover resume {}' goes on from here", quoted(sweep)), store)
-    });
-    out::line(format_args!("process {} ({}) has stopped after {seconds:.1} s{goes_on}", writer.pid, writer.command))
+    if let Some(writer) = &writer {
+        let goes_on = writer.sweep.as_ref().map_or(String::new(), |sweep| goes_on(sweep, store));
+        let Writer { pid, command, .. } = writer;
+        out::line(format_args!("process {pid} ({command}) has stopped after {seconds:.1} s{goes_on}"))?;
+    }
+    if pilots > 0 {
+        let goes_on = args.sweep.as_ref().map_or(String::new(), |sweep| goes_on(sweep, store));
+        out::line(format_args!("{pilots} pilots of Slurm have stopped after {seconds:.1} s{goes_on}"))?;
+    }
+    match (writer, pilots) {
+        (None, 0) => out::line(format_args!("nothing is being trained in {}", store.display())),
+        _ => Ok(()),
+    }
+}
+
+fn goes_on(sweep: &str, store: &Path) -> String {
+    typed(&format!("; 'crossover resume {}' goes on from here", quoted(sweep)), store)
+}
+
+/// Runs of the sweep that was named; none: all are meant.
+fn members(args: &Args, reader: &Reader) -> Result<Option<BTreeSet<String>>> {
+    let runs = args.sweep.as_ref().map(|sweep| reader.runs(sweep)).transpose()?;
+    Ok(runs.map(|runs| runs.into_iter().map(|run| run.id).collect()))
+}
+
+fn has_pilots(args: &Args, reader: &Reader, store: &Path) -> Result<bool> {
+    let taken = slurm::taken(store)?;
+    Ok(members(args, reader)?.is_none_or(|members| members.iter().any(|run| taken.contains(run))))
+}
+
+/// Stops those of the sweep that was named, or all; how many.
+///
+/// # Errors
+/// Slurm does not answer, or some are still there.
+fn pilots(args: &Args, reader: &Reader, store: &Path) -> Result<usize> {
+    let members = members(args, reader)?;
+    let wanted = |run: &str| members.as_ref().is_none_or(|members| members.contains(run));
+    let (told, left) = slurm::cancel(store, &wanted)?;
+    let left: Vec<&str> = left.iter().flat_map(|view| &view.pilots).map(|pilot| pilot.job.as_str()).collect();
+    if left.is_empty() {
+        return Ok(told);
+    }
+    Err(Error::failed(format!(
+        "pilots still write their checkpoints, or are not known to be gone: {}",
+        left.join(", ")
+    ))
+    .hint("'crossover status' says once they are; 'scancel' of those numbers kills them"))
 }
 
 /// Who writes to the store now, once it has said so.

@@ -6,6 +6,7 @@ use serde::Serialize;
 
 use super::print_json;
 use crate::error::{Error, Result};
+use crate::executor::slurm;
 use crate::out;
 use crate::store::{Damaged, Ingested, Reader, Rebuilt, Skipped, Store};
 
@@ -59,10 +60,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     if !Reader::exists(store) {
         Reader::open(store)?;
     }
-    let mut store = Store::open(store)?;
-    let ingested = store.ingest()?;
+    let mut writer = Store::open(store)?;
+    let ingested = writer.ingest()?;
     say(&ingested);
-    let without_log = store.reader().ended_without_log()?;
+    let without_log = writer.reader().ended_without_log()?;
     if let Some(first) = without_log.first() {
         let others = if without_log.len() > 1 { format!(" and {} more", without_log.len() - 1) } else { String::new() };
         out::say(format_args!(
@@ -70,7 +71,10 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
              'crossover retry RUN' trains a run again"
         ));
     }
-    if args.json { print_json(&report(&ingested, &without_log, None)) } else { Ok(()) }
+    let report = report(&ingested, &without_log, None);
+    drop(writer);
+    slurm::look_after(store, &|_| true, &mut |line| out::say(line))?;
+    if args.json { print_json(&report) } else { Ok(()) }
 }
 
 fn report<'a>(ingested: &'a Ingested, without_log: &'a [String], rebuilt: Option<FromFolders<'a>>) -> Report<'a> {

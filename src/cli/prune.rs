@@ -8,6 +8,7 @@ use serde::Serialize;
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
+use crate::executor::slurm;
 use crate::out;
 use crate::store::{Prunable, Reader, Store, Waste, sums};
 use crate::units::bytes;
@@ -57,6 +58,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     drop(reader);
     // Nobody trains meanwhile.
+    slurm::refuse_while_open(store)?;
     let mut store = Store::open(store)?;
     let waste = waste(args, store.reader())?;
     if !args.json {

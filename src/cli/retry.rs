@@ -9,6 +9,7 @@ use super::given::Given;
 use super::print_json;
 use super::typed::typed;
 use crate::error::{Error, Result};
+use crate::executor::slurm;
 use crate::out;
 use crate::store::{Reader, State, Store};
 
@@ -56,6 +57,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let mut writer = Store::open(store)?;
     writer.ingest()?;
     let runs = if args.failed || args.diverged { ended(args, store)? } else { named(&args.what, writer.reader())? };
+    slurm::refuse_taken(store, runs.iter().map(|(run, _)| run.as_str()))?;
     let mut report = Report { runs: Vec::new() };
     for (run, was) in runs {
         let kept = writer.again(&run).map_err(|error| error.with(&report))?;

@@ -1,15 +1,17 @@
 //! `crossover run` and `crossover resume`: do what is not done yet.
 
-use std::path::Path;
+use std::collections::BTreeSet;
+use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
 use super::given::Given;
 use super::typed::typed;
-use super::{SweepFile, print_json};
+use super::{SweepFile, print_json, slurm as told};
 use crate::error::{Error, Result};
 use crate::executor::display::Display;
-use crate::executor::{self, Decision, Options, Tally};
+use crate::executor::slurm::{self, Profile, View};
+use crate::executor::{self, Decision, Observer, Options, Tally};
 use crate::out;
 use crate::plan::Plan;
 use crate::script::describe::Here;
@@ -24,6 +26,7 @@ use crate::units::si;
   crossover run sweeps/quickstart.toml
   crossover run sweeps/quickstart.toml --dry-run
   crossover run sweeps/quickstart.toml --devices cuda:0,cuda:1 --pack 16
+  crossover run sweeps/quickstart.toml --executor slurm
 
 A file may add runs to the sweep of its name; one that takes runs away is refused without --replace, which keeps both.
 Ctrl-C once writes checkpoints and stops, twice kills. The same command goes on where it stopped.")]
@@ -54,9 +57,15 @@ struct How {
     /// is kept as NAME@1, NAME@2, …
     #[arg(long)]
     replace: bool,
-    /// Who runs the workers: this machine
-    #[arg(long, value_enum, default_value_t = Executor::Local, hide = true)]
-    executor: Executor,
+    /// Who trains: workers on this machine, or pilots that Slurm starts [default: local; of 'resume' what it was before]
+    #[arg(long, value_enum)]
+    executor: Option<Executor>,
+    /// With Slurm: the file that says what the cluster is like [default: ~/.config/crossover/config.toml]
+    #[arg(long, value_name = "FILE")]
+    profile: Option<PathBuf>,
+    /// With Slurm: stay and tell how it goes, until nothing is left to do
+    #[arg(long)]
+    wait: bool,
     /// Print what would be done, and do nothing
     #[arg(long)]
     dry_run: bool,
@@ -65,10 +74,16 @@ struct How {
     json: bool,
 }
 
-/// An older flag that has one value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, clap::ValueEnum)]
 enum Executor {
     Local,
+    Slurm,
+}
+
+/// Who trains, with all that it takes.
+enum Backend {
+    Local,
+    Slurm(Box<Profile>),
 }
 
 /// How one sweep went.
@@ -78,6 +93,9 @@ struct Report<'a> {
     runs: usize,
     #[serde(flatten)]
     tally: Tally,
+    /// Batches of pilots of which something is left.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    slurm: Vec<View>,
 }
 
 /// A sweep to be run, and what it was typed as.
@@ -109,8 +127,27 @@ impl<'a> Reports<'a> {
 #[derive(Serialize)]
 struct Decisions<'a> {
     #[serde(flatten)]
-    one: Option<&'a Decision>,
-    sweeps: &'a [Decision],
+    one: Option<&'a AnyDecision>,
+    sweeps: &'a [AnyDecision],
+}
+
+/// As its backend makes it.
+#[derive(Serialize)]
+#[serde(untagged)]
+enum AnyDecision {
+    Local(Decision),
+    Slurm(slurm::Decision),
+}
+
+impl AnyDecision {
+    /// Names of the tasks of the runs to do.
+    fn tasks<'a>(&'a self, plan: &'a Plan) -> BTreeSet<&'a str> {
+        match self {
+            AnyDecision::Local(decision) => decision.tasks(),
+            AnyDecision::Slurm(decision) if decision.jobs == 0 => BTreeSet::new(),
+            AnyDecision::Slurm(_) => plan.runs.iter().map(|run| run.config.task.name.as_str()).collect(),
+        }
+    }
 }
 
 pub fn run(args: &Args, store: &Path) -> Result<()> {
@@ -118,7 +155,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     for dropped in &plan.dropped {
         out::say(format_args!("dropped: {}: {}", dropped.what, dropped.reason));
     }
-    execute(&[Asked { plan, typed }], &args.how, store)
+    execute(&[Asked { plan, typed }], false, &args.how, store)
 }
 
 pub fn resume(args: &ResumeArgs, store: &Path) -> Result<()> {
@@ -135,7 +172,7 @@ pub fn resume(args: &ResumeArgs, store: &Path) -> Result<()> {
         }
         None => unfinished(&reader, store)?,
     };
-    execute(&asked, &args.how, store)
+    execute(&asked, true, &args.how, store)
 }
 
 /// Every sweep that is not finished; those that were replaced wait until they are named.
@@ -158,43 +195,90 @@ fn stored(sweep: &Sweep) -> Result<Plan> {
     Ok(Plan { sweep: sweep.name.clone(), ..crate::plan::plan(&parsed, &Here::default())? })
 }
 
-/// Sweep after sweep, until one is interrupted.
-fn execute(asked: &[Asked], how: &How, store: &Path) -> Result<()> {
-    let Executor::Local = how.executor;
+/// Sweep after sweep, until one is interrupted. What is resumed is trained where it was before, unless that is said.
+fn execute(asked: &[Asked], again: bool, how: &How, store: &Path) -> Result<()> {
+    let backends = asked.iter().map(|asked| backend(asked, again, how, store)).collect::<Result<Vec<_>>>()?;
     if how.dry_run {
-        return dry_run(asked, how, store);
+        return dry_run(asked, &backends, how, store);
     }
     let mut reports = Vec::new();
-    let done = if asked.is_empty() { Ok(()) } else { each(asked, how, store, &mut reports) };
+    let done = if asked.is_empty() { Ok(()) } else { each(asked, &backends, how, store, &mut reports) };
     let known = Reports::of(&reports);
     done.map_err(|error| error.with(&known))?;
     if how.json { print_json(&known) } else { Ok(()) }
 }
 
 /// # Errors
+/// There is no profile, or it is none; a flag of Slurm's is given for this machine.
+fn backend(asked: &Asked, again: bool, how: &How, store: &Path) -> Result<Backend> {
+    let members: BTreeSet<&str> = asked.plan.runs.iter().map(|run| run.id.as_str()).collect();
+    let before = || slurm::last_profile(store, &|run| members.contains(run));
+    let load = || Profile::load(how.profile.as_deref());
+    let before = match how.executor {
+        Some(Executor::Slurm) => return Ok(Backend::Slurm(Box::new(load()?))),
+        None if again => before()?,
+        _ => None,
+    };
+    match before {
+        Some(profile) => Ok(Backend::Slurm(Box::new(if how.profile.is_some() { load()? } else { profile }))),
+        None if how.wait || how.profile.is_some() => {
+            Err(Error::bad_input("--wait and --profile are for pilots of Slurm, and this machine was asked to train")
+                .hint("add --executor slurm; a run on this machine is waited for anyway"))
+        }
+        None => Ok(Backend::Local),
+    }
+}
+
+/// # Errors
 /// One was interrupted, or could not be run; or, once all are over, runs of one failed.
-fn each<'a>(asked: &'a [Asked], how: &How, store: &Path, reports: &mut Vec<Report<'a>>) -> Result<()> {
+fn each<'a>(
+    asked: &'a [Asked],
+    backends: &[Backend],
+    how: &How,
+    store: &Path,
+    reports: &mut Vec<Report<'a>>,
+) -> Result<()> {
     if !Reader::exists(store) {
         out::say(format_args!("a new store: {}", store.display()));
     }
     let mut store = Store::open(store)?;
     let mut failure = None;
-    for Asked { plan, typed: name } in asked {
+    for (Asked { plan, typed: name }, backend) in asked.iter().zip(backends) {
         if admit(store.reader(), plan, name, how.replace)? {
             let aside = store.put_aside(&plan.sweep)?;
             out::say(format_args!("the sweep that was '{}' is '{aside}' now", plan.sweep));
         }
         let mut display = Display::default();
-        let tally = executor::run(&mut store, plan, &how.options, &mut display);
+        let done = match backend {
+            Backend::Local => {
+                executor::run(&mut store, plan, &how.options, &mut display).map(|tally| (tally, Vec::new()))
+            }
+            Backend::Slurm(profile) => with_slurm(&mut store, plan, how, profile, &mut display),
+        };
         display.finish();
-        let tally = tally?;
-        reports.push(Report { sweep: &plan.sweep, runs: plan.runs.len(), tally });
+        let (tally, slurm) = done?;
+        reports.push(Report { sweep: &plan.sweep, runs: plan.runs.len(), tally, slurm });
         if tally.interrupted {
             return Err(Error::interrupted().hint(format!("'crossover resume {name}' goes on from here")));
         }
         failure = failure.or(tally.into_result(&plan.sweep).err());
     }
     failure.map_or(Ok(()), Err)
+}
+
+fn with_slurm(
+    store: &mut Store,
+    plan: &Plan,
+    how: &How,
+    profile: &Profile,
+    display: &mut Display,
+) -> Result<(Tally, Vec<View>)> {
+    let (tally, views) = slurm::run(store, plan, &how.options, profile, display)?;
+    if how.wait && !views.is_empty() {
+        return Ok((slurm::wait(store, plan, display)?, Vec::new()));
+    }
+    views.iter().for_each(|view| display.say(&format!("{}: {}", plan.sweep, view.told())));
+    Ok((tally, views))
 }
 
 /// Says what is new to the sweep of this name; true where that one has to be put aside.
@@ -229,17 +313,22 @@ fn refusal(store: &Reader, name: &str, typed: &str, difference: &Difference) -> 
     })
 }
 
-fn dry_run(asked: &[Asked], how: &How, store: &Path) -> Result<()> {
+fn dry_run(asked: &[Asked], backends: &[Backend], how: &How, store: &Path) -> Result<()> {
     let reader = if Reader::exists(store) { Some(Reader::open(store)?) } else { None };
     let mut decisions = Vec::new();
-    for Asked { plan, typed } in asked {
+    for (Asked { plan, typed }, backend) in asked.iter().zip(backends) {
         if let Some(reader) = &reader
             && admit(reader, plan, typed, how.replace)?
         {
             out::say(format_args!("the sweep that is '{}' would be '{}'", plan.sweep, reader.aside(&plan.sweep)?));
         }
-        let decision = executor::decide(plan, reader.as_ref(), &how.options)?;
-        for task in decision.tasks() {
+        let decision = match backend {
+            Backend::Local => AnyDecision::Local(executor::decide(plan, reader.as_ref(), &how.options)?),
+            Backend::Slurm(profile) => {
+                AnyDecision::Slurm(slurm::decide(plan, reader.as_ref(), store, &how.options, profile)?)
+            }
+        };
+        for task in decision.tasks(plan) {
             if let Err(error) = task::present::check(task) {
                 out::say(format_args!("{}; {}", error.message, error.hint.unwrap_or_default()));
             }
@@ -250,7 +339,10 @@ fn dry_run(asked: &[Asked], how: &How, store: &Path) -> Result<()> {
         let one = if let [one] = decisions.as_slice() { Some(one) } else { None };
         return print_json(&Decisions { one, sweeps: &decisions });
     }
-    decisions.iter().try_for_each(print_decision)
+    decisions.iter().try_for_each(|decision| match decision {
+        AnyDecision::Local(decision) => print_decision(decision),
+        AnyDecision::Slurm(decision) => told::print_decision(decision),
+    })
 }
 
 fn print_decision(decision: &Decision) -> Result<()> {

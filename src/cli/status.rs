@@ -4,11 +4,14 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::Duration;
 
+use serde::Serialize;
+
 use super::given::Given;
-use super::print_json;
 use super::table::table;
 use super::typed::{DEFAULT, typed};
+use super::{print_json, slurm as told};
 use crate::error::Result;
+use crate::executor::slurm::{self, View};
 use crate::out;
 use crate::store::{Reader, Summary, is_replaced};
 use crate::units::{duration, si};
@@ -17,7 +20,9 @@ use crate::units::{duration, si};
 #[command(after_help = "Examples:
   crossover status
   crossover status quickstart --watch
-  crossover status quickstart --json | jq '.[0].counts'")]
+  crossover status quickstart --json | jq '.[0].counts'
+
+Where pilots of Slurm train it takes in what they have done, and submits again what was lost.")]
 pub struct Args {
     /// A sweep's name or file [default: all sweeps of the store]
     #[arg(value_name = "SWEEP")]
@@ -33,15 +38,18 @@ pub struct Args {
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let given = args.sweep.as_deref().map(|sweep| Given::new(sweep, store)).transpose()?;
     loop {
-        let summaries = summaries(given.as_ref(), store)?;
+        let views = slurm::look_after(store, &|_| true, &mut |line| out::say(line))?;
+        let summaries = summaries(given.as_ref(), store, &views)?;
         if args.json {
             return print_json(&summaries);
         }
-        let text = shown(&summaries, store) + &imports(args, store)?;
+        let mut text = shown(&summaries, store) + &imports(args, store)?;
+        text += &told::nodes(&slurm::failed_nodes(store), store);
         let clear = if args.watch && out::is_terminal() { "\x1b[H\x1b[2J" } else { "" };
         out::text(format_args!("{clear}{text}"))?;
         // What was replaced waits until it is named.
-        let awaited = summaries.iter().filter(|one| given.is_some() || !is_replaced(&one.sweep));
+        let awaited = summaries.iter().map(|one| &one.summary);
+        let awaited = awaited.filter(|one| given.is_some() || !is_replaced(&one.sweep));
         let left = awaited.map(|one| one.counts.running + one.counts.interrupted + one.counts.to_do).sum::<usize>() > 0;
         if !args.watch || !left {
             return Ok(());
@@ -50,16 +58,32 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
 }
 
+/// A sweep, and the batches of pilots that train it.
+#[derive(Serialize)]
+struct Shown {
+    #[serde(flatten)]
+    summary: Summary,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    slurm: Vec<View>,
+}
+
 /// The store that nothing names has no sweeps where it does not exist; one that was named has to be there, as a sweep has.
-fn summaries(given: Option<&Given>, store: &Path) -> Result<Vec<Summary>> {
+fn summaries(given: Option<&Given>, store: &Path, views: &[View]) -> Result<Vec<Shown>> {
+    let held = |run: &str| views.iter().any(|view| view.held.contains(run));
+    let shown = |reader: &Reader, sweep: &str| {
+        let summary = reader.summary_with(sweep, &held)?;
+        let is_of = |view: &&View| summary.members.iter().any(|member| view.left.contains(&member.run));
+        let slurm = views.iter().filter(is_of).cloned().collect();
+        Ok(Shown { summary, slurm })
+    };
     if let Some(given) = given {
-        return Ok(vec![given.reader(store)?.summary(&given.name)?]);
+        return Ok(vec![shown(&given.reader(store)?, &given.name)?]);
     }
     if !Reader::exists(store) && store == Path::new(DEFAULT) {
         return Ok(Vec::new());
     }
     let reader = Reader::open(store)?;
-    reader.sweep_names()?.iter().map(|sweep| reader.summary(sweep)).collect()
+    reader.sweep_names()?.iter().map(|sweep| shown(&reader, sweep)).collect()
 }
 
 /// What other programs measured; nothing where one sweep is asked for.
@@ -71,14 +95,14 @@ fn imports(args: &Args, store: &Path) -> Result<String> {
     Ok(imports.iter().map(|import| format!("imported: {} from {}\n", import.name, import.source)).collect())
 }
 
-fn shown(summaries: &[Summary], store: &Path) -> String {
+fn shown(summaries: &[Shown], store: &Path) -> String {
     if summaries.is_empty() {
         let none = format!("no sweeps in {} yet; 'crossover run SWEEP.toml' starts one\n", store.display());
         return typed(&none, store);
     }
     let header =
         ["sweep", "runs", "done", "running", "interrupted", "to do", "diverged", "failed", "FLOP/s", "time left"];
-    let rows = summaries.iter().map(|one| {
+    let rows = summaries.iter().map(|Shown { summary: one, .. }| {
         let counts = one.counts;
         let states =
             [one.runs, counts.done, counts.running, counts.interrupted, counts.to_do, counts.diverged, counts.failed];
@@ -89,7 +113,8 @@ fn shown(summaries: &[Summary], store: &Path) -> String {
         row
     });
     let mut text = table(&header, &["sweep"], rows) + "\n";
-    for one in summaries {
+    for Shown { summary: one, slurm } in summaries {
+        text += &told::told(&one.sweep, slurm);
         for failure in &one.failures {
             let attempts = if failure.attempts == 1 { "attempt" } else { "attempts" };
             // Writing to a String cannot fail.

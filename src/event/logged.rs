@@ -1,6 +1,6 @@
 //! What earlier attempts have left in a run's log: whoever goes on writes what is missing, and nothing twice.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::BufReader;
 use std::path::Path;
 
@@ -15,6 +15,10 @@ pub struct Logged {
     steps: BTreeSet<u64>,
     /// The run has ended and no evaluation is missing: nothing is to be trained.
     pub over: bool,
+    /// Where its loss was not finite.
+    diverged: Option<u64>,
+    /// By number; how each ended, where it has said so.
+    attempts: BTreeMap<u32, Option<Outcome>>,
 }
 
 impl Logged {
@@ -40,13 +44,44 @@ impl Logged {
                         logged.steps.insert(step);
                     }
                 }
-                Some(Event::End { outcome: Outcome::Done, .. }) => done = true,
-                Some(Event::End { outcome: Outcome::Diverged { .. }, .. }) => logged.over = true,
+                Some(Event::Start { attempt, .. }) => _ = logged.attempts.entry(attempt).or_default(),
+                Some(Event::End { attempt, outcome, .. }) => {
+                    match outcome {
+                        Outcome::Done => done = true,
+                        Outcome::Diverged { step } => (logged.over, logged.diverged) = (true, Some(step)),
+                        _ => {}
+                    }
+                    logged.attempts.insert(attempt, Some(outcome));
+                }
                 _ => {}
             }
         }
         logged.over |= done && logged.reaches(config, config.steps);
         Ok(logged)
+    }
+
+    /// The same, where a run that nobody took up has no log.
+    ///
+    /// # Errors
+    /// The log cannot be read.
+    pub fn read_if_there(folder: &Path, config: &RunConfig) -> Result<Logged> {
+        let is_there = folder.join(EventLog::FILE).symlink_metadata().is_ok();
+        if is_there { Logged::read(folder, config) } else { Ok(Logged::default()) }
+    }
+
+    /// How the run ended, if it has.
+    pub fn end(&self) -> Option<Outcome> {
+        self.over.then(|| self.diverged.map_or(Outcome::Done, |step| Outcome::Diverged { step }))
+    }
+
+    /// How an attempt ended, where it has said so.
+    pub fn outcome(&self, attempt: u32) -> Option<&Outcome> {
+        self.attempts.get(&attempt).and_then(Option::as_ref)
+    }
+
+    /// The last attempt's number, and how it ended; attempt 0 is none.
+    pub fn last(&self) -> (u32, Option<&Outcome>) {
+        self.attempts.last_key_value().map_or((0, None), |(number, outcome)| (*number, outcome.as_ref()))
     }
 
     /// Whether the metrics of this step are there.

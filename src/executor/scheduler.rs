@@ -69,6 +69,8 @@ pub enum Event {
     /// The answer to [`Action::Settle`]: how each run's attempt ended, none where a stop cut it off. `memory`: the
     /// failure was that memory ran out.
     Settled { slot: usize, runs: Vec<(Pending, Option<Outcome>)>, memory: bool },
+    /// Further jobs, as long as there are slots that want some ([`Scheduler::jobs_wanted`]).
+    More { jobs: Vec<PlannedJob> },
     /// A person or the system asks to stop; a second time: at once.
     Stop,
     /// Time has passed.
@@ -161,6 +163,7 @@ impl Scheduler {
             Event::Died { slot, reason } => self.died(slot, now, reason),
             Event::Branched { slot, runs } => self.branched(slot, runs),
             Event::Settled { slot, runs, memory } => self.settled(slot, now, runs, memory),
+            Event::More { jobs } => self.queue.extend(jobs),
             Event::Stop => self.stop(now),
             Event::Tick => {}
         }
@@ -179,6 +182,12 @@ impl Scheduler {
     /// No run is handed out any more.
     pub fn is_ending(&self) -> bool {
         self.stopping.is_some() || self.fault.is_some()
+    }
+
+    /// Jobs that slots would take now beside those that are there.
+    pub fn jobs_wanted(&self) -> usize {
+        let free = self.slots.iter().filter(|slot| slot.is_free()).count();
+        if self.is_ending() { 0 } else { free.saturating_sub(self.queue.len() + self.waiting.len()) }
     }
 
     pub fn tally(&self) -> Tally {

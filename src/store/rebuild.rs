@@ -10,6 +10,7 @@ use std::path::{Path, PathBuf};
 use rusqlite::OpenFlags;
 use rusqlite::backup::{Backup, StepResult};
 
+use super::host;
 use super::imports;
 use super::ingest::Ingested;
 use super::record::{self, Damaged, RunRecord, SweepRecord};
@@ -57,6 +58,7 @@ impl Store {
                 .hint("--store names the folder that holds the folders of runs"));
         }
         let (dir, lock) = Store::lock(dir)?;
+        host::take(&dir)?;
         schema::refuse_newer(&dir)?;
         let old = Reader::of_any(&dir).ok();
         let whole = old.as_ref().is_some_and(Reader::is_whole);

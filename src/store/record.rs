@@ -75,6 +75,15 @@ impl RunRecord {
         dir.join(id).join("run.json")
     }
 
+    /// Of the run in the store in `dir`, without its index.
+    ///
+    /// # Errors
+    /// It is not there, or not what was written.
+    pub fn read(dir: &Path, id: &str) -> Result<RunRecord> {
+        let path = Self::file(dir, id);
+        read(&path, id).map_err(|reason| Error::failed(format!("cannot read {}: {reason}", path.display())))
+    }
+
     /// Whether the run has a record, and it is what was written. A run's config never changes: its id is the hash of it.
     pub(super) fn is_whole(dir: &Path, id: &str) -> bool {
         read::<RunRecord>(&Self::file(dir, id), id).is_ok()

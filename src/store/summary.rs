@@ -62,12 +62,12 @@ pub struct Summary {
 }
 
 impl Counts {
-    fn count(&mut self, state: &State, writer: bool) {
+    fn count(&mut self, state: &State, is_alive: bool) {
         match state {
             State::Done => self.done += 1,
             State::Diverged { .. } => self.diverged += 1,
             State::Failed { .. } => self.failed += 1,
-            State::Running if writer => self.running += 1,
+            State::Running if is_alive => self.running += 1,
             State::Running | State::Stopped { .. } => self.interrupted += 1,
             State::ToDo => self.to_do += 1,
         }
@@ -78,12 +78,20 @@ impl Reader {
     /// # Errors
     /// No such sweep.
     pub fn summary(&self, sweep: &str) -> Result<Summary> {
+        self.summary_with(sweep, &|_| false)
+    }
+
+    /// The same where somebody else than the store's writer may train: `held` are the runs that are trained so.
+    ///
+    /// # Errors
+    /// No such sweep.
+    pub fn summary_with(&self, sweep: &str, held: &dyn Fn(&str) -> bool) -> Result<Summary> {
         let key = self.sweep_key(sweep)?;
         let mut stands = self.stands(key)?;
         let deleted = self.without_folders(&mut stands)?;
         let writer = self.writer().is_some();
         let mut counts = Counts::default();
-        stands.iter().for_each(|run| counts.count(&run.state, writer));
+        stands.iter().for_each(|run| counts.count(&run.state, writer || held(&run.member.run)));
         let left = || stands.iter().filter(|run| !run.state.is_final()).map(|run| run.member.run.as_str());
         let (flops_per_second, seconds_left) = match (left().next(), counts.running) {
             (None, _) => (None, Some(0.0)),

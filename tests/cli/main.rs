@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_sweeps;
+mod cluster;
 mod compare;
 mod degenerate;
 mod faults;
@@ -22,6 +23,7 @@ mod names;
 mod next;
 mod older;
 mod output;
+mod pilots;
 mod plan;
 mod power;
 mod predict;
@@ -30,6 +32,7 @@ mod run;
 mod scripts;
 mod simulate;
 mod slots;
+mod slurm;
 mod stores;
 mod study;
 mod task;

@@ -1,9 +1,10 @@
 //! Workers on this machine: one process a slot, jobs handed out, results taken in as they come.
 
-mod orphans;
+pub(super) mod orphans;
 mod process;
-mod signals;
+pub(super) mod signals;
 
+use std::collections::hash_map::Entry;
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::sync::mpsc::{self, Receiver, RecvTimeoutError, Sender};
 use std::time::{Duration, Instant};
@@ -11,10 +12,12 @@ use std::time::{Duration, Instant};
 use super::super::failure::{Failure, Kind};
 use super::super::jobs::{Pending, PlannedJob};
 use super::super::scheduler::{Action, Event, Rules, Scheduler};
-use super::super::{Decision, Observer, Tally, devices, report_skipped, tail};
+use super::super::{Decision, Observer, Tally, devices, tail};
+use super::results::Results;
+use super::source::{Decided, Source};
 use crate::error::{Error, Result};
 use crate::event::{self, EventLog, Outcome};
-use crate::store::{State, Store};
+use crate::store::Store;
 use crate::worker::program::{Program, TrainedBy, missing_library};
 use crate::worker::{Assignment, Job, Message};
 use process::{FromWorker, WorkerProcess};
@@ -22,6 +25,8 @@ use process::{FromWorker, WorkerProcess};
 const TICK: Duration = Duration::from_millis(100);
 /// Results reach the database this often while runs go on, and at once when a job ends.
 const INGEST_EVERY: Duration = Duration::from_millis(500);
+/// Where there was no job to take, there may be one after so long.
+const ASK_EVERY: Duration = Duration::from_secs(5);
 /// After an error: workers may write their checkpoints.
 const LET_GO_WITHIN: Duration = Duration::from_secs(35);
 
@@ -41,7 +46,8 @@ struct Worker {
 }
 
 struct Local<'a> {
-    store: &'a mut Store,
+    results: &'a mut dyn Results,
+    source: &'a mut dyn Source,
     observer: &'a mut dyn Observer,
     decision: &'a Decision,
     /// One for each kind of worker that the jobs need.
@@ -53,6 +59,8 @@ struct Local<'a> {
     serial: u64,
     /// Jobs that were handed out and that the observer has not heard of.
     unannounced: Vec<(usize, PlannedJob)>,
+    /// When there was no job to take.
+    found_none: Option<Instant>,
     /// Log of the attempt that a run's report is about, by run.
     logs: HashMap<String, String>,
     /// What was advised already.
@@ -61,6 +69,16 @@ struct Local<'a> {
 
 /// Does the decision's jobs. Whatever happens, no worker is left when it returns.
 pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &mut dyn Observer) -> Result<Tally> {
+    act_with(store, &mut Decided, decision, observer)
+}
+
+/// The same with jobs that come from somewhere, and results that are known from somewhere.
+pub(super) fn act_with(
+    results: &mut dyn Results,
+    source: &mut dyn Source,
+    decision: &Decision,
+    observer: &mut dyn Observer,
+) -> Result<Tally> {
     let kinds = decision.jobs.iter().map(PlannedJob::trained_by).collect::<HashSet<_>>().into_iter();
     let programs = kinds.map(|kind| Ok((kind, kind.program()?))).collect::<Result<_>>()?;
     let (events, happened) = mpsc::channel();
@@ -76,7 +94,8 @@ pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &m
         max_failures: decision.max_failures,
     };
     let mut local = Local {
-        store,
+        results,
+        source,
         observer,
         decision,
         programs,
@@ -86,6 +105,7 @@ pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &m
         workers: decision.slots.iter().map(|_| None).collect(),
         serial: 0,
         unannounced: Vec::new(),
+        found_none: None,
         logs: HashMap::new(),
         advised: HashSet::new(),
     };
@@ -99,15 +119,16 @@ pub(in super::super) fn act(store: &mut Store, decision: &Decision, observer: &m
 
 impl Local<'_> {
     fn work(&mut self, happened: &Receiver<Happened>) -> Result<()> {
-        if !orphans::outlive(self.store.reader(), self.decision, self.observer, || {
-            matches!(happened.try_recv(), Ok(Happened::Signalled))
-        })? {
+        let stopped = || matches!(happened.try_recv(), Ok(Happened::Signalled));
+        if !self.results.outlive(self.decision, self.observer, &stopped)? {
             self.feed(Event::Stop)?;
         }
         let mut ingested = Instant::now();
         self.feed(Event::Tick)?;
+        self.take()?;
         while !self.scheduler.is_over() {
             match happened.recv_timeout(TICK) {
+                Ok(Happened::Signalled) if self.source.hears_once() && self.scheduler.is_ending() => {}
                 Ok(Happened::Signalled) => self.feed(Event::Stop)?,
                 Ok(Happened::Heard(slot, serial, heard)) => self.hear(slot, serial, heard)?,
                 Err(RecvTimeoutError::Timeout) => {}
@@ -116,11 +137,26 @@ impl Local<'_> {
             if ingested.elapsed() >= INGEST_EVERY {
                 self.ingest_running()?;
                 ingested = Instant::now();
+                if !self.scheduler.is_ending() && self.source.is_called_off() {
+                    self.feed(Event::Stop)?;
+                }
             }
             self.feed(Event::Tick)?;
+            self.take()?;
             self.observer.tick();
         }
         Ok(())
+    }
+
+    /// Takes jobs for slots that have nothing to do.
+    fn take(&mut self) -> Result<()> {
+        let wanted = self.scheduler.jobs_wanted();
+        if wanted == 0 || self.found_none.is_some_and(|since| since.elapsed() < ASK_EVERY) {
+            return Ok(());
+        }
+        let jobs = self.source.take(wanted)?;
+        self.found_none = jobs.is_empty().then(Instant::now);
+        if jobs.is_empty() { Ok(()) } else { self.feed(Event::More { jobs }) }
     }
 
     /// Tells the scheduler what happened and does what it says.
@@ -150,7 +186,12 @@ impl Local<'_> {
             }
             Action::Kill { slot, silent } => self.kill(slot, silent),
             Action::Settle { slot, job, reason } => return self.settle(slot, job, &reason),
-            Action::Report { slot, run, outcome, retry } => self.report(slot, &run, outcome, retry),
+            Action::Report { slot, run, outcome, retry } => {
+                if !retry && !(self.scheduler.is_ending() && is_to_go_on(&outcome)) {
+                    self.source.is_over(&run, &outcome)?;
+                }
+                self.report(slot, &run, outcome, retry);
+            }
             Action::Say(line) => self.observer.say(&line),
         }
         Ok(Vec::new())
@@ -162,8 +203,13 @@ impl Local<'_> {
         let hear = move |heard| {
             let _ = events.send(Happened::Heard(slot, serial, heard));
         };
-        let log = self.store.reader().run_folder("workers").join(format!("slot-{slot}.log"));
-        match WorkerProcess::start(&self.programs[&trains], slot, &self.decision.slots[slot], log, hear) {
+        let log = self.results.slot_logs().join(format!("slot-{slot}.log"));
+        let program = match self.programs.entry(trains) {
+            Entry::Occupied(known) => known.into_mut(),
+            // A pilot knows no jobs before it has taken some.
+            Entry::Vacant(new) => new.insert(trains.program()?),
+        };
+        match WorkerProcess::start(program, slot, &self.decision.slots[slot], log, hear) {
             Ok(process) => {
                 self.workers[slot] = Some(Worker { process, serial, log_mark: 0, killed_for: None });
                 Ok(Vec::new())
@@ -175,7 +221,7 @@ impl Local<'_> {
     fn hand_out(&mut self, slot: usize, job: PlannedJob) {
         if let Some(worker) = &mut self.workers[slot] {
             worker.log_mark = worker.process.log().metadata().map_or(0, |log| log.len());
-            worker.process.send(&Job { runs: job.runs.iter().map(|run| assignment(self.store, run)).collect() });
+            worker.process.send(&Job { runs: job.runs.iter().map(|run| assignment(self.results, run)).collect() });
         }
         self.unannounced.push((slot, job));
     }
@@ -245,7 +291,7 @@ impl Local<'_> {
         let mut branched = Vec::new();
         for mut run in std::mem::take(&mut job.runs) {
             let end = Some(Outcome::Stopped { step: run.config.trunk_steps() });
-            if run.shared_steps > run.step && self.attempt_outcome(&run)? == end {
+            if run.shared_steps > run.step && self.results.attempt(&run)? == end {
                 (run.step, run.attempt) = (run.config.trunk_steps(), run.attempt + 1);
                 branched.push(run);
             } else {
@@ -255,21 +301,12 @@ impl Local<'_> {
         Ok((!branched.is_empty()).then_some(branched))
     }
 
-    /// How this attempt ended, as far as its log says.
-    fn attempt_outcome(&self, run: &Pending) -> Result<Option<Outcome>> {
-        let attempts = self.store.reader().attempts(&run.id)?;
-        Ok(attempts.into_iter().find(|attempt| attempt.attempt == run.attempt).and_then(|found| found.outcome))
-    }
-
     /// How this attempt ended; none if it was cut off by a stop, to be gone on with.
     fn outcome(&mut self, run: &Pending, reason: &str) -> Result<Option<Outcome>> {
-        let standing = self.store.reader().standing([run.id.as_str()])?;
-        match standing.get(&run.id).map(|(state, _)| state) {
-            Some(State::Done) => return Ok(Some(Outcome::Done)),
-            Some(State::Diverged { step }) => return Ok(Some(Outcome::Diverged { step: *step })),
-            _ => {}
+        if let Some(end) = self.results.end(run)? {
+            return Ok(Some(end));
         }
-        let ended = self.attempt_outcome(run)?;
+        let ended = self.results.attempt(run)?;
         if ended.is_some() || self.scheduler.is_ending() {
             return Ok(ended);
         }
@@ -281,7 +318,7 @@ impl Local<'_> {
             examples_per_second: 0.0,
             outcome: outcome.clone(),
         };
-        EventLog::open(&self.store.reader().run_folder(&run.id))?.append(&end)?;
+        EventLog::open(&self.results.run_folder(&run.id))?.append(&end)?;
         self.ingest([run.id.as_str()])?;
         Ok(Some(outcome))
     }
@@ -308,7 +345,7 @@ impl Local<'_> {
         let Some(worker) = &self.workers[slot] else { return };
         let log = tail::read_whole(worker.process.log(), worker.log_mark);
         if !log.is_empty() {
-            let _ = std::fs::write(self.store.reader().run_folder(&run.id).join("worker.log"), log);
+            let _ = std::fs::write(self.results.run_folder(&run.id).join("worker.log"), log);
         }
     }
 
@@ -329,10 +366,8 @@ impl Local<'_> {
     }
 
     fn ingest<'r>(&mut self, ids: impl IntoIterator<Item = &'r str>) -> Result<()> {
-        self.store.reader().still_there()?;
-        let ingested = self.store.ingest_runs(ids)?;
-        report_skipped(&ingested.skipped, self.observer);
-        Ok(())
+        let ids: Vec<&str> = ids.into_iter().collect();
+        self.results.take_in(&ids, self.observer)
     }
 
     /// Why the sweep could not go on.
@@ -367,10 +402,15 @@ impl Local<'_> {
     }
 }
 
-fn assignment(store: &Store, run: &Pending) -> Assignment {
+/// Somebody else, or the next time, goes on with it.
+fn is_to_go_on(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Stopped { .. } | Outcome::Failed { .. })
+}
+
+fn assignment(results: &dyn Results, run: &Pending) -> Assignment {
     Assignment {
         id: run.id.clone(),
-        folder: store.reader().run_folder(&run.id),
+        folder: results.run_folder(&run.id),
         attempt: run.attempt,
         io: run.io,
         config: run.config.clone(),

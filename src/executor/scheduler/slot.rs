@@ -111,6 +111,15 @@ impl Slot {
         (self.worker, self.trains) = (Worker::Leaving { killed: now, for_another: true }, trains);
     }
 
+    /// It would take a job, at once or once its worker is ready.
+    pub fn is_free(&self) -> bool {
+        match self.worker {
+            Worker::None | Worker::Idle | Worker::Starting { killed: None, .. } => true,
+            Worker::Leaving { for_another, .. } => for_another,
+            Worker::Starting { .. } | Worker::Busy { .. } | Worker::LeftAlone => false,
+        }
+    }
+
     pub fn is_left_alone(&self) -> bool {
         matches!(self.worker, Worker::LeftAlone)
     }

@@ -392,6 +392,27 @@ fn a_sweep_that_fails_as_a_whole_ends_where_one_says_so() {
     assert_eq!(world.said, ["3 runs failed, which ends the sweep (--max-failures 3)"]);
 }
 
+/// As a pilot takes them: no more than there are slots for.
+#[test]
+fn jobs_that_come_later_are_taken_as_slots_are_free() {
+    let mut world = World::new(Vec::new(), 1, 2, rules(), |_, _: &PlannedJob| Fate::Done);
+    let mut later: VecDeque<PlannedJob> = jobs::jobs(runs(7), true, 1, 1).into();
+    assert!(world.scheduler.is_over(), "nothing is there yet");
+    let mut most = 0;
+    while !later.is_empty() {
+        let wanted = world.scheduler.jobs_wanted();
+        most = most.max(wanted);
+        let jobs: Vec<PlannedJob> = later.drain(..wanted.min(later.len())).collect();
+        let left = wanted - jobs.len();
+        world.feed(Event::More { jobs });
+        assert_eq!(world.scheduler.jobs_wanted(), left);
+        world.run();
+    }
+    assert_eq!((most, world.outcomes()), (2, (7, 0)));
+    world.feed(Event::Stop);
+    assert_eq!(world.scheduler.jobs_wanted(), 0);
+}
+
 /// A backend that does whatever it likes with each number that it is given, and then behaves.
 struct Chaos {
     scheduler: Scheduler,
@@ -403,6 +424,8 @@ struct Chaos {
     /// The runs that are in a worker's hands.
     held: BTreeSet<String>,
     ended: BTreeMap<String, Outcome>,
+    /// Jobs that it has not heard of.
+    later: VecDeque<PlannedJob>,
 }
 
 #[derive(Debug)]
@@ -484,6 +507,14 @@ impl Chaos {
         vec![Event::Settled { slot, runs, memory: failed && self.number() % 5 == 1 }]
     }
 
+    fn tell_more(&mut self) {
+        let wanted = self.scheduler.jobs_wanted().min(self.later.len());
+        if wanted > 0 {
+            let jobs = self.later.drain(..wanted).collect();
+            self.feed(Event::More { jobs });
+        }
+    }
+
     fn step(&mut self) {
         let number = self.number();
         let slot = usize::from(self.number()) % self.workers.len();
@@ -550,13 +581,17 @@ proptest! {
         retries in 0_u32..4,
         (with_trunks, of_scripts) in (any::<bool>(), 0_u64..4),
         max_failures in prop::option::of(1_usize..6),
+        told_at_once in 0_usize..9,
     ) {
         let all = if with_trunks { trunks(seeds.div_ceil(3)) } else { runs(seeds) };
         let all = [all, scripts(runs(of_scripts))].concat();
         let ids: BTreeSet<String> = all.iter().map(|run| run.id.clone()).collect();
         let rules = Rules { retries, trunks: with_trunks, starts, hang: None, max_failures };
+        let mut jobs = jobs::jobs(all, with_trunks, pack, slots);
+        let later = jobs.split_off(told_at_once.min(jobs.len())).into();
         let mut chaos = Chaos {
-            scheduler: Scheduler::new(jobs::jobs(all, with_trunks, pack, slots), names(slots), rules),
+            scheduler: Scheduler::new(jobs, names(slots), rules),
+            later,
             numbers: numbers.into_iter(),
             now: 0.0,
             workers: (0..slots).map(|_| Sim::None).collect(),
@@ -567,7 +602,8 @@ proptest! {
         };
         chaos.feed(Event::Tick);
         let mut turns = 0;
-        while !chaos.scheduler.is_over() {
+        while !chaos.scheduler.is_over() || !(chaos.later.is_empty() || chaos.scheduler.is_ending()) {
+            chaos.tell_more();
             chaos.step();
             // Whoever behaves goes round the slots, and dies when it is killed.
             if chaos.numbers.len() == 0 {

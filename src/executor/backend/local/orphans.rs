@@ -21,11 +21,11 @@ const LOOK_EVERY: Duration = Duration::from_millis(200);
 ///
 /// # Errors
 /// One cannot be ended, by name.
-pub(super) fn outlive(
+pub(in crate::executor) fn outlive(
     store: &Reader,
     decision: &Decision,
     observer: &mut dyn Observer,
-    stopped: impl Fn() -> bool,
+    stopped: &dyn Fn() -> bool,
 ) -> Result<bool> {
     let runs: Vec<&str> = decision.jobs.iter().flat_map(|job| &job.runs).map(|run| run.id.as_str()).collect();
     let standing = store.standing(runs)?;

@@ -7,14 +7,14 @@ use signal_hook::iterator::{Handle, Signals};
 
 use crate::error::{Context, Result};
 
-pub(super) struct Listening {
+pub(in crate::executor) struct Listening {
     handle: Handle,
     signals: Vec<Signal>,
 }
 
 /// Calls `happened` at every SIGINT, SIGTERM and SIGHUP from here on, from a thread of its own. One that is ignored
 /// already stays so: nohup and setsid mean that.
-pub(super) fn listen(happened: impl Fn() + Send + 'static) -> Result<Listening> {
+pub(in crate::executor) fn listen(happened: impl Fn() + Send + 'static) -> Result<Listening> {
     // SAFETY: ignoring a signal runs no code of ours.
     let _ = unsafe { signal(Signal::SIGPIPE, SigHandler::SigIgn) };
     let asked = [Signal::SIGINT, Signal::SIGTERM, Signal::SIGHUP];
@@ -38,7 +38,7 @@ fn is_ignored(signal: Signal) -> bool {
 
 impl Listening {
     /// From here on each of them ends this program again.
-    pub(super) fn forget(self) {
+    pub(in crate::executor) fn forget(self) {
         self.handle.close();
         for number in self.signals.into_iter().chain([Signal::SIGPIPE]) {
             // SAFETY: the default disposition runs no code of ours.
