@@ -187,7 +187,7 @@ impl Local<'_> {
             Action::Kill { slot, silent } => self.kill(slot, silent),
             Action::Settle { slot, job, reason } => return self.settle(slot, job, &reason),
             Action::Report { slot, run, outcome, retry } => {
-                if !retry && !(self.scheduler.is_ending() && is_to_go_on(&outcome)) {
+                if !retry && (!self.scheduler.is_ending() || !is_to_go_on(&outcome)) {
                     self.source.is_over(&run, &outcome)?;
                 }
                 self.report(slot, &run, outcome, retry);

@@ -226,7 +226,7 @@ impl Known {
 
     /// Why the last pilot of a pool failed, where none has done anything since: the next would fail too.
     fn failing(&self, batch: &Batch, pool: usize) -> Option<String> {
-        let last = self.submissions.iter().filter(|submission| submission.pool == pool).next_back()?;
+        let last = self.submissions.iter().rfind(|submission| submission.pool == pool)?;
         if let Some(refused) = &last.refused {
             return Some(refused.clone());
         }
