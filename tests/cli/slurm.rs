@@ -160,7 +160,7 @@ fn what_sbatch_refuses_is_told_and_nothing_is_left() {
 fn a_controller_that_is_killed_and_a_node_that_fails() {
     let Some(cluster) = Cluster::start(2) else { return };
     let profile = PROFILE.replace("pilots = 2", "pilots = 3");
-    let sweep = SWEEP.replace("steps = [60, 120]", "steps = [300, 600]");
+    let sweep = SWEEP.replace("steps = [60, 120]", "steps = [200, 400]");
     let lab = Lab::new(&cluster, &sweep, &profile, "step_millis=15 checkpoint_every=7");
     lab.submit(&[]);
     let scripts = lab.scripts();
