@@ -193,6 +193,9 @@ impl<'a> Lab<'a> {
     pub fn is_as_here(&self, said: &str) {
         let here = Workdir::new();
         let sweep = std::fs::read_to_string(self.dir.path("many.toml")).expect("a sweep");
+        if let Ok(script) = std::fs::read_to_string(self.dir.path("train.py")) {
+            here.write("train.py", &script);
+        }
         let trained = here.write("many.toml", &sweep).command(&["run", "many.toml"]).env("CROSSOVER_NOOP", "").output();
         assert!(trained.expect("it starts").status.success());
         let expected = here.stdout(&["export", "many", "--format", "csv", "--no-times"]);

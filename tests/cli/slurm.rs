@@ -93,6 +93,28 @@ fn an_allocation_that_is_shorter_than_the_work_is_gone_on_with() {
     assert!(logs.contains("; it goes on") && logs.contains("_0.1 on ") && logs.contains(": 1 done"), "{logs}");
 }
 
+/// A user's own program beside one of ours; its pilot is requeued in the middle. It lies where the sweep was submitted.
+#[test]
+fn a_script_is_trained_by_pilots_too() {
+    let Some(cluster) = shared() else { return };
+    let python = crate::scripts::python();
+    let sweep =
+        SWEEP.replace("seed = [0, 1, 2, 3, 4, 5]", "seed = [0, 1]").replace("steps = [60, 120]", "steps = [150]");
+    let sweep = format!("{sweep}[[model]]\nname = \"own\"\ncommand = [{python:?}, \"train.py\"]\npause = 0.02\n");
+    let lab = Lab::new(cluster, &sweep, &PROFILE.replace("main\"", "main\"\ntime = 60"), NOOP);
+    lab.dir.write("train.py", crate::scripts::TRAIN);
+    let said = lab.submit(&[]);
+    assert!(said.contains("2 pilots submitted"), "{said}");
+    lab.until("a script is under way", || {
+        crate::interrupted::logs(&lab.dir).iter().any(|log| log.contains("\"metrics\"") && log.contains("hello"))
+            || lab.logged() > 6
+    });
+    let (name, _) = lab.pilots().into_iter().next().expect("a pilot");
+    cluster.ask("scontrol", &["requeue", name.split('.').next().expect("a task")]);
+    lab.finish();
+    assert_eq!(lab.status()["counts"]["done"], 4);
+}
+
 #[test]
 fn what_is_cancelled_is_resumed_where_it_was() {
     let Some(cluster) = shared() else { return };
