@@ -66,6 +66,9 @@ impl Noop {
         let started = Instant::now();
         let mut log = EventLog::open(&run.folder)?;
         let logged = Logged::read(&run.folder, &run.config)?;
+        if let Some(end) = logged.end() {
+            return Ok(end);
+        }
         let evaluations = run.config.evaluations();
         let found = checkpoint::read(run, &|step| logged.reaches(&run.config, step), &|step, _| Ok(step))?;
         found.warning.into_iter().for_each(|text| report(Report::Warning(text)));

@@ -3,6 +3,8 @@
 
 use std::path::Path;
 
+use nix::sys::signal::Signal;
+
 use super::super::super::devices::{self, Devices, Machine, Slot};
 use super::super::super::jobs::{Pending, PlannedJob};
 use super::super::super::{Decision, Observer, Options, Tally, tail};
@@ -13,7 +15,7 @@ use super::pilots::{Came, Left, PilotId, Pilots};
 use super::profile::Pool;
 use super::script;
 use super::taking::Taking;
-use crate::error::{Error, Result};
+use crate::error::{Context, Error, Result};
 use crate::event::Outcome;
 use crate::files;
 use crate::out;
@@ -33,6 +35,8 @@ struct Allocation {
 /// It is not started by Slurm; the folder is no batch; the devices of the allocation are not there; no worker starts.
 pub fn run(folder: &Path, submission: u32) -> Result<u8> {
     let allocation = Allocation::from_environment()?;
+    // Where the batch shell is killed alone Slurm takes the task for over, and may leave its children alive.
+    nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context(|| "cannot ask to be told when the batch shell dies")?;
     let batch = Batch::open(folder)?;
     let (pilots, pid) = (Pilots::of(folder), std::process::id());
     let came = Came { submission, node: allocation.node.clone(), host: hostname(), pid, time: now() };
