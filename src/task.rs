@@ -90,16 +90,16 @@ pub fn entry(name: &str) -> Result<&'static Entry> {
 /// The task's config, all defaults filled in. Refuses unknown names, keys and values, with hints.
 pub fn resolve(name: &str, given: &Settings) -> Result<Named> {
     let entry = entry(name)?;
+    let mut argument = None;
+    if let Some((name, text)) = name.split_once(':') {
+        let takes_none = || Error::bad_input(format!("task '{name}' takes nothing behind its name, and got ':{text}'"));
+        argument = Some((entry.argument.ok_or_else(takes_none)?.0, text));
+    }
     if entry.any_keys {
         return Ok(Named { name: entry.name.into(), settings: given.clone() });
     }
     let (of_transforms, mut of_source) = split_keys(given);
-    if let Some((name, argument)) = name.split_once(':') {
-        let takes_none =
-            || Error::bad_input(format!("task '{name}' takes nothing behind its name, and got ':{argument}'"));
-        let (key, _) = entry.argument.ok_or_else(takes_none)?;
-        of_source.insert(key.into(), argument.into());
-    }
+    of_source.extend(argument.map(|(key, text)| (key.into(), text.into())));
     let name = entry.name;
     let mut keys = Transforms::keys();
     keys.extend(entry.keys());

@@ -58,7 +58,11 @@ pub fn remove_lines(folder: &Path) -> Result<()> {
 /// # Errors
 /// A process cannot be ended, by its number.
 pub fn end_leftovers(folder: &Path) -> Result<usize> {
-    if all_lines_files(folder)?.is_empty() { Ok(0) } else { end_all_of(&folder.join(OF_ATTEMPT)) }
+    // What a run left that is done again was put aside.
+    let is_trace = |name: &str| name.starts_with(OF_ATTEMPT) || name.starts_with("kept-");
+    let mut names = std::fs::read_dir(folder).context(|| format!("cannot read {}", folder.display()))?.flatten();
+    let begun = names.any(|entry| is_trace(&entry.file_name().to_string_lossy()));
+    if begun { end_all_of(&folder.join(OF_ATTEMPT)) } else { Ok(0) }
 }
 
 /// The files of lines of all attempts so far, in their order.

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::process::{Running, Start};
+use super::process::{Running, Start, end_all_of};
 use super::protocol::{self, Asked, Hello, Line};
 use super::{Declared, Script, files};
 use crate::cache;
@@ -50,11 +50,10 @@ impl Scripts for Here {
     }
 
     fn hello(&self, script: &Script, task: &Named) -> Result<Hello> {
-        let place = remembered(script, task)?;
-        let known = std::fs::read(&place).ok().and_then(|text| serde_json::from_slice::<Hello>(&text).ok());
-        if let Some(known) = known.filter(|known| known.protocol == protocol::VERSION) {
+        if let Some(known) = known(script, task) {
             return Ok(known);
         }
+        let place = remembered(script, task)?;
         let typed = script.declared.typed();
         if self.told.borrow_mut().insert(typed.clone()) {
             out::say(format_args!("asking {typed} what it is (each answer is kept until its files change)"));
@@ -64,6 +63,12 @@ impl Scripts for Here {
         write_atomically(&place, &serde_json::to_vec(&hello).context(failed)?)?;
         Ok(hello)
     }
+}
+
+/// What it has said when it was asked before; nobody is asked.
+pub fn known(script: &Script, task: &Named) -> Option<Hello> {
+    let text = std::fs::read(remembered(script, task).ok()?).ok()?;
+    serde_json::from_slice::<Hello>(&text).ok().filter(|known| known.protocol == protocol::VERSION)
 }
 
 impl Scripts for Nowhere {
@@ -135,6 +140,7 @@ pub fn ask(script: &Script, task: &Named) -> Result<Hello> {
         }
     };
     drop(running);
+    end_all_of(&file)?;
     let typed = script.declared.typed();
     let hint = "with CROSSOVER_DESCRIBE set a script prints its hello and leaves (docs/protocol.md); where one cannot, \
                 `describe = false` in its [[model]] plans without";

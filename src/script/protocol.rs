@@ -114,17 +114,39 @@ pub enum Ending {
     },
 }
 
+/// As [`strict`] leaves it.
+#[derive(Deserialize)]
+#[serde(untagged)]
+enum Number {
+    Finite(f64),
+    Other(NotFinite),
+}
+
+#[derive(Deserialize)]
+enum NotFinite {
+    NaN,
+}
+
+impl From<Number> for f64 {
+    fn from(number: Number) -> f64 {
+        match number {
+            Number::Finite(value) => value,
+            Number::Other(NotFinite::NaN) => f64::NAN,
+        }
+    }
+}
+
 #[derive(Deserialize)]
 #[serde(tag = "event", rename_all = "snake_case")]
 enum Raw {
     Hello(Hello),
     Metrics {
         step: u64,
-        values: BTreeMap<String, Option<f64>>,
+        values: BTreeMap<String, Option<Number>>,
     },
     Progress {
         step: u64,
-        loss: Option<f64>,
+        loss: Option<Number>,
     },
     Checkpoint {
         step: u64,
@@ -150,15 +172,19 @@ pub fn read(text: &str, steps: u64) -> Result<Line, String> {
         Raw::Hello(hello) if hello.protocol != VERSION => {
             return Err(format!("it speaks protocol {}, and this is {VERSION}", hello.protocol));
         }
-        Raw::Hello(hello) => Line::Hello(hello),
+        Raw::Hello(hello) => {
+            within(hello.step)?;
+            Line::Hello(hello)
+        }
         Raw::Metrics { step, values } => {
             if let Some(name) = values.keys().find(|name| !is_name(name)) {
                 return Err(format!("{name:?} is no name of a metric: 1 to {LONGEST_NAME} printable characters"));
             }
-            let values = values.into_iter().map(|(name, value)| (name, value.unwrap_or(f64::NAN)));
+            // `null` is what Python makes of None: not measured.
+            let values = values.into_iter().filter_map(|(name, value)| Some((name, value?.into())));
             Line::Metrics { step: within(step)?, values: values.collect() }
         }
-        Raw::Progress { step, loss } => Line::Progress { step: within(step)?, loss },
+        Raw::Progress { step, loss } => Line::Progress { step: within(step)?, loss: loss.map(f64::from) },
         Raw::Checkpoint { step } => Line::Checkpoint { step: within(step)? },
         Raw::End { outcome, seconds } => Line::End(End { outcome, seconds }),
     })
@@ -177,7 +203,7 @@ fn strict(text: &str) -> Cow<'_, str> {
     while let Some(letter) = rest.chars().next() {
         let word = ["NaN", "-Infinity", "Infinity"].into_iter().find(|word| !in_text && rest.starts_with(word));
         if let Some(word) = word {
-            written.push_str("null");
+            written.push_str("\"NaN\"");
             rest = &rest[word.len()..];
             continue;
         }
@@ -208,7 +234,7 @@ mod tests {
 
     #[test]
     fn what_is_not_finite_is_read_as_such_in_every_spelling() {
-        for written in ["NaN", "Infinity", "-Infinity", "null"] {
+        for written in ["NaN", "Infinity", "-Infinity"] {
             let line = format!(r#"{{"event":"metrics","step":1,"values":{{"val_loss":{written},"a \"NaN\" b":2}}}}"#);
             let Line::Metrics { values, .. } = read(&line, 1).unwrap() else { panic!("{line}") };
             assert!(values["val_loss"].is_nan() && values["a \"NaN\" b"] == 2.0, "{line}: {values:?}");
@@ -216,9 +242,16 @@ mod tests {
     }
 
     #[test]
+    fn null_is_not_measured() {
+        let read = read(r#"{"event":"metrics","step":1,"values":{"val_loss":1,"test_loss":null}}"#, 1).unwrap();
+        assert_eq!(read, Line::Metrics { step: 1, values: BTreeMap::from([("val_loss".into(), 1.0)]) });
+    }
+
+    #[test]
     fn what_breaks_a_rule_says_which() {
         let refused = |text: &str| read(text, 10).unwrap_err();
         assert_eq!(refused(r#"{"event":"metrics","step":11,"values":{}}"#), "step 11 is beyond the 10 of the run");
+        assert!(refused(r#"{"event":"hello","protocol":1,"step":11}"#).contains("step 11 is beyond"));
         assert!(refused(r#"{"event":"hello","protocol":2}"#).contains("protocol 2, and this is 1"));
         assert!(refused(r#"{"event":"metrics","step":1,"values":{"":1}}"#).starts_with("\"\" is no name of a metric"));
         for bad in ["", "{", "loss 0.3", r#"{"event":"epoch"}"#, r#"{"event":"metrics","step":-1,"values":{}}"#, "\0\0"]

@@ -111,12 +111,12 @@ pub fn is_one(path: &Path) -> bool {
     name.contains("checkpoint") || name.ends_with(".partial")
 }
 
-/// Removes whatever [`is_one`] from a run's folder, files and folders.
+/// Removes what has `checkpoint` in its name from a run's folder, files and folders.
 pub fn remove_all(folder: &Path) -> Result<()> {
     let failed = || format!("cannot remove checkpoints from {}", folder.display());
     for entry in fs::read_dir(folder).context(failed)? {
         let path = entry.context(failed)?.path();
-        if is_one(&path) {
+        if path.file_name().is_some_and(|name| name.to_string_lossy().contains("checkpoint")) {
             remove_one(&path).context(failed)?;
         }
     }

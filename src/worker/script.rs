@@ -16,7 +16,7 @@ use crate::event::{Event, EventLog, Outcome};
 use crate::out;
 use crate::script::attempt::{self, Attempt};
 use crate::script::describe::last_words;
-use crate::script::process::Guard;
+use crate::script::process::{Guard, end_all_of};
 use crate::script::protocol::{self, Asked};
 use crate::script::{Script, files as own_files};
 use crate::task::files::data_dir;
@@ -53,9 +53,13 @@ impl Scripts {
         if own_files::hash(&script.declared)? != script.hash {
             return Err(changed(&script));
         }
-        self.guard()?.look_after(&attempt::asked_file(&run.folder, run.attempt))?;
+        let asked = attempt::asked_file(&run.folder, run.attempt);
+        self.guard()?.look_after(&asked)?;
         let mut attempt = self.begin(run, &script, record.checkpoint)?;
-        let status = live(&mut attempt, &mut record, &mut life, self.guard()?, stop, report)?;
+        let lived = live(&mut attempt, &mut record, &mut life, self.guard()?, stop, report);
+        // What has left its group too, as ranks of torchrun do: the next run of this slot wants the device for itself.
+        end_all_of(&asked)?;
+        let status = lived?;
         if let Some(rest) = attempt.unended() {
             report(Report::Warning(format!("run {}: its last line has no end: {rest}", run.id)));
         }

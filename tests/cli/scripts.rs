@@ -35,8 +35,8 @@ if breaks == "deaf":
 else:
     stop = []
     signal.signal(signal.SIGTERM, lambda *_: stop.append(True))
-if breaks == "child":
-    subprocess.Popen(["sleep", "1000"])
+if breaks in ["child", "nan"]:
+    subprocess.Popen(["sleep", "1000"], start_new_session=breaks == "nan")
 step, total, saved = 0, 0.0, "checkpoint.json"
 if os.path.exists(saved) and breaks != "forgets":
     step, total = json.load(open(saved))
@@ -256,6 +256,7 @@ fn what_a_script_does_wrong_is_said_for_what_it_is() {
         let dir = mine(&format!("breaks = \"{breaks}\""));
         let output = run(&dir, &["--retries", "1"]);
         assert!(said(&output).contains(says), "{breaks}: {}", said(&output));
+        no_worker_is_left(&dir);
         assert_eq!(dir.json(&["status", "mine", "--json"])[0]["counts"][state], 6, "{breaks}: {}", said(&output));
         if breaks == "crashes" {
             assert!(said(&output).contains("RuntimeError: told to crash"), "{}", said(&output));

@@ -109,6 +109,19 @@ pub fn run(
     let folder = store.reader().folder().to_path_buf();
     let wanted = |run: &str| ids.contains(run);
     let mut views = care::look(&folder, &wanted, true, Replace::All, &mut |line| observer.say(line))?;
+    if let Some(view) = views.iter().find(|view| view.cancelled) {
+        let error = Error::failed(format!("pilots of '{}' that were told to stop are still there", plan.sweep));
+        let hint = format!("the same command in a moment submits what they leave (batch {})", view.batch);
+        return Err(error.hint(hint));
+    }
+    for batch in Batch::all_open(&folder)?.iter().filter(|batch| views.iter().any(|view| view.batch == batch.record.id))
+    {
+        if batch.record.profile != *profile {
+            let id = &batch.record.id;
+            observer
+                .say(&format!("batch {id} keeps the profile that it was submitted with ('crossover cancel' ends it)"));
+        }
+    }
     // In this order: what a pilot does meanwhile is then taken or done, and not to be submitted again.
     let taken = taken(&folder)?;
     report_skipped(&store.ingest_runs(ids.iter().copied())?.skipped, observer);

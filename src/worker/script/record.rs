@@ -79,6 +79,7 @@ impl Record {
             }
             // How an attempt ended is of no account to the next, unless that was the end.
             record.end = record.end.take().filter(|end| *end == Ending::Done && record.is_measured());
+            record.seconds = record.seconds.filter(|_| record.end.is_some());
         }
         (record.greeted, record.bad, record.last_step) = (false, 0, 0);
         Ok(record)

@@ -14,11 +14,11 @@ use super::amount;
 use super::batch::{How, Job, Record};
 use super::pool::{Need, Place};
 use super::profile::Profile;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::estimate;
 use crate::plan::Plan;
 use crate::script::Script;
-use crate::script::describe::{Here, Scripts};
+use crate::script::describe;
 use crate::store::now;
 use crate::units::duration;
 
@@ -59,6 +59,8 @@ pub(super) fn arrange(
     profile: &Profile,
     (store, batches): (&Path, usize),
 ) -> Result<Arranged> {
+    let directory = std::env::current_dir()?;
+    [store, &directory].into_iter().try_for_each(refuse_path)?;
     let mut pending = jobs::pending(plan, standing);
     pending.retain(|run| !taken.contains(&run.id));
     let gpus = profile.has_gpus() && options.devices != Devices::Cpu;
@@ -95,7 +97,7 @@ pub(super) fn arrange(
         sweep: plan.sweep.clone(),
         created: now(),
         program: std::env::current_exe()?,
-        directory: std::env::current_dir()?,
+        directory,
         profile: profile.clone(),
         how: How {
             retries: options.retries,
@@ -112,8 +114,18 @@ pub(super) fn arrange(
 /// Whether it can be gone on with in another allocation: a script may say that it always starts over.
 fn goes_on(run: &Pending) -> bool {
     let model = &run.config.model;
-    let says = || Here::default().hello(&Script::of(model)?, &run.config.task);
-    !model.is_script() || says().map_or(true, |hello| hello.resumes)
+    // One that was not asked when it was planned is not asked here.
+    let says = || Script::of(model).ok().and_then(|script| describe::known(&script, &run.config.task));
+    !model.is_script() || says().is_none_or(|hello| hello.resumes)
+}
+
+/// #SBATCH lines have no way to write these characters that all versions read alike.
+fn refuse_path(path: &Path) -> Result<()> {
+    match path.to_string_lossy().contains(|c: char| c.is_control() || "\"\\".contains(c)) {
+        true => Err(Error::bad_input(format!("{path:?} has a quote, a backslash or a control character"))
+            .hint("Slurm is told of the store and of the folder where this is typed: give it another name")),
+        false => Ok(()),
+    }
 }
 
 fn wanted(profile: &Profile, options: &Options, placed: &[(&PlannedJob, Place)]) -> Vec<Wanted> {

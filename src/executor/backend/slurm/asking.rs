@@ -62,6 +62,8 @@ fn scaled(seconds: f64) -> f64 {
 /// # Errors
 /// Slurm does not answer: then nothing new is known.
 pub(super) fn ask(batches: &[&Batch]) -> Result<bool> {
+    // Slurm may hide jobs from who does not own them, and then nobody's silence says anything.
+    let batches: Vec<&Batch> = batches.iter().copied().filter(|batch| batch.is_own()).collect();
     // Before the question: what comes after it is not meant by the answer.
     let known = batches.iter().map(|batch| Pilots::of(&batch.folder).all()).collect::<Result<Vec<_>>>()?;
     let submissions = batches.iter().map(|batch| batch.submissions()).collect::<Result<Vec<_>>>()?;
@@ -69,10 +71,11 @@ pub(super) fn ask(batches: &[&Batch]) -> Result<bool> {
     if names.is_empty() {
         return Ok(false);
     }
+    let asked = now();
     let tasks = match queue::tasks(&names.into_iter().collect::<Vec<_>>()) {
         Ok(tasks) => tasks,
         Err(error) => {
-            batches.iter().try_for_each(|batch| remember(batch, None))?;
+            batches.iter().try_for_each(|batch| remember(batch, asked, None))?;
             return Err(error);
         }
     };
@@ -80,7 +83,7 @@ pub(super) fn ask(batches: &[&Batch]) -> Result<bool> {
     for ((batch, known), submissions) in batches.iter().zip(known).zip(submissions) {
         let own = |task: &&Task| submissions.iter().any(|submission| submission.name == task.name);
         let tasks: Vec<Task> = tasks.iter().filter(own).cloned().collect();
-        remember(batch, Some(&tasks))?;
+        remember(batch, asked, Some(&tasks))?;
         for submission in submissions.iter().filter(|one| one.job.is_none() && one.refused.is_none()) {
             match tasks.iter().find(|task| task.name == submission.name) {
                 Some(task) => batch.submitted(submission.number, task.job)?,
@@ -116,10 +119,9 @@ pub(super) fn of_one_batch(batch: &Batch) -> Result<bool> {
     Ok(is_due(batch)? && ask(&[batch]).unwrap_or(false))
 }
 
-/// None: it has not answered.
-fn remember(batch: &Batch, answer: Option<&[Task]>) -> Result<()> {
+/// What was answered to a question of this time; none: it has not answered.
+fn remember(batch: &Batch, tried: f64, answer: Option<&[Task]>) -> Result<()> {
     let last = seen(batch).unwrap_or_default();
-    let tried = now();
     let has_changed = answer.is_some_and(|tasks| tasks != last.tasks);
     let wait =
         if has_changed { scaled(FIRST) } else { (last.wait + scaled(MORE)).clamp(scaled(FIRST), scaled(LONGEST)) };

@@ -12,6 +12,7 @@
 //! ```
 
 use std::collections::BTreeSet;
+use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
@@ -194,6 +195,12 @@ impl Batch {
 
     pub(super) fn cancel(&self) -> Result<()> {
         files::write_atomically(&self.folder.join(CANCELLED), b"")
+    }
+
+    /// Whether it is of who runs this program: others only look.
+    pub(super) fn is_own(&self) -> bool {
+        let owner = |path: &Path| std::fs::metadata(path).map(|found| found.uid()).ok();
+        owner(&self.folder.join("batch.json")).is_some_and(|uid| Some(uid) == owner(Path::new("/proc/self")))
     }
 
     pub(super) fn is_over(&self) -> bool {

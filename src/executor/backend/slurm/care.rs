@@ -13,6 +13,9 @@ use super::pilots::{Pilot, PilotId, Pilots};
 use super::submit;
 use crate::error::Result;
 
+/// Pilots that have had a job, beyond which one that is lost with it is replaced only by a person.
+const MOST_LOST: u32 = 8;
+
 /// When lost pilots are replaced.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum Replace {
@@ -37,6 +40,9 @@ pub struct View {
     pub losses: Vec<String>,
     /// Seconds since the Unix epoch at which Slurm was asked.
     pub asked: Option<f64>,
+    /// Why no pilots are submitted for what nobody has.
+    #[serde(skip)]
+    pub failing: Option<String>,
     /// Runs of jobs that a pilot has now.
     #[serde(skip)]
     pub held: BTreeSet<String>,
@@ -106,9 +112,10 @@ pub(super) fn look(
 
 /// None once nothing is left to do of it.
 fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Result<Option<View>> {
+    let replace = if batch.is_own() { replace } else { Replace::Never };
     let known = Known::read(batch)?;
     let living = known.living();
-    let view = known.view(batch, &living);
+    let mut view = known.view(batch, &living);
     let is_done = view.open == 0 || (view.cancelled && living.is_empty());
     if is_done && replace != Replace::Never {
         batch.close()?;
@@ -126,11 +133,14 @@ fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Res
         let missing = known.missing(batch, pool, &living);
         let failing = known.failing(batch, pool);
         match failing.filter(|_| missing > 0 && replace == Replace::Lost) {
-            Some(why) => say(&format!(
-                "{}: {why}; 'crossover resume {}' submits pilots again",
-                batch.record.sweep,
-                crate::shell::quoted(&batch.record.sweep)
-            )),
+            Some(why) => {
+                let sweep = &batch.record.sweep;
+                say(&format!(
+                    "{sweep}: {why}; 'crossover resume {}' submits pilots again",
+                    crate::shell::quoted(sweep)
+                ));
+                view.failing = Some(why);
+            }
             None if missing > 0 => match submit::pilots(batch, pool, missing) {
                 Ok(more) => submitted.extend(more),
                 Err(error) if replace == Replace::Lost => say(&format!("{}: {}", batch.record.sweep, error.message)),
@@ -226,6 +236,9 @@ impl Known {
 
     /// Why the last pilot of a pool failed, where none has done anything since: the next would fail too.
     fn failing(&self, batch: &Batch, pool: usize) -> Option<String> {
+        if let Some(why) = self.deadly(batch, pool) {
+            return Some(why);
+        }
         let last = self.submissions.iter().rfind(|submission| submission.pool == pool)?;
         if let Some(refused) = &last.refused {
             return Some(refused.clone());
@@ -258,6 +271,25 @@ impl Known {
         None
     }
 
+    /// A job with which one pilot after the other was lost, as where it takes all memory.
+    fn deadly(&self, batch: &Batch, pool: usize) -> Option<String> {
+        let open = self.jobs.iter().enumerate().filter(|(number, job)| job.pool == pool && !self.is_over(*number));
+        open.filter_map(|(number, job)| {
+            let standing = self.standing.get(&number).filter(|standing| !standing.is_free())?;
+            let claim = Claims::of(&batch.folder).read(number, standing.generation).ok()?;
+            let state = &self.pilots.get(&claim.pilot)?.gone.as_ref()?.state;
+            let run = job.runs.first().map_or("", |run| run.id.as_str());
+            let by_itself = !["NODE_FAIL", "PREEMPTED", "CANCELLED", "TIMEOUT", "REQUEUED"].contains(&state.as_str());
+            (by_itself && standing.generation >= MOST_LOST).then(|| {
+                format!(
+                    "pilot {} was lost ({state}) with run {run}, which {} have had",
+                    claim.pilot, standing.generation
+                )
+            })
+        })
+        .next()
+    }
+
     fn view(&self, batch: &Batch, living: &[Living]) -> View {
         let open: Vec<usize> = (0..self.jobs.len()).filter(|number| !self.is_over(*number)).collect();
         let runs = |jobs: &[usize]| -> BTreeSet<String> {
@@ -277,6 +309,7 @@ impl Known {
             pilots: living.iter().map(|one| one.view.clone()).collect(),
             losses: self.pilots.iter().filter_map(loss).collect(),
             asked: self.seen.as_ref().map(|seen| seen.time).filter(|time| *time > 0.0),
+            failing: None,
             held: runs(&held),
             left: runs(&open),
         }

@@ -252,8 +252,28 @@ fn option(text: &Spanned<String>) -> Checked<String> {
 fn sbatch_line(text: &Spanned<String>) -> Checked<String> {
     let line = line(text)?;
     let options = line.strip_prefix("#SBATCH").unwrap_or(&line).trim().to_owned();
-    let taken = ["--array", "-a", "--job-name", "-J", "--output", "-o", "--no-requeue", "--signal", "--open-mode"];
-    match taken.iter().find(|taken| options.split(['=', ' ']).next() == Some(**taken)) {
+    let taken = [
+        "--array",
+        "-a",
+        "--job-name",
+        "-J",
+        "--output",
+        "-o",
+        "--no-requeue",
+        "--signal",
+        "--open-mode",
+        "--clusters",
+        "-M",
+        "--chdir",
+        "-D",
+    ];
+    let mut words = options.split_whitespace().filter(|word| word.starts_with('-'));
+    // A value may follow the letter of a short option at once.
+    let names = |word: &str, taken: &str| match taken.starts_with("--") {
+        true => word.split('=').next() == Some(taken),
+        false => !word.starts_with("--") && word.starts_with(taken),
+    };
+    match words.find_map(|word| taken.iter().find(|taken| names(word, taken))) {
         Some(taken) => Err(Complaint::at(text.span(), format!("{taken} is what pilots are known and stopped by"))
             .hint("remove the line")),
         None if options.starts_with('-') => Ok(options),
@@ -307,6 +327,8 @@ mod tests {
             (format!("[slurm]\n{pool}cpus = 0\n"), "profile.toml:3:8", "`cpus` is 0"),
             (format!("[slurm]\ngrace = 5\n{pool}"), "profile.toml:2:9", "30 s to write"),
             (format!("[slurm]\nsbatch = [\"--array=1-9\"]\n{pool}"), "profile.toml:2:11", "--array"),
+            (format!("[slurm]\nsbatch = [\"--mail-type=FAIL -Jx\"]\n{pool}"), "profile.toml:2:11", "-J"),
+            (format!("[slurm]\nsbatch = [\"--clusters=x\"]\n{pool}"), "profile.toml:2:11", "--clusters"),
             (format!("[slurm]\nsetup = [\"a\\nb\"]\n{pool}"), "profile.toml:2:10", "line break"),
             (format!("[slrum]\n{pool}"), "profile.toml:1:2", "did you mean `slurm`?"),
         ] {

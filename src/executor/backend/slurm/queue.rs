@@ -2,7 +2,6 @@
 //! for sure is "alive, unknown".
 
 use std::io::Read;
-use std::os::unix::fs::MetadataExt;
 use std::path::Path;
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::thread;
@@ -50,10 +49,9 @@ impl Task {
 /// # Errors
 /// squeue is not there, or the controller does not answer.
 pub(super) fn tasks(names: &[&str]) -> Result<Vec<Task>> {
-    let user = std::fs::metadata("/proc/self").context(|| "cannot tell whose jobs to ask for")?.uid().to_string();
     let names = format!("--name={}", names.join(","));
     let format = "--format=%j|%F|%K|%T|%r|%N";
-    let said = ask("squeue", &["--noheader", "--array", "--states=all", "--user", &user, &names, format])?;
+    let said = ask("squeue", &["--noheader", "--array", "--states=all", &names, format])?;
     Ok(said.lines().filter_map(task).collect())
 }
 
@@ -70,11 +68,18 @@ fn task(line: &str) -> Option<Task> {
 pub(super) fn submit(script: &Path) -> Result<Option<u64>> {
     let said = match ask("sbatch", &["--parsable", &script.display().to_string()]) {
         // The controller may have taken it and not been heard.
-        Err(error) if error.message.contains("timed out") || error.message.contains("not answered") => return Ok(None),
+        Err(error) if may_have_been_heard(&error.message) => return Ok(None),
         said => said?,
     };
     // With the cluster's name behind it where there are several.
     Ok(said.trim().split(';').next().and_then(|job| job.parse().ok()))
+}
+
+/// Whether a program of Slurm failed after it may have said what it had to say.
+fn may_have_been_heard(said: &str) -> bool {
+    let said = said.to_lowercase();
+    let lost = ["timed out", "not answered", "unable to contact slurm controller", "zero bytes", "receive failure"];
+    !said.contains("connect failure") && lost.iter().any(|words| said.contains(words))
 }
 
 /// Takes away the tasks of these jobs that wait.
@@ -117,8 +122,9 @@ pub(super) fn failed_nodes(nodes: &[&str]) -> Vec<String> {
     };
     let failed = |line: &str| {
         let (node, state) = line.trim().split_once('|')?;
-        let is_bad = ["down", "drain", "fail", "unknown"].iter().any(|bad| state.to_lowercase().contains(bad));
-        is_bad.then(|| node.to_owned())
+        // With a sign behind it where it does not answer or is powered down. One that is drained comes back.
+        let state = state.trim_end_matches(|c: char| !c.is_alphanumeric()).to_lowercase();
+        ["down", "error", "fail", "failing", "unknown"].contains(&state.as_str()).then(|| node.to_owned())
     };
     let mut found: Vec<String> = said.lines().filter_map(failed).collect();
     found.dedup();
@@ -129,6 +135,10 @@ pub(super) fn failed_nodes(nodes: &[&str]) -> Vec<String> {
 fn ask(program: &str, arguments: &[&str]) -> Result<String> {
     let mut command = Command::new(program);
     command.args(arguments).stdin(Stdio::null()).stdout(Stdio::piped()).stderr(Stdio::piped());
+    // A user's defaults for these programs would hide pilots, or give them other names.
+    std::env::vars_os().filter(|(name, _)| is_default(&name.to_string_lossy())).for_each(|(name, _)| {
+        command.env_remove(name);
+    });
     let child = command.spawn().map_err(|error| {
         Error::failed(format!("cannot start {program}: {error}"))
             .hint("'--executor slurm' is for a login host of a cluster; is Slurm on your PATH there?")
@@ -141,6 +151,13 @@ fn ask(program: &str, arguments: &[&str]) -> Result<String> {
     let said = if said.is_empty() { format!("{SILENT} ({status})") } else { said };
     let said = said.replace(&format!("{program}: error: "), "");
     Err(Error::failed(format!("{program} refused: {said}")).hint(hint(&said)))
+}
+
+fn is_default(variable: &str) -> bool {
+    const OF_SBATCH: [&str; 4] = ["SBATCH_ARRAY_INX", "SBATCH_CLUSTERS", "SBATCH_JOB_NAME", "SBATCH_OUTPUT"];
+    ["SQUEUE_", "SCANCEL_", "SINFO_"].iter().any(|program| variable.starts_with(program))
+        || OF_SBATCH.contains(&variable)
+        || variable == "SLURM_CLUSTERS"
 }
 
 fn hint(said: &str) -> &'static str {
@@ -208,6 +225,21 @@ mod tests {
         assert_eq!((tasks[1].reason.as_str(), tasks[2].nodes.as_str()), ("Resources", "b"));
         assert_eq!(tasks.iter().map(Task::has_ended).collect::<Vec<_>>(), [false, false, true, false, false]);
         assert_eq!(tasks.iter().map(Task::is_waiting).collect::<Vec<_>>(), [false, true, false, false, false]);
+    }
+
+    #[test]
+    fn an_sbatch_that_may_have_been_heard_is_not_refused() {
+        for said in [
+            "Batch job submission failed: Socket timed out on send/recv operation",
+            "Batch job submission failed: Unable to contact slurm controller (receive failure)",
+            "Zero Bytes were transmitted or received",
+            "sbatch has not answered within 60 s",
+        ] {
+            assert!(may_have_been_heard(said), "{said}");
+        }
+        for said in ["Unable to contact slurm controller (connect failure)", "Invalid partition name specified"] {
+            assert!(!may_have_been_heard(said), "{said}");
+        }
     }
 
     #[test]

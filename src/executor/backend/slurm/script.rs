@@ -43,10 +43,11 @@ pub(super) fn text(profile: &Profile, array: &Array, program: &Path) -> String {
 task=${{SLURM_ARRAY_JOB_ID}}_${{SLURM_ARRAY_TASK_ID}}
 {prefix}{} pilot {folder} --submission {} &
 pilot=$!
-trap 'kill -TERM "$pilot" 2>/dev/null' TERM
+trap 'kill -TERM "$pilot" 2>/dev/null || :' TERM
 while wait "$pilot"; kill -0 "$pilot" 2>/dev/null; do :; done
-wait "$pilot"
-status=$?
+status=0
+wait "$pilot" || status=$?
+unset ${{!SQUEUE_@}}
 # Not where somebody has cancelled it, or Slurm requeues it already.
 if [ "$status" = {GO_ON} ] && [ "$(squeue --noheader --jobs="$task" --format=%T)" = RUNNING ]; then
   scontrol requeue "$task"

@@ -112,7 +112,7 @@ impl Source for Taking<'_> {
     fn take(&mut self, most: usize) -> Result<Vec<PlannedJob>> {
         let mut taken = Vec::new();
         let mut looked = false;
-        while taken.len() < most && !self.batch.is_cancelled() {
+        while taken.len() < most && !self.is_called_off() {
             match self.free.pop_front() {
                 Some((number, generation)) => taken.extend(self.claim(number, generation)?),
                 None if looked || !taken.is_empty() => break,
@@ -137,7 +137,8 @@ impl Source for Taking<'_> {
     }
 
     fn is_called_off(&self) -> bool {
-        self.batch.is_cancelled()
+        // Over: sbatch was taken to have failed, and somebody else may do it.
+        self.batch.is_cancelled() || self.batch.is_over()
     }
 
     fn hears_once(&self) -> bool {

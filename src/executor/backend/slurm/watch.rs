@@ -8,7 +8,7 @@ use super::super::super::jobs::{self, Pending, PlannedJob};
 use super::super::super::{Decision, Observer, Tally, report_skipped};
 use super::super::local::signals;
 use super::care::{self, Replace, View};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::event::Outcome;
 use crate::plan::Plan;
 use crate::store::{State, Store};
@@ -77,6 +77,10 @@ impl<'a> Waiting<'a> {
                 looked = Some(Instant::now());
                 if self.left.is_empty() || views.is_empty() {
                     break;
+                }
+                let idle = |view: &&View| view.pilots.is_empty() && view.held.is_empty();
+                if let Some(why) = views.iter().filter(idle).find_map(|view| view.failing.clone()) {
+                    return Err(Error::failed(why).hint("'crossover resume' submits pilots again once that is mended"));
                 }
             }
             match signalled.recv_timeout(TICK) {
