@@ -11,7 +11,7 @@ use serde::Serialize;
 use tempfile::TempDir;
 
 use super::Script;
-use super::attempt::{Attempt, LOG, lines_file};
+use super::attempt::{self, Attempt, LOG, lines_file};
 use super::describe::{self, last_words};
 use super::protocol::{self, Asked, End, Ending, Hello, Line};
 use crate::error::{Context, Result};
@@ -200,6 +200,13 @@ struct Life<'t> {
     end: Option<End>,
     bad: Vec<String>,
     late: bool,
+}
+
+impl Drop for Life<'_> {
+    /// What it started too, in whatever group.
+    fn drop(&mut self) {
+        let _ = attempt::end_leftovers(&self.folder);
+    }
 }
 
 impl<'t> Life<'t> {
