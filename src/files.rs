@@ -3,7 +3,7 @@
 mod signed;
 
 use std::fs::{File, Metadata, OpenOptions};
-use std::io::{self, Read, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{FileTypeExt, OpenOptionsExt};
 use std::path::Path;
 
@@ -59,6 +59,19 @@ pub fn make_folder(folder: &Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::AlreadyExists => Ok(()),
         made => made,
     }
+}
+
+/// The last `most` bytes of what a file has after its first `from`, as text; empty where there is nothing that can be read.
+pub fn end_of(path: &Path, from: u64, most: u64) -> String {
+    let read = || {
+        let mut file = File::open(path)?;
+        let length = file.metadata()?.len();
+        file.seek(SeekFrom::Start(from.max(length.saturating_sub(most))))?;
+        let mut read = Vec::new();
+        file.take(most).read_to_end(&mut read)?;
+        Ok::<_, io::Error>(read)
+    };
+    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
 }
 
 /// Opens a file for reading. A pipe, a folder or a device in its place is refused: opening or reading some of them would

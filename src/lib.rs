@@ -17,6 +17,7 @@ pub mod executor;
 pub mod files;
 #[cfg(not(torch))]
 pub mod fit;
+pub mod here;
 pub mod lines;
 pub mod model;
 #[cfg(not(torch))]

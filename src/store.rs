@@ -51,7 +51,7 @@ pub use difference::{Difference, Part};
 pub use export::{Export, Format};
 pub use imports::ImportRecord;
 pub use ingest::{Ingested, Skipped};
-pub use lock::{Writer, hostname};
+pub use lock::Writer;
 pub use points::{Choice, LeftOut, Points, Why};
 pub use prune::{Prunable, Waste, sums};
 pub use query::{Attempt, BadLines, Measured, Place, Run, Sweep};
@@ -209,11 +209,6 @@ impl Reader {
 /// SQLite's integers have 63 bits and a sign.
 fn integer(what: &str, value: u64) -> Result<i64> {
     i64::try_from(value).map_err(|_| Error::bad_input(format!("{what} is {value}; the largest is {}", i64::MAX)))
-}
-
-/// Seconds since the Unix epoch.
-pub fn now() -> f64 {
-    std::time::SystemTime::now().duration_since(std::time::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

@@ -22,6 +22,8 @@ use std::time::{Duration, Instant};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
+use crate::event::Event;
+use crate::here;
 use crate::model::Io;
 use crate::out;
 use crate::run::{Named, Precision, RunConfig};
@@ -48,6 +50,21 @@ pub struct Assignment {
     pub attempt: u32,
     pub io: Io,
     pub config: RunConfig,
+}
+
+impl Assignment {
+    /// What an attempt's log begins with, on this device of this machine.
+    pub fn start(&self, device: &str, from_step: u64) -> Event {
+        Event::Start {
+            attempt: self.attempt,
+            time: here::now(),
+            host: here::hostname(),
+            device: device.to_owned(),
+            pid: std::process::id(),
+            from_step,
+            precision: Some(self.config.train.precision),
+        }
+    }
 }
 
 /// What a worker says on stdout, one line of JSON each.

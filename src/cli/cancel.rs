@@ -14,9 +14,10 @@ use super::print_json;
 use super::typed::typed;
 use crate::error::{Error, Result};
 use crate::executor::slurm;
+use crate::here::hostname;
 use crate::out;
 use crate::shell::quoted;
-use crate::store::{Reader, Writer, hostname};
+use crate::store::{Reader, Writer};
 
 #[derive(clap::Args)]
 #[command(after_help = "Examples:

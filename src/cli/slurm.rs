@@ -35,7 +35,7 @@ pub fn told(sweep: &str, views: &[View]) -> String {
     for view in views {
         let View { batch, jobs, open, pilots, losses, asked, .. } = view;
         let asked = asked.map_or("Slurm was not asked yet".into(), |time| {
-            format!("Slurm was asked {} ago", duration(crate::store::now() - time))
+            format!("Slurm was asked {} ago", duration(crate::here::now() - time))
         });
         let done = jobs - open;
         text += &format!("{sweep}: batch {batch}: {done} of {jobs} jobs over; {}; {asked}\n", view.told());

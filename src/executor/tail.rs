@@ -1,8 +1,8 @@
 //! The end of a worker's stderr: what a person needs at once when an attempt fails.
 
-use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
 use std::path::Path;
+
+use crate::files::end_of;
 
 const LINES: usize = 15;
 const BYTES: u64 = 4096;
@@ -12,7 +12,7 @@ const KEPT: u64 = 1 << 20;
 /// The last lines of `path` after its first `from` bytes, without the frames of C++ among them; empty when there is
 /// nothing, or nothing that can be read.
 pub(super) fn read(path: &Path, from: u64) -> String {
-    let text = read_end(path, from, BYTES);
+    let text = end_of(path, from, BYTES);
     let is_frame = |line: &str| line.starts_with("frame #") || line.starts_with("Exception raised from");
     let lines: Vec<&str> = text.lines().filter(|line| !is_frame(line)).collect();
     lines[lines.len().saturating_sub(LINES)..].join("\n")
@@ -20,19 +20,7 @@ pub(super) fn read(path: &Path, from: u64) -> String {
 
 /// All of it, or its last mebibyte.
 pub(super) fn read_whole(path: &Path, from: u64) -> String {
-    read_end(path, from, KEPT)
-}
-
-fn read_end(path: &Path, from: u64, bytes: u64) -> String {
-    let read = || {
-        let mut file = File::open(path)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(from.max(length.saturating_sub(bytes))))?;
-        let mut read = Vec::new();
-        file.take(bytes).read_to_end(&mut read)?;
-        Ok::<_, std::io::Error>(read)
-    };
-    String::from_utf8_lossy(&read().unwrap_or_default()).into_owned()
+    end_of(path, from, KEPT)
 }
 
 /// Each line on a line of its own, under the line that it explains.

@@ -4,7 +4,7 @@
 use std::cell::RefCell;
 use std::collections::HashSet;
 use std::fs::File;
-use std::io::{Read, Seek, SeekFrom};
+use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::thread;
 use std::time::{Duration, Instant};
@@ -16,7 +16,7 @@ use super::protocol::{self, Asked, Hello, Line};
 use super::{Declared, Script, files};
 use crate::cache;
 use crate::error::{Context, Error, Result};
-use crate::files::write_atomically;
+use crate::files::{end_of, write_atomically};
 use crate::out;
 use crate::run::{Named, Recipe, RunConfig};
 use crate::task::files::data_dir;
@@ -184,16 +184,7 @@ fn beginning(path: &Path) -> Result<String> {
 pub fn last_words(log: &Path) -> String {
     const LINES: usize = 8;
     const BYTES: u64 = 8192;
-    let end = || {
-        let mut file = File::open(log)?;
-        let length = file.metadata()?.len();
-        file.seek(SeekFrom::Start(length.saturating_sub(BYTES)))?;
-        let mut bytes = Vec::new();
-        file.take(BYTES).read_to_end(&mut bytes)?;
-        Ok::<_, std::io::Error>(bytes)
-    };
-    let bytes = end().unwrap_or_default();
-    let text = String::from_utf8_lossy(&bytes);
+    let text = end_of(log, 0, BYTES);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n    {line}")).collect()
 }

@@ -1,9 +1,10 @@
 //! A sweep as a file says it, with the results that its runs have in the store, whatever the store has under its name.
 
+use super::Reader;
 use super::record::{Member, RunRecord, SweepRecord};
 use super::register::insert_run;
-use super::{Reader, now};
 use crate::error::Result;
+use crate::here::now;
 use crate::plan::Plan;
 
 /// Views of this connection that stand before the tables of the store, so that every query sees the given sweep in

@@ -3,9 +3,10 @@
 
 use std::path::Path;
 
-use super::{hostname, schema};
+use super::schema;
 use crate::error::{Context, Error, Result};
 use crate::files;
+use crate::here::hostname;
 
 /// By the number that statfs(2) gives for them.
 const NETWORKS: [(u64, &str); 11] = [

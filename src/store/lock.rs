@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::error::{Context, Error, Result};
 use crate::files;
+use crate::here::hostname;
 use crate::shell::quoted;
 
 const FILE: &str = "writer.lock";
@@ -108,11 +109,6 @@ fn refusal(dir: &Path, writer: Option<Writer>) -> Error {
         None => Error::failed(format!("another crossover writes to {shown}"))
             .hint("'crossover status --watch' follows it; --store DIR uses another store"),
     }
-}
-
-/// Of this machine, as writers and attempts name it.
-pub fn hostname() -> String {
-    std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string()
 }
 
 #[cfg(test)]

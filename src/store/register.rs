@@ -7,8 +7,9 @@ use std::path::Path;
 use rusqlite::Transaction;
 
 use super::record::{self, RunRecord, SweepRecord};
-use super::{Reader, State, Store, integer, now, schema};
+use super::{Reader, State, Store, integer, schema};
 use crate::error::{Context, Error, Result};
+use crate::here::now;
 use crate::plan::{Plan, Planned};
 
 /// How a plan's runs stood when it was registered, and what was mended.

@@ -5,8 +5,9 @@ use super::file::{self, Asked, Found, Opened};
 use super::{Study, in_order};
 use crate::error::{Context, Error, Result};
 use crate::fit::{Method, Scale};
+use crate::here::now;
 use crate::point::Axis;
-use crate::store::{ImportRecord, Reader, Sizes, now};
+use crate::store::{ImportRecord, Reader, Sizes};
 
 /// An import that has been read once, and can be kept.
 #[derive(Debug)]

@@ -79,20 +79,28 @@ impl Entry {
         T: Source + Default + Serialize + DeserializeOwned + 'static,
     {
         let defaults = || to_settings(&T::default());
-        let parse = parse_source::<T>;
-        let (argument, files, archive, addresses, pictures): (_, &[File], _, &[&str], Meanings) =
-            (None, &[], None, &[], &[]);
+        Self::of(name, about, meanings, parse_source::<T>, defaults)
+    }
+
+    /// Without files.
+    const fn of(
+        name: &'static str,
+        about: &'static str,
+        meanings: Meanings,
+        parse: Parse,
+        defaults: fn() -> Settings,
+    ) -> Self {
         Self {
             name,
-            argument,
+            argument: None,
             own: false,
             any_keys: false,
             about,
-            files,
-            archive,
-            addresses,
+            files: &[],
+            archive: None,
+            addresses: &[],
             meanings,
-            pictures,
+            pictures: &[],
             parse,
             defaults,
         }
@@ -105,22 +113,8 @@ impl Entry {
         about: &'static str,
         meanings: Meanings,
     ) -> Self {
-        let (parse, defaults) = (imported::parse::<T>, imported::defaults::<T>);
-        let (files, archive, addresses, pictures): (&[File], _, &[&str], Meanings) = (&[], None, &[], &[]);
-        Self {
-            name,
-            argument,
-            own: true,
-            any_keys: false,
-            about,
-            files,
-            archive,
-            addresses,
-            meanings,
-            pictures,
-            parse,
-            defaults,
-        }
+        let base = Self::of(name, about, meanings, imported::parse::<T>, imported::defaults::<T>);
+        Self { argument, own: true, ..base }
     }
 
     /// It has the keys of [`picture::Look`] too.

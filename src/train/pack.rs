@@ -9,6 +9,7 @@ use tch::{Device, Kind, Tensor};
 
 use crate::error::{Context, Result};
 use crate::event::{Event, Outcome};
+use crate::here;
 use crate::model::network::{Mode, Network};
 use crate::run::Recipe;
 use crate::task::data::{Data, Normal};
@@ -234,7 +235,7 @@ impl<'a> Pack<'a> {
         for row in self.rows.iter_mut().filter(|row| !row.end_logged) {
             let Some(outcome) = row.outcome.clone() else { continue };
             let kept = matches!(outcome, Outcome::Stopped { .. });
-            let (attempt, time) = (row.run.attempt, super::row::now());
+            let (attempt, time) = (row.run.attempt, here::now());
             row.log.append(&Event::End { attempt, time, seconds, examples_per_second: speed, outcome })?;
             row.log.sync()?;
             row.end_logged = true;

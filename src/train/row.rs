@@ -1,7 +1,6 @@
 //! One run of a pack: its log, its evaluations, and how it ends.
 
 use std::collections::BTreeMap;
-use std::time::SystemTime;
 
 use crate::error::Result;
 use crate::event::{Event, EventLog, Logged, Outcome};
@@ -49,10 +48,7 @@ impl<'a> Row<'a> {
     }
 
     pub fn log_start(&mut self, device: &str, from_step: u64) -> Result<()> {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-        let (attempt, pid, device) = (self.run.attempt, std::process::id(), device.into());
-        let precision = Some(self.run.config.train.precision);
-        self.log.append(&Event::Start { attempt, time: now(), host, device, pid, from_step, precision })
+        self.log.append(&self.run.start(device, from_step))
     }
 
     pub fn read_loss(&mut self, step: u64, loss: f64) {
@@ -123,9 +119,4 @@ impl<'a> Row<'a> {
             Ok(())
         }
     }
-}
-
-/// Seconds since the Unix epoch.
-pub fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -3,13 +3,14 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
 use safetensors::tensor::{Dtype, TensorView};
 
 use super::{Assignment, Job, Progress, Report, Trainer, checkpoint};
 use crate::error::{Context, Error, Result};
 use crate::event::{Event, EventLog, Logged, Outcome};
+use crate::here::now;
 use crate::out;
 
 /// How it behaves, from the environment: `CROSSOVER_NOOP="step_millis=5 checkpoint_every=10 crash=3:20"`.
@@ -73,7 +74,7 @@ impl Noop {
         let found = checkpoint::read(run, &|step| logged.reaches(&run.config, step), &|step, _| Ok(step))?;
         found.warning.into_iter().for_each(|text| report(Report::Warning(text)));
         let from_step = found.saved.unwrap_or(0);
-        log.append(&start(run, from_step))?;
+        log.append(&run.start("cpu", from_step))?;
         let mut outcome = Outcome::Done;
         for step in from_step + 1..=run.config.steps {
             self.provoke(run.attempt, step)?;
@@ -157,12 +158,6 @@ fn own_slot() -> Option<u32> {
     std::env::var("CROSSOVER_SLOT").ok()?.parse().ok()
 }
 
-fn start(run: &Assignment, from_step: u64) -> Event {
-    let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-    let (pid, precision) = (std::process::id(), Some(run.config.train.precision));
-    Event::Start { attempt: run.attempt, time: now(), host, device: "cpu".into(), pid, from_step, precision }
-}
-
 /// A power law over steps and examples with its own level per arch, and a little noise per seed: fits work on it.
 fn loss(run: &Assignment, step: u64) -> f64 {
     let level = 1.0 + run.config.model.name.len() as f64 / 10.0;
@@ -175,10 +170,6 @@ fn write_checkpoint(run: &Assignment, step: u64) -> Result<()> {
     let bytes = step.to_le_bytes();
     let step = TensorView::new(Dtype::I64, vec![1], &bytes).context(|| "cannot write a checkpoint")?;
     checkpoint::write(&run.folder, &run.id, vec![(checkpoint::STEP, step)])
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }
 
 #[cfg(test)]

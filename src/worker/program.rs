@@ -2,8 +2,11 @@
 //! program itself, which starts scripts and loads no libtorch.
 
 use std::ffi::OsString;
+use std::os::unix::process::ExitStatusExt;
 use std::path::{Path, PathBuf};
-use std::process::Command;
+use std::process::{Command, ExitStatus};
+
+use nix::sys::signal::Signal;
 
 use crate::cache;
 use crate::error::{Error, Result};
@@ -112,6 +115,19 @@ fn places() -> Vec<PathBuf> {
 
 fn libraries(places: &[PathBuf]) -> Option<PathBuf> {
     places.iter().find(|folder| folder.join(LIBRARY).exists()).cloned()
+}
+
+/// To be said of a process.
+pub fn how_it_ended(status: ExitStatus) -> String {
+    match (status.code(), status.signal()) {
+        (_, Some(9)) => "was killed by SIGKILL, as the kernel does when memory runs out".into(),
+        (_, Some(signal)) => {
+            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string());
+            format!("was killed by {name}")
+        }
+        (Some(code), _) => format!("ended with exit code {code}"),
+        (None, None) => "ended".into(),
+    }
 }
 
 /// What to do about a worker that ended because a library is missing; none if it ended for another reason.

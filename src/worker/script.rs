@@ -2,17 +2,16 @@
 
 mod record;
 
-use std::os::unix::process::ExitStatusExt;
 use std::process::ExitStatus;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::thread;
-use std::time::{Duration, Instant, SystemTime};
+use std::time::{Duration, Instant};
 
-use nix::sys::signal::Signal;
-
+use super::program::how_it_ended;
 use super::{Assignment, Job, Report, Trainer, checkpoint};
 use crate::error::{Error, Result};
 use crate::event::{Event, EventLog, Outcome};
+use crate::here::now;
 use crate::out;
 use crate::script::attempt::{self, Attempt};
 use crate::script::describe::last_words;
@@ -45,7 +44,7 @@ impl Scripts {
         let log = EventLog::open(&run.folder)?;
         attempt::end_leftovers(&run.folder)?;
         let mut record = Record::read(run, log)?;
-        record.log.append(&self.start(run, record.checkpoint))?;
+        record.log.append(&run.start(&self.device, record.checkpoint))?;
         let mut life = Life { from_step: record.checkpoint, since_hello: Instant::now() };
         if let Some(outcome) = record.over() {
             return self.end(run, &mut record, &life, outcome);
@@ -83,12 +82,6 @@ impl Scripts {
             self.guard = Some(Guard::start()?);
         }
         self.guard.as_mut().ok_or_else(|| Error::failed("nothing looks after scripts"))
-    }
-
-    fn start(&self, run: &Assignment, from_step: u64) -> Event {
-        let host = std::fs::read_to_string("/proc/sys/kernel/hostname").unwrap_or_default().trim().to_string();
-        let (pid, device, precision) = (std::process::id(), self.device.clone(), Some(run.config.train.precision));
-        Event::Start { attempt: run.attempt, time: now(), host, device, pid, from_step, precision }
     }
 
     fn begin(&self, run: &Assignment, script: &Script, resume: u64) -> Result<Attempt> {
@@ -193,17 +186,8 @@ fn changed(script: &Script) -> Error {
 
 /// How a process ended that said no end.
 fn describe(status: ExitStatus) -> String {
-    match (status.code(), status.signal()) {
-        (Some(0), _) => "it left with exit code 0 and said no `end`: it is done once it says so".into(),
-        (Some(code), _) => format!("it ended with exit code {code}"),
-        (None, Some(9)) => "it was killed by SIGKILL, as the kernel does when memory runs out".into(),
-        (None, signal) => {
-            let name = signal.and_then(|signal| Signal::try_from(signal).ok());
-            format!("it was killed by {}", name.map_or("a signal".into(), |name| name.to_string()))
-        }
+    match status.code() {
+        Some(0) => "it left with exit code 0 and said no `end`: it is done once it says so".into(),
+        _ => format!("it {}", how_it_ended(status)),
     }
-}
-
-fn now() -> f64 {
-    SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default().as_secs_f64()
 }

@@ -11,6 +11,7 @@ use rand_chacha::rand_core::{Rng, SeedableRng};
 
 use crate::cluster::{Lab, shared};
 use crate::interrupted::workers;
+use crate::torture::number;
 
 const SWEEP: &str = r#"
 name = "many"
@@ -52,10 +53,6 @@ const FAULTS: [Fault; 7] = [
     Fault::Requeue,
     Fault::Cancel,
 ];
-
-fn number(name: &str, otherwise: u64) -> u64 {
-    std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
-}
 
 #[test]
 fn sweeps_survive_what_happens_to_pilots() {

@@ -79,7 +79,7 @@ const FAULTS: [Fault; 11] = [
     Fault::CloseTerminal,
 ];
 
-fn number(name: &str, otherwise: u64) -> u64 {
+pub fn number(name: &str, otherwise: u64) -> u64 {
     std::env::var(name).ok().map_or(otherwise, |text| text.parse().expect("a number"))
 }
 

@@ -19,7 +19,7 @@ use crate::error::{Error, Result};
 use crate::event::{self, EventLog, Outcome};
 use crate::store::Store;
 use crate::worker::program::{Program, TrainedBy, missing_library};
-use crate::worker::{Assignment, Job, Message};
+use crate::worker::{Job, Message};
 use process::{FromWorker, WorkerProcess};
 
 const TICK: Duration = Duration::from_millis(100);
@@ -221,7 +221,7 @@ impl Local<'_> {
     fn hand_out(&mut self, slot: usize, job: PlannedJob) {
         if let Some(worker) = &mut self.workers[slot] {
             worker.log_mark = worker.process.log().metadata().map_or(0, |log| log.len());
-            worker.process.send(&Job { runs: job.runs.iter().map(|run| assignment(self.results, run)).collect() });
+            worker.process.send(&Job { runs: job.runs.iter().map(|run| self.results.assignment(run)).collect() });
         }
         self.unannounced.push((slot, job));
     }
@@ -313,7 +313,7 @@ impl Local<'_> {
         let outcome = Outcome::Failed { reason: reason.to_string() };
         let end = event::Event::End {
             attempt: run.attempt,
-            time: crate::store::now(),
+            time: crate::here::now(),
             seconds: 0.0,
             examples_per_second: 0.0,
             outcome: outcome.clone(),
@@ -405,14 +405,4 @@ impl Local<'_> {
 /// Somebody else, or the next time, goes on with it.
 fn is_to_go_on(outcome: &Outcome) -> bool {
     matches!(outcome, Outcome::Stopped { .. } | Outcome::Failed { .. })
-}
-
-fn assignment(results: &dyn Results, run: &Pending) -> Assignment {
-    Assignment {
-        id: run.id.clone(),
-        folder: results.run_folder(&run.id),
-        attempt: run.attempt,
-        io: run.io,
-        config: run.config.clone(),
-    }
 }

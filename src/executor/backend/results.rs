@@ -9,9 +9,21 @@ use super::local::orphans;
 use crate::error::Result;
 use crate::event::{Logged, Outcome};
 use crate::store::{State, Store};
+use crate::worker::Assignment;
 
 pub(in crate::executor) trait Results {
     fn run_folder(&self, run: &str) -> PathBuf;
+
+    /// The run as its worker is told of it.
+    fn assignment(&self, run: &Pending) -> Assignment {
+        Assignment {
+            id: run.id.clone(),
+            folder: self.run_folder(&run.id),
+            attempt: run.attempt,
+            io: run.io,
+            config: run.config.clone(),
+        }
+    }
 
     /// Where the stderr of each slot's worker goes.
     fn slot_logs(&self) -> PathBuf;

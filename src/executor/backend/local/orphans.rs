@@ -10,7 +10,8 @@ use nix::unistd::Pid;
 use super::super::super::{Decision, Observer};
 use crate::error::{Error, Result};
 use crate::event::EventLog;
-use crate::store::{Reader, State, hostname};
+use crate::here::hostname;
+use crate::store::{Reader, State};
 
 /// A worker whose orchestrator was killed gives up by itself a little earlier.
 const ENDS_WITHIN: Duration = Duration::from_secs(35);

@@ -20,7 +20,7 @@ use crate::error::{Context, Error, Result};
 use crate::files;
 use crate::lines::{Line, Lines};
 use crate::units::{bytes, duration};
-use crate::worker::program::{Program, TrainedBy};
+use crate::worker::program::{Program, TrainedBy, how_it_ended};
 use crate::worker::{Job, Message};
 
 /// Between the end of a worker's output and its death.
@@ -255,20 +255,10 @@ fn reap(mut child: Child, pid: &Mutex<Option<Pid>>, peak: &AtomicU64) -> String 
 }
 
 fn describe(status: ExitStatus, peak: u64) -> String {
-    match (status.code(), status.signal()) {
-        (_, Some(9)) => {
-            let total = std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_line(&text, "MemTotal:"));
-            let held = match total {
-                Some(total) if peak > 0 => format!(" (it held {} of {})", bytes(peak), bytes(total)),
-                _ => String::new(),
-            };
-            format!("the worker was killed by SIGKILL, as the kernel does when memory runs out{held}")
-        }
-        (_, Some(signal)) => {
-            let name = Signal::try_from(signal).map_or_else(|_| format!("signal {signal}"), |name| name.to_string());
-            format!("the worker was killed by {name}")
-        }
-        (Some(code), _) => format!("the worker ended with exit code {code}"),
-        (None, None) => "the worker ended".into(),
-    }
+    let total = || std::fs::read_to_string("/proc/meminfo").ok().and_then(|text| memory_line(&text, "MemTotal:"));
+    let held = match status.signal().filter(|signal| *signal == 9 && peak > 0).and_then(|_| total()) {
+        Some(total) => format!(" (it held {} of {})", bytes(peak), bytes(total)),
+        None => String::new(),
+    };
+    format!("the worker {}{held}", how_it_ended(status))
 }

@@ -16,10 +16,10 @@ use super::pool::{Need, Place};
 use super::profile::Profile;
 use crate::error::{Error, Result};
 use crate::estimate;
+use crate::here::now;
 use crate::plan::Plan;
 use crate::script::Script;
 use crate::script::describe;
-use crate::store::now;
 use crate::units::duration;
 
 /// Runs of one shape that a GPU's worker trains together, where nobody says how many.

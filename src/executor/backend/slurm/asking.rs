@@ -11,7 +11,7 @@ use super::pilots::Pilots;
 use super::queue::{self, Task};
 use crate::error::Result;
 use crate::files;
-use crate::store::now;
+use crate::here::now;
 
 /// Seconds before the first call, how much longer each wait is than the one before where nothing has changed, and the
 /// longest wait.

@@ -273,8 +273,8 @@ impl Known {
 
     /// A job with which one pilot after the other was lost, as where it takes all memory.
     fn deadly(&self, batch: &Batch, pool: usize) -> Option<String> {
-        let open = self.jobs.iter().enumerate().filter(|(number, job)| job.pool == pool && !self.is_over(*number));
-        open.filter_map(|(number, job)| {
+        let mut open = self.jobs.iter().enumerate().filter(|(number, job)| job.pool == pool && !self.is_over(*number));
+        open.find_map(|(number, job)| {
             let standing = self.standing.get(&number).filter(|standing| !standing.is_free())?;
             let claim = Claims::of(&batch.folder).read(number, standing.generation).ok()?;
             let state = &self.pilots.get(&claim.pilot)?.gone.as_ref()?.state;
@@ -287,7 +287,6 @@ impl Known {
                 )
             })
         })
-        .next()
     }
 
     fn view(&self, batch: &Batch, living: &[Living]) -> View {

@@ -18,7 +18,7 @@ use serde::{Deserialize, Serialize};
 use super::batch;
 use super::pilots::PilotId;
 use crate::error::{Context, Error, Result};
-use crate::store::{hostname, now};
+use crate::here::{hostname, now};
 
 /// The claims of a batch.
 pub(super) struct Claims {

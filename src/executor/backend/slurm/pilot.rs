@@ -18,8 +18,8 @@ use super::taking::Taking;
 use crate::error::{Context, Error, Result};
 use crate::event::Outcome;
 use crate::files;
+use crate::here::{hostname, now};
 use crate::out;
-use crate::store::{hostname, now};
 
 /// What Slurm tells a task of an array about itself.
 struct Allocation {

@@ -11,7 +11,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer};
 use super::batch;
 use crate::error::{Context, Result};
 use crate::files;
-use crate::store::{hostname, now};
+use crate::here::{hostname, now};
 
 /// One allocation: a task of an array, and which of its lives it is, counted by who came before. (Slurm's own count is no
 /// number of it: a controller that was killed may have forgotten that it had started a task.) As text `12_3.0`.

@@ -6,8 +6,8 @@ use super::batch::{Batch, Submission};
 use super::queue;
 use super::script::{self, Array};
 use crate::error::Result;
+use crate::here::now;
 use crate::shell::quoted;
-use crate::store::now;
 
 /// Submits `tasks` pilots of a pool; what was submitted.
 ///
