@@ -149,7 +149,8 @@ pub fn plan(sweep: &Sweep, scripts: &dyn Scripts) -> Result<Plan> {
         };
         for (place, entry) in sweep.models.iter().enumerate() {
             let label = label(entry, &variant);
-            let found = models.of(place, entry, task, scripts)?;
+            let found = models.of(place, entry, task, scripts);
+            let found = found.map_err(|complaint| complaint.render(&sweep.file, &sweep.source))?;
             let missing = found.missing.iter().map(|Dropped { what, reason }| {
                 let what = if what.is_empty() { label.clone() } else { format!("{label} {what}") };
                 Dropped { what, reason: reason.clone() }

@@ -27,7 +27,8 @@ pub use script::ScriptEntry;
 pub struct Sweep {
     pub name: String,
     pub question: Option<String>,
-    /// The file's text.
+    /// What errors call the file, and its text.
+    pub file: String,
     pub source: String,
     pub task: Named,
     pub io: Io,
@@ -115,7 +116,7 @@ pub fn parse(text: &str, file: &str) -> Result<Sweep, Error> {
 pub fn parse_within(text: &str, file: &str, most: u64) -> Result<Sweep, Error> {
     let raw = toml::from_str::<RawSweep>(text).map_err(|error| syntax(&error, text).render(file, text))?;
     extent::check(&raw, most).map_err(|error| error.context(file))?;
-    resolve(raw, text).map_err(|complaint| complaint.render(file, text))
+    resolve(raw, file, text).map_err(|complaint| complaint.render(file, text))
 }
 
 /// What the TOML reader says, in our words where it is about a key.
@@ -139,7 +140,7 @@ fn syntax(error: &toml::de::Error, text: &str) -> Complaint {
     }
 }
 
-fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
+fn resolve(raw: RawSweep, file: &str, text: &str) -> Checked<Sweep> {
     let name = checked_name(&raw.name)?;
     let (task, io, splits) = resolve_task(&raw.task)?;
     let budgets = resolve_budgets(&raw.budget)?;
@@ -190,6 +191,7 @@ fn resolve(raw: RawSweep, text: &str) -> Checked<Sweep> {
     Ok(Sweep {
         name,
         question: raw.question,
+        file: file.to_owned(),
         source: text.to_owned(),
         task,
         io,
@@ -360,6 +362,15 @@ fn resolve_models(raw: &[Spanned<Table>], ios: &[Io]) -> Checked<Vec<ModelEntry>
     Ok(models)
 }
 
+/// What a model is called.
+fn curve(name: &Entry) -> Checked<String> {
+    match name.text()? {
+        "" => Err(Complaint::at(name.span.clone(), "a curve without a name cannot be told from others")
+            .hint("for example `name = \"my net\"`")),
+        text => Ok(text.to_owned()),
+    }
+}
+
 const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops", "tolerance"];
 
 /// It has to fit one of the inputs; `plan` drops the cells of the others.
@@ -377,7 +388,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     let name = arch.text()?.to_owned();
     let settings = settings_of(table, &MODEL_KEYS);
     let label = match table.get("name") {
-        Some(entry) => entry.text()?.to_owned(),
+        Some(entry) => curve(&entry)?,
         None => name.clone(),
     };
     let sizes = sizes::resolve(table)?;

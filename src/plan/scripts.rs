@@ -1,25 +1,28 @@
 //! The sizes of a script: every combination of its keys' values, or those that a ladder finds by asking the script.
 
+use std::ops::Range;
+
 use serde_json::Value;
 
 use super::json;
 use super::sizes::{Found, Sized, aim};
-use crate::error::{Error, Result};
+use crate::error::{Error, Kind, Result};
 use crate::model::{Costs, Target};
 use crate::run::{Named, Settings};
 use crate::script::describe::Scripts;
 use crate::script::ladder::{self, Scale};
 use crate::script::protocol::Hello;
 use crate::script::{Declared, Script};
+use crate::spec::document::{Checked, Complaint};
 use crate::spec::{ModelEntry, ScriptEntry, Sizes};
 
 /// # Errors
 /// Its files cannot be read; it does not say what it is, whatever its size.
-pub(super) fn sizes(entry: &ModelEntry, of: &ScriptEntry, task: &Named, scripts: &dyn Scripts) -> Result<Found> {
-    let within = |error: Error| error.context(&entry.label);
+pub(super) fn sizes(entry: &ModelEntry, of: &ScriptEntry, task: &Named, scripts: &dyn Scripts) -> Checked<Found> {
+    let at = |place: &Range<usize>, error: Error| Complaint::from_trial(place.clone(), error.context(&entry.label));
     let asked = Asking {
         declared: &of.declared,
-        hash: scripts.hash(&of.declared).map_err(within)?,
+        hash: scripts.hash(&of.declared).map_err(|error| at(&of.places.files, error))?,
         describes: of.describes,
         task,
         scripts,
@@ -52,7 +55,9 @@ pub(super) fn sizes(entry: &ModelEntry, of: &ScriptEntry, task: &Named, scripts:
     }
     // What no size of it can do is wrong with the script, and not with a size.
     match (found.sized.is_empty(), failure) {
-        (true, Some(failure)) => Err(within(failure)),
+        // What it does when it is started is its command's.
+        (true, Some(failure)) if failure.kind == Kind::Failed => Err(at(&of.places.command, failure)),
+        (true, Some(failure)) => Err(at(&of.places.sizes, failure)),
         _ => Ok(found),
     }
 }

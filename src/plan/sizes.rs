@@ -8,6 +8,7 @@ use crate::error::Result;
 use crate::model::{self, Costs, Io, Target};
 use crate::run::{Named, Settings};
 use crate::script::describe::Scripts;
+use crate::spec::document::Checked;
 use crate::spec::{ModelEntry, Sizes};
 use crate::units::si;
 
@@ -40,7 +41,7 @@ impl Models {
         entry: &ModelEntry,
         task: &TaskAt,
         scripts: &dyn Scripts,
-    ) -> Result<&Found> {
+    ) -> Checked<&Found> {
         let keys = entry.script.as_ref().map_or(String::new(), |_| task.keys.clone());
         Ok(match self.0.entry((place, task.io, keys)) {
             Entry::Occupied(known) => known.into_mut(),

@@ -111,19 +111,30 @@ fn matching(patterns: &[String]) -> Result<BTreeSet<PathBuf>> {
         let refused = |why: String| Error::bad_input(format!("files = [\"{pattern}\"]: {why}"));
         // Of a pattern that ends in ** the files are meant, not the folders.
         let whole = if pattern.ends_with("**") { format!("{pattern}/*") } else { pattern.clone() };
-        let mut is_there = false;
+        let (mut is_there, mut folder) = (false, None);
         for path in glob_with(&whole, options).map_err(|error| refused(error.msg.into()))? {
             let path = path.map_err(|error| refused(error.to_string()))?;
             if path.is_file() && !path.components().any(|part| part.as_os_str() == "__pycache__") {
                 is_there = true;
                 found.insert(plain(&path));
+            } else if path.is_dir() {
+                folder = Some(path);
             }
             if found.len() > MOST_FILES {
                 return Ok(found);
             }
         }
-        if !is_there {
-            return Err(refused("there is no such file".into()).hint("paths start where crossover is started"));
+        match (is_there, folder) {
+            (true, _) => {}
+            (false, None) => {
+                return Err(refused("there is no such file".into()).hint("paths start where crossover is started"));
+            }
+            (false, Some(folder)) => {
+                let folder = folder.display();
+                return Err(
+                    refused(format!("{folder} is a folder")).hint(format!("\"{folder}/**\" names the files in it"))
+                );
+            }
         }
     }
     Ok(found)
@@ -194,6 +205,8 @@ mod tests {
         assert!(hash(&script(&["python"], Some(&[]))).is_ok(), "none, as it was said");
         let missing = hash(&script(&["python"], Some(&[patterns[1], "nowhere/*.py"]))).unwrap_err();
         assert_eq!(missing.message, "files = [\"nowhere/*.py\"]: there is no such file");
+        let folder = hash(&script(&["python"], Some(&[&path("parts")]))).unwrap_err();
+        assert!(folder.message.ends_with("/parts is a folder") && folder.hint.unwrap().contains("/parts/**"));
     }
 
     #[test]

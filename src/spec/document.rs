@@ -10,7 +10,7 @@ use serde::Deserialize;
 use serde_json::Value;
 use toml::Spanned;
 
-use crate::error::{Error, nearest};
+use crate::error::{Error, Kind, nearest};
 
 /// Bytes of a line beyond which it is not shown.
 const LONGEST_LINE: usize = 400;
@@ -21,13 +21,14 @@ pub struct Complaint {
     pub span: Range<usize>,
     pub message: String,
     pub hint: Option<String>,
+    pub kind: Kind,
 }
 
 pub type Checked<T> = std::result::Result<T, Complaint>;
 
 impl Complaint {
     pub fn at(span: Range<usize>, message: impl Into<String>) -> Self {
-        Self { span, message: message.into(), hint: None }
+        Self { span, message: message.into(), hint: None, kind: Kind::BadInput }
     }
 
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -44,32 +45,44 @@ impl Complaint {
         Self::at(span, format!("{what} has no key `{key}`")).hint(hint)
     }
 
+    /// Whatever it was, what stands there has to be written otherwise.
     pub fn from_error(span: Range<usize>, error: Error) -> Self {
-        Self { span, message: error.message, hint: error.hint }
+        Self { hint: error.hint, ..Self::at(span, error.message) }
+    }
+
+    /// What stands there was tried: it may also be the work that failed.
+    pub fn from_trial(span: Range<usize>, error: Error) -> Self {
+        Self { kind: error.kind, ..Self::from_error(span, error) }
     }
 
     /// The complaint as a person reads it: file, line and column, the line itself, and the hint.
     pub fn render(self, file: &str, text: &str) -> Error {
-        let before = text.get(..self.span.start).unwrap_or(text);
-        let line = before.rfind('\n').map_or(0, |end| end + 1);
-        if text[line..].lines().next().is_some_and(|line| line.len() > LONGEST_LINE) {
-            let (row, column) = (before.matches('\n').count() + 1, before[line..].chars().count() + 1);
-            return Error { hint: self.hint, ..Error::bad_input(format!("{} [{file}:{row}:{column}]", self.message)) };
-        }
-        let mut diagnostic = MietteDiagnostic::new(self.message).with_label(LabeledSpan::underline(
-            self.span.start..self.span.end.max(self.span.start + 1).min(text.len()),
-        ));
-        diagnostic.help = None;
-        let report = Report::new(diagnostic).with_source_code(NamedSource::new(file, text.to_owned()));
-        let mut rendered = String::new();
-        let shown = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor())
-            .with_width(100)
-            .render_report(&mut rendered, report.as_ref());
-        let message = match shown {
-            Ok(()) => rendered.trim_end().trim_start().trim_start_matches('×').trim_start().to_owned(),
-            Err(_) => report.to_string(),
-        };
-        Error { hint: self.hint, ..Error::bad_input(message) }
+        let place = place(self.span, file, text);
+        let error = Error::bad_input(format!("{}{place}", self.message));
+        Error { kind: self.kind, hint: self.hint, ..error }
+    }
+}
+
+/// Where some bytes of a file are, to be written behind what is wrong with them.
+fn place(span: Range<usize>, file: &str, text: &str) -> String {
+    let before = text.get(..span.start).unwrap_or(text);
+    let line = before.rfind('\n').map_or(0, |end| end + 1);
+    let short = || {
+        let (row, column) = (before.matches('\n').count() + 1, before[line..].chars().count() + 1);
+        format!(" [{file}:{row}:{column}]")
+    };
+    if text[line..].lines().next().is_some_and(|line| line.len() > LONGEST_LINE) {
+        return short();
+    }
+    // Without the message: a terminal cuts lines where it ends, and no path in two for 100 columns.
+    let label = LabeledSpan::underline(span.start..span.end.max(span.start + 1).min(text.len()));
+    let report = Report::new(MietteDiagnostic::new("-").with_label(label));
+    let report = report.with_source_code(NamedSource::new(file, text.to_owned()));
+    let mut rendered = String::new();
+    let handler = GraphicalReportHandler::new_themed(GraphicalTheme::unicode_nocolor()).with_width(100);
+    match handler.render_report(&mut rendered, report.as_ref()) {
+        Ok(()) => rendered.trim_end().trim_start_matches(|c| c != '\n').to_owned(),
+        Err(_) => short(),
     }
 }
 
@@ -95,6 +108,8 @@ pub struct Entry {
     pub key_span: Range<usize>,
     pub span: Range<usize>,
     pub value: Value,
+    /// Whether every number of it is one that JSON has.
+    pub is_finite: bool,
 }
 
 impl Table {
@@ -110,7 +125,8 @@ impl Table {
 impl Entry {
     fn new((key, value): (&Key, &Spanned<toml::Value>)) -> Entry {
         let (key_span, span) = (key.0.span(), value.span());
-        Entry { key: key.0.get_ref().clone(), key_span, span, value: json(value.get_ref()) }
+        let (value, is_finite) = (json(value.get_ref()), is_finite(value.get_ref()));
+        Entry { key: key.0.get_ref().clone(), key_span, span, value, is_finite }
     }
 
     fn wants(&self, wanted: &str) -> Complaint {
@@ -167,6 +183,15 @@ fn json(value: &toml::Value) -> Value {
         toml::Value::Table(table) => {
             Value::Object(table.iter().map(|(key, value)| (key.clone(), json(value))).collect())
         }
+    }
+}
+
+fn is_finite(value: &toml::Value) -> bool {
+    match value {
+        toml::Value::Float(number) => number.is_finite(),
+        toml::Value::Array(values) => values.iter().all(is_finite),
+        toml::Value::Table(table) => table.values().all(is_finite),
+        _ => true,
     }
 }
 

@@ -1,10 +1,12 @@
 //! A `[[model]]` with a `command`: a user's own program. Every key that is not one of ours is the program's.
 
+use std::ops::Range;
+
 use serde_json::Value;
 use toml::Spanned;
 
 use super::document::{Checked, Complaint, Entry, Table};
-use super::{ModelEntry, Sizes, recipe, sizes};
+use super::{ModelEntry, Sizes, curve, recipe, sizes};
 use crate::run::{Named, whole};
 use crate::script::ladder::Scale;
 use crate::script::{Declared, TAKEN};
@@ -17,6 +19,17 @@ pub struct ScriptEntry {
     pub describes: bool,
     /// Which key a ladder varies.
     pub scale: Option<Scale>,
+    pub places: Places,
+}
+
+/// Where in the sweep's file it says what is tried later.
+#[derive(Clone, Debug)]
+pub struct Places {
+    pub command: Range<usize>,
+    /// Of `files`, else of the command that names them.
+    pub files: Range<usize>,
+    /// Of the sizes, else of the command that has one.
+    pub sizes: Range<usize>,
 }
 
 /// Where a ladder begins that is told no better.
@@ -51,6 +64,10 @@ pub(super) fn resolve(raw: &Spanned<Table>, command: &Entry) -> Checked<ModelEnt
             return Err(Complaint::at(entry.key_span, "`size` names a published model, and a script has none")
                 .hint("call the script's own key otherwise"));
         }
+        if !entry.is_finite {
+            return Err(Complaint::at(entry.span, format!("`{}` has a number that is not finite", entry.key))
+                .hint("JSON, in which a script reads its keys, has none: leave it out, or write a text"));
+        }
         if entry.value.is_array() {
             let values = entry.list_of("values", |value| Some(value.clone()))?;
             lists.push((entry.key, values));
@@ -59,6 +76,8 @@ pub(super) fn resolve(raw: &Spanned<Table>, command: &Entry) -> Checked<ModelEnt
         }
     }
     let targets = sizes::targets(table)?;
+    let place = |keys: &[&str]| keys.iter().find_map(|key| table.get(key)).unwrap_or(command.clone()).span;
+    let places = Places { command: place(&[]), files: place(&["files"]), sizes: place(&["params", "forward_flops"]) };
     let scale = scale(table, targets.is_some(), &mut keys, &lists)?;
     let sizes = match targets {
         Some((_, _)) if !describes => {
@@ -76,11 +95,11 @@ pub(super) fn resolve(raw: &Spanned<Table>, command: &Entry) -> Checked<ModelEnt
         None => Sizes::Grid(lists),
     };
     Ok(ModelEntry {
-        label: name.text()?.to_owned(),
+        label: curve(&name)?,
         arch: Named::SCRIPT.into(),
         settings: keys,
         sizes,
-        script: Some(ScriptEntry { declared, describes, scale }),
+        script: Some(ScriptEntry { declared, describes, scale, places }),
     })
 }
 
@@ -90,11 +109,10 @@ fn wrong(entry: &Entry, wanted: &str) -> Complaint {
 
 fn words(command: &Entry) -> Checked<Vec<String>> {
     let example = "for example `command = [\"python\", \"train.py\"]`: no shell splits it";
-    if !command.value.is_array() {
-        return Err(wrong(command, "a list of words").hint(example));
-    }
+    let values = command.value.as_array().filter(|values| !values.is_empty());
+    let Some(values) = values else { return Err(wrong(command, "a list of words").hint(example)) };
     let mut words = Vec::new();
-    for value in command.list()? {
+    for value in values {
         let word = value.as_str().filter(|word| !word.contains('\0') && (!word.is_empty() || !words.is_empty()));
         words.push(word.ok_or_else(|| wrong(command, "a list of words, the program first").hint(example))?.to_owned());
     }
