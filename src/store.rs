@@ -4,6 +4,7 @@
 //! ```text
 //! runs/crossover.db            the index: one writer, many readers, a checksum on each page
 //! runs/sweeps/<name>.json      a sweep's text and members
+//! runs/sweeps/<name>.backend   who trained it last, where that was not this machine all the time
 //! runs/imports/<name>/         a file of another program, and how it is read
 //! runs/<id>/run.json           a run's config and costs
 //! runs/<id>/events.jsonl       what happened, appended by the worker
@@ -15,6 +16,7 @@
 //! ```
 
 mod again;
+mod backend;
 mod choice;
 mod difference;
 mod export;

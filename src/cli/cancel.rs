@@ -88,7 +88,8 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     if pilots > 0 {
         let goes_on = args.sweep.as_ref().map_or(String::new(), |sweep| goes_on(sweep, store));
-        out::line(format_args!("{pilots} pilots of Slurm have stopped after {seconds:.1} s{goes_on}"))?;
+        let who = if pilots == 1 { "1 pilot of Slurm has".into() } else { format!("{pilots} pilots of Slurm have") };
+        out::line(format_args!("{who} stopped after {seconds:.1} s{goes_on}"))?;
     }
     match (writer, pilots) {
         (None, 0) => out::line(format_args!("nothing is being trained in {}", store.display())),

@@ -8,7 +8,7 @@ use serde::Serialize;
 use super::print_json;
 use super::table::table;
 use crate::error::{Context, Error, Result};
-use crate::executor::slurm;
+use crate::executor::slurm::{self, Finished};
 use crate::out;
 use crate::store::{Prunable, Reader, Store, Waste, sums};
 use crate::units::bytes;
@@ -53,14 +53,17 @@ struct Report<'a> {
 pub fn run(args: &Args, store: &Path) -> Result<()> {
     let reader = Reader::open(store)?;
     if args.dry_run {
-        let waste = waste(args, &reader)?;
+        let waste = waste(args, &reader, &slurm::finished(store))?;
         return if args.json { print_json(&report(&waste, false)) } else { out::text(text(&waste)) };
     }
     drop(reader);
     // Nobody trains meanwhile.
     slurm::refuse_while_open(store)?;
+    let batches = slurm::finished(store);
     let mut store = Store::open(store)?;
-    let waste = waste(args, store.reader())?;
+    // What their pilots have done is in the index before they go.
+    store.ingest_runs(batches.iter().flat_map(|batch| &batch.runs).map(String::as_str))?;
+    let waste = waste(args, store.reader(), &batches)?;
     if !args.json {
         out::text(text(&waste))?;
     }
@@ -78,9 +81,12 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
 }
 
-fn waste(args: &Args, reader: &Reader) -> Result<Vec<Prunable>> {
+fn waste(args: &Args, reader: &Reader, batches: &[Finished]) -> Result<Vec<Prunable>> {
     if args.sweep.is_empty() {
         let mut waste = reader.waste()?;
+        for Finished { id, folder, .. } in batches {
+            waste.push(Prunable::of(Waste::Batches, id, folder.clone())?);
+        }
         waste.retain(|one| args.only.is_empty() || args.only.contains(&one.what));
         return Ok(waste);
     }
@@ -116,6 +122,7 @@ fn called(what: Waste) -> &'static str {
         Waste::Kept => "what was put aside by 'crossover retry'",
         Waste::Folders => "folders of runs that no other sweep names",
         Waste::Databases => "databases that a rebuild kept",
+        Waste::Batches => "batches of Slurm that are over",
         Waste::Sweep => "sweeps",
         Waste::Import => "imports",
     }

@@ -1,9 +1,10 @@
 //! `crossover run` and `crossover resume`: do what is not done yet.
 
+use std::cell::LazyCell;
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::given::Given;
 use super::typed::typed;
@@ -81,6 +82,8 @@ enum Executor {
 }
 
 /// Who trains, with all that it takes.
+#[derive(PartialEq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
 enum Backend {
     Local,
     Slurm(Box<Profile>),
@@ -211,22 +214,43 @@ fn execute(asked: &[Asked], again: bool, how: &How, store: &Path) -> Result<()> 
 /// # Errors
 /// There is no profile, or it is none; a flag of Slurm's is given for this machine.
 fn backend(asked: &Asked, again: bool, how: &How, store: &Path) -> Result<Backend> {
-    let members: BTreeSet<&str> = asked.plan.runs.iter().map(|run| run.id.as_str()).collect();
-    let before = || slurm::last_profile(store, &|run| members.contains(run));
-    let load = || Profile::load(how.profile.as_deref());
+    let load = || Ok(Backend::Slurm(Box::new(Profile::load(how.profile.as_deref())?)));
     let before = match how.executor {
-        Some(Executor::Slurm) => return Ok(Backend::Slurm(Box::new(load()?))),
-        None if again => before()?,
-        _ => None,
+        Some(Executor::Slurm) => return load(),
+        None if again => last(&asked.plan, &Reader::open(store)?)?,
+        _ => Backend::Local,
     };
     match before {
-        Some(profile) => Ok(Backend::Slurm(Box::new(if how.profile.is_some() { load()? } else { profile }))),
-        None if how.wait || how.profile.is_some() => {
+        Backend::Slurm(_) if how.profile.is_some() => load(),
+        Backend::Slurm(profile) => Ok(Backend::Slurm(profile)),
+        Backend::Local if how.wait || how.profile.is_some() => {
             Err(Error::bad_input("--wait and --profile are for pilots of Slurm, and this machine was asked to train")
                 .hint("add --executor slurm; a run on this machine is waited for anyway"))
         }
-        None => Ok(Backend::Local),
+        Backend::Local => Ok(Backend::Local),
     }
+}
+
+/// Who trained a sweep of this name last. Where nobody has said it, it may have a batch of pilots.
+fn last(plan: &Plan, reader: &Reader) -> Result<Backend> {
+    if let Some(known) = reader.backend(&plan.sweep)? {
+        return Ok(known);
+    }
+    let members = LazyCell::new(|| plan.runs.iter().map(|run| run.id.as_str()).collect::<BTreeSet<&str>>());
+    let profile = slurm::last_profile(reader.folder(), &plan.sweep, &|run| members.contains(run));
+    Ok(profile.map_or(Backend::Local, |profile| Backend::Slurm(Box::new(profile))))
+}
+
+/// # Errors
+/// Pilots have runs of the plan, and it is to be trained here.
+fn remember(store: &Store, plan: &Plan, backend: &Backend) -> Result<()> {
+    if last(plan, store.reader()).is_ok_and(|last| last == *backend) {
+        return Ok(());
+    }
+    if *backend == Backend::Local {
+        slurm::refuse_taken(store.reader().folder(), plan.runs.iter().map(|run| run.id.as_str()))?;
+    }
+    store.remember_backend(&plan.sweep, backend)
 }
 
 /// # Errors
@@ -248,6 +272,7 @@ fn each<'a>(
             let aside = store.put_aside(&plan.sweep)?;
             out::say(format_args!("the sweep that was '{}' is '{aside}' now", plan.sweep));
         }
+        remember(&store, plan, backend)?;
         let mut display = Display::default();
         let done = match backend {
             Backend::Local => {

@@ -2,7 +2,7 @@
 //! compared. Each rule that it breaks is named.
 
 use std::collections::BTreeMap;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::process::ExitStatus;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use super::Script;
 use super::attempt::{self, Attempt, LOG, lines_file};
 use super::describe::{self, last_words};
+use super::process::Guard;
 use super::protocol::{self, Asked, End, Ending, Hello, Line};
 use crate::error::{Context, Result};
 use crate::run::{Named, RunConfig};
@@ -64,8 +65,11 @@ pub fn check(trial: &Trial) -> Result<Vec<Verdict>> {
         Ok(hello) => say(DESCRIBES, true, told(&hello)),
         Err(error) => say(DESCRIBES, false, error.message),
     }
-    let folder = tempfile::tempdir().context(|| "cannot make a folder to try it in")?;
-    let mut whole = Life::begin(trial, &folder, 1, 0)?;
+    let begun = || tempfile::tempdir_in(std::env::temp_dir().canonicalize()?);
+    let all = begun().context(|| "cannot make a folder to try it in")?;
+    // With a slash behind it: of all lives, and of no other check.
+    let _guard = Guard::over(&all.path().join(""))?;
+    let mut whole = Life::begin(trial, &folder_in(&all, "whole")?, 1, 0)?;
     let ended = whole.until(|_| false)?;
     whole.judge(ended, &mut say);
     let is_whole = whole.is_whole() && verdicts.iter().skip(1).all(|verdict| verdict.kept == Some(true));
@@ -75,10 +79,14 @@ pub fn check(trial: &Trial) -> Result<Vec<Verdict>> {
         verdicts.extend(rules.map(|rule| Verdict { rule, kept: None, found: found() }));
         return Ok(verdicts);
     }
-    let stopped = trial.stopped(&whole)?;
+    let stopped = trial.stopped(&whole, &folder_in(&all, "stopped")?)?;
     let broken = stopped.iter().any(|verdict| verdict.kept == Some(false));
     verdicts.extend(stopped);
-    verdicts.push(if broken { untried(KILLED, "a stop comes first") } else { trial.killed(&whole)? });
+    verdicts.push(if broken {
+        untried(KILLED, "a stop comes first")
+    } else {
+        trial.killed(&whole, &folder_in(&all, "killed")?)?
+    });
     Ok(verdicts)
 }
 
@@ -94,13 +102,19 @@ fn told(hello: &Hello) -> String {
     known.join(", ")
 }
 
+/// A folder of its own for each time that it is begun anew.
+fn folder_in(all: &TempDir, name: &str) -> Result<PathBuf> {
+    let folder = all.path().join(name);
+    std::fs::create_dir(&folder).context(|| format!("cannot make {}", folder.display()))?;
+    Ok(folder)
+}
+
 impl Trial {
     /// Stopped in the middle and gone on with.
-    fn stopped(&self, whole: &Life) -> Result<Vec<Verdict>> {
+    fn stopped(&self, whole: &Life, folder: &Path) -> Result<Vec<Verdict>> {
         let mut verdicts = Vec::new();
         let mut say = |rule, kept, found: String| verdicts.push(Verdict { rule, kept: Some(kept), found });
-        let folder = tempfile::tempdir().context(|| "cannot make a folder to try it in")?;
-        let mut first = Life::begin(self, &folder, 1, 0)?;
+        let mut first = Life::begin(self, folder, 1, 0)?;
         let middle = self.steps.div_ceil(3);
         if first.until(|life| life.step >= middle)?.is_some() {
             say(
@@ -136,7 +150,7 @@ impl Trial {
             verdicts.extend([RESUMES, SAME].map(|rule| untried(rule, "it was not stopped at a checkpoint")));
             return Ok(verdicts);
         }
-        let mut second = Life::begin(self, &folder, 2, at)?;
+        let mut second = Life::begin(self, folder, 2, at)?;
         let ended = second.until(|_| false)?;
         let from = second.hello.as_ref().map_or(0, |hello| hello.step);
         let again = second.first_step.filter(|step| *step <= at);
@@ -161,10 +175,9 @@ impl Trial {
     }
 
     /// Killed in the middle, behind its first checkpoint where it writes any by itself, and started again.
-    fn killed(&self, whole: &Life) -> Result<Verdict> {
+    fn killed(&self, whole: &Life, folder: &Path) -> Result<Verdict> {
         let verdict = |kept, found: String| Ok(Verdict { rule: KILLED, kept: Some(kept), found });
-        let folder = tempfile::tempdir().context(|| "cannot make a folder to try it in")?;
-        let mut first = Life::begin(self, &folder, 1, 0)?;
+        let mut first = Life::begin(self, folder, 1, 0)?;
         let half = self.steps.div_ceil(2);
         let is_due = |life: &Life| (life.checkpoint > 0 && life.step > life.checkpoint) || life.step >= half;
         if first.until(is_due)?.is_some() {
@@ -172,7 +185,7 @@ impl Trial {
         }
         first.attempt.running.kill();
         first.until(|_| false)?;
-        let mut second = Life::begin(self, &folder, 2, first.checkpoint)?;
+        let mut second = Life::begin(self, folder, 2, first.checkpoint)?;
         let ended = second.until(|_| false)?;
         let differs = if second.is_whole() { whole.differs(&[&first, &second]) } else { Some(second.why(ended)) };
         let from = second.hello.as_ref().map_or(0, |hello| hello.step);
@@ -210,9 +223,8 @@ impl Drop for Life<'_> {
 }
 
 impl<'t> Life<'t> {
-    fn begin(trial: &'t Trial, folder: &TempDir, attempt: u32, resume: u64) -> Result<Life<'t>> {
-        let folder = folder.path().canonicalize().context(|| "a folder to try it in is gone")?;
-        let (events, data) = (lines_file(&folder, attempt), data_dir()?);
+    fn begin(trial: &'t Trial, folder: &Path, attempt: u32, resume: u64) -> Result<Life<'t>> {
+        let (events, data) = (lines_file(folder, attempt), data_dir()?);
         let train = crate::run::Recipe { batch: trial.batch, ..Default::default() };
         let (examples, steps) = (trial.examples, trial.steps);
         let (model, task) = (trial.script.named(), trial.task.clone());
@@ -231,14 +243,14 @@ impl<'t> Life<'t> {
             resume,
             threads: 1,
             grace: trial.grace.as_secs_f64(),
-            folder: &folder,
+            folder,
             events: &events,
             data: &data,
         };
         let attempt = Attempt::start(&trial.script, &asked, trial.grace)?;
         Ok(Life {
             trial,
-            folder,
+            folder: folder.to_owned(),
             attempt,
             since: Instant::now(),
             hello: None,

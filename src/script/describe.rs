@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use sha2::{Digest, Sha256};
 
-use super::process::{Running, Start, end_all_of};
+use super::process::{Guard, Running, Start, end_all_of};
 use super::protocol::{self, Asked, Hello, Line};
 use super::{Declared, Script, files};
 use crate::cache;
@@ -122,6 +122,8 @@ pub fn ask(script: &Script, task: &Named) -> Result<Hello> {
     };
     write_atomically(&file, &serde_json::to_vec_pretty(&asked).context(failed)?)?;
     let create = |name: &str| File::create(place(name)).context(failed);
+    // It ends what the script started also where this process is killed before it can.
+    let _guard = Guard::over(&file)?;
     let mut running = Running::start(Start {
         script: &script.declared,
         folder: folder.path(),

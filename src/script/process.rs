@@ -196,6 +196,16 @@ impl Guard {
         Ok(Guard { stdin: child.stdin.take(), child, asked: PathBuf::new() })
     }
 
+    /// One that looks after the scripts that are asked what is in this file, or in one whose path begins so.
+    ///
+    /// # Errors
+    /// As of [`Guard::start`].
+    pub fn over(asked: &Path) -> Result<Guard> {
+        let mut guard = Guard::start()?;
+        guard.look_after(asked)?;
+        Ok(guard)
+    }
+
     /// From here on it looks after the script that is asked what is in this file, until it is told of another.
     pub fn look_after(&mut self, asked: &Path) -> Result<()> {
         self.asked = asked.to_owned();

@@ -11,7 +11,7 @@ use serde::Serialize;
 
 use super::again::is_kept;
 use super::record::{SweepRecord, entries};
-use super::{Reader, Store, imports, schema};
+use super::{Reader, Store, backend, imports, schema};
 use crate::error::{Context, Error, Result};
 use crate::event::EventLog;
 use crate::worker::checkpoint;
@@ -27,6 +27,8 @@ pub enum Waste {
     Folders,
     /// That a rebuild kept
     Databases,
+    /// Of jobs that pilots of Slurm have done, once the pilots are gone
+    Batches,
     /// A sweep that was named, and its runs that no other sweep names
     #[value(skip)]
     Sweep,
@@ -39,15 +41,23 @@ pub enum Waste {
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Prunable {
     pub what: Waste,
-    /// The run, the sweep or the import that it is of.
+    /// The run, the sweep, the import or the batch that it is of.
     #[serde(rename = "of")]
     pub name: String,
     pub path: PathBuf,
     pub bytes: u64,
 }
 
+impl Prunable {
+    /// # Errors
+    /// It cannot be read.
+    pub fn of(what: Waste, name: &str, path: PathBuf) -> Result<Prunable> {
+        prunable(what, name, path)
+    }
+}
+
 impl Reader {
-    /// All that can go, but for sweeps and imports.
+    /// All of runs and of the index that can go, but for sweeps and imports.
     ///
     /// # Errors
     /// The store cannot be read; it has sweeps that the index does not know.
@@ -133,10 +143,13 @@ impl Store {
         let removed = waste.iter().try_for_each(|one| match one.what {
             Waste::Sweep => remove_sweep(&transaction, &one.name),
             Waste::Folders => remove_run(&transaction, &one.name),
-            Waste::Checkpoints | Waste::Kept | Waste::Databases | Waste::Import => Ok(()),
+            Waste::Checkpoints | Waste::Kept | Waste::Databases | Waste::Batches | Waste::Import => Ok(()),
         });
         removed.and_then(|()| transaction.commit()).map_err(|error| schema::explain(&dir, error))?;
-        for Prunable { path, what, .. } in waste {
+        for Prunable { path, what, name, .. } in waste {
+            if *what == Waste::Sweep {
+                backend::forget(&dir, name)?;
+            }
             if *what == Waste::Import {
                 imports::remove(path)?;
                 continue;

@@ -1,7 +1,7 @@
 //! Other names for sweeps: given by a person, or because another sweep takes the name.
 
 use super::record::SweepRecord;
-use super::{Reader, Store, schema};
+use super::{Reader, Store, backend, schema};
 use crate::error::{Context, Error, Result};
 
 /// Behind the name of a sweep that was replaced, followed by a number. No file can have such a name.
@@ -25,6 +25,7 @@ impl Store {
         let transaction = self.transaction()?;
         transaction.execute("UPDATE sweeps SET name = ?, written = NULL WHERE key = ?", (new, key)).map_err(explain)?;
         transaction.commit().map_err(explain)?;
+        backend::rename(&dir, old, new)?;
         let path = SweepRecord::file(&dir, old);
         match std::fs::remove_file(&path) {
             Err(error) if error.kind() != std::io::ErrorKind::NotFound => {

@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used)]
 
 mod bad_sweeps;
+mod batches;
 mod cluster;
 mod compare;
 mod degenerate;

@@ -19,7 +19,7 @@ mod taking;
 mod watch;
 
 use std::collections::BTreeSet;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use serde::Serialize;
@@ -71,9 +71,9 @@ pub fn decide(
     let standing = reader.map_or(Ok(Default::default()), |reader| reader.standing(ids()))?;
     let store = store.canonicalize().or_else(|_| std::path::absolute(store))?;
     let taken = taken(&store)?;
-    let known = (store.as_path(), Batch::all(&store)?.len());
+    let known = (store.as_path(), Batch::all(&store).len());
     let arranged = arrange::arrange(plan, &standing, &taken, options, profile, known)?;
-    let batch = Batch { folder: batch::folder(&store, &arranged.record.id), record: arranged.record };
+    let batch = Batch::planned(&store, arranged.record);
     let script = |(at, wanted): (usize, &Wanted)| {
         let number = at as u32 + 1;
         let (name, tasks) = (submit::name(&batch, number), wanted.pilots);
@@ -86,7 +86,7 @@ pub fn decide(
         ended: Tally::of_ended(&standing).ended_before,
         submitted: ids().filter(|id| taken.contains(*id)).count(),
         jobs: arranged.jobs.len(),
-        scripts: arranged.arrays.iter().enumerate().map(script).collect(),
+        scripts: arranged.arrays.iter().enumerate().map(script).collect::<Result<_>>()?,
         pools: arranged.arrays,
         notes: arranged.notes,
     })
@@ -114,10 +114,9 @@ pub fn run(
         let hint = format!("the same command in a moment submits what they leave (batch {})", view.batch);
         return Err(error.hint(hint));
     }
-    for batch in Batch::all_open(&folder)?.iter().filter(|batch| views.iter().any(|view| view.batch == batch.record.id))
-    {
-        if batch.record.profile != *profile {
-            let id = &batch.record.id;
+    for batch in Batch::all_open(&folder).iter().filter(|batch| views.iter().any(|view| view.batch == batch.id())) {
+        if batch.record()?.profile != *profile {
+            let id = batch.id();
             observer
                 .say(&format!("batch {id} keeps the profile that it was submitted with ('crossover cancel' ends it)"));
         }
@@ -126,7 +125,7 @@ pub fn run(
     let taken = taken(&folder)?;
     report_skipped(&store.ingest_runs(ids.iter().copied())?.skipped, observer);
     let standing = store.reader().standing(ids.iter().copied())?;
-    let known = (folder.as_path(), Batch::all(&folder)?.len());
+    let known = (folder.as_path(), Batch::all(&folder).len());
     let arranged = arrange::arrange(plan, &standing, &taken, options, profile, known)?;
     if !arranged.jobs.is_empty() {
         let tasks: BTreeSet<&str> = plan.runs.iter().map(|run| run.config.task.name.as_str()).collect();
@@ -155,7 +154,7 @@ fn begin(store: &Path, arranged: Arranged, observer: &mut dyn Observer) -> Resul
             }
         }
     }
-    observer.say(&submit::told(&batch, &submitted));
+    observer.say(&submit::told(&batch.record()?.sweep, &submitted));
     let view = care::look(
         store,
         &|run| arranged.jobs.iter().flat_map(|job| &job.runs).any(|one| one.id == run),
@@ -163,7 +162,7 @@ fn begin(store: &Path, arranged: Arranged, observer: &mut dyn Observer) -> Resul
         Replace::Never,
         &mut |_| {},
     )?;
-    Ok(view.into_iter().find(|view| view.batch == batch.record.id).unwrap_or_default())
+    Ok(view.into_iter().find(|view| view.batch == batch.id()).unwrap_or_default())
 }
 
 /// How the batches of a store stand that have runs that `wanted` wants; results are taken in, and what was lost is
@@ -172,17 +171,15 @@ fn begin(store: &Path, arranged: Arranged, observer: &mut dyn Observer) -> Resul
 /// # Errors
 /// Files of a batch cannot be read or written.
 pub fn look_after(store: &Path, wanted: &dyn Fn(&str) -> bool, say: &mut dyn FnMut(&str)) -> Result<Vec<View>> {
-    if Batch::all_open(store)?.is_empty() {
+    if Batch::all_open(store).is_empty() {
         return Ok(Vec::new());
     }
     let Ok(mut writer) = Store::open(store) else {
         return care::look(store, wanted, false, Replace::Never, say);
     };
     let folder = writer.reader().folder().to_path_buf();
-    let mut members = BTreeSet::new();
-    for batch in Batch::all_open(&folder)? {
-        members.extend(batch::members(&batch.jobs()?).into_iter().map(str::to_owned));
-    }
+    let members: BTreeSet<String> =
+        Batch::all_open(&folder).iter().filter_map(|batch| batch.runs().ok()).flatten().collect();
     let views = care::look(&folder, wanted, false, Replace::Lost, say)?;
     // Also of those that are closed now: what they did is in the logs.
     writer.ingest_runs(members.iter().map(String::as_str))?;
@@ -192,16 +189,19 @@ pub fn look_after(store: &Path, wanted: &dyn Fn(&str) -> bool, say: &mut dyn FnM
 /// Runs of jobs that are not over, of batches that are not: pilots have them or will take them.
 ///
 /// # Errors
-/// Files of a batch cannot be read.
+/// A batch does not say which runs it has: they may be any.
 pub fn taken(store: &Path) -> Result<BTreeSet<String>> {
     let views = care::look(store, &|_| true, false, Replace::Never, &mut |_| {})?;
+    if let Some(why) = views.iter().find_map(|view| view.unknown.clone()) {
+        return Err(Error::failed(why).context("pilots of Slurm may have these runs").hint(batch::DAMAGED));
+    }
     Ok(views.into_iter().flat_map(|view| view.left).collect())
 }
 
 /// # Errors
 /// Pilots have some of these runs or will take them, so nobody else may: says what to type.
 pub fn refuse_taken<'a>(store: &Path, runs: impl IntoIterator<Item = &'a str>) -> Result<()> {
-    if Batch::all_open(store)?.is_empty() {
+    if Batch::all_open(store).is_empty() {
         return Ok(());
     }
     let taken = taken(store)?;
@@ -214,7 +214,7 @@ pub fn refuse_taken<'a>(store: &Path, runs: impl IntoIterator<Item = &'a str>) -
 /// # Errors
 /// Something of a batch is left.
 pub fn refuse_while_open(store: &Path) -> Result<()> {
-    let open = Batch::all_open(store)?;
+    let open = Batch::all_open(store);
     if open.is_empty() { Ok(()) } else { Err(with_slurm(&format!("{} batches are", open.len()))) }
 }
 
@@ -230,17 +230,29 @@ pub fn failed_nodes(store: &Path) -> Vec<String> {
     asking::failed_nodes(store)
 }
 
-/// The profile that a sweep with these runs was last submitted with, if it was.
-///
-/// # Errors
-/// Files of a batch cannot be read.
-pub fn last_profile(store: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Option<Profile>> {
-    for batch in Batch::all(store)?.into_iter().rev() {
-        if batch::members(&batch.jobs()?).iter().any(|run| wanted(run)) {
-            return Ok(Some(batch.record.profile));
-        }
-    }
-    Ok(None)
+/// The profile that a sweep of this name, with some of these runs, was last submitted with, if it was.
+pub fn last_profile(store: &Path, sweep: &str, wanted: &dyn Fn(&str) -> bool) -> Option<Profile> {
+    Batch::all(store).into_iter().rev().find_map(|batch| {
+        let record = batch.record().ok().filter(|record| record.sweep == sweep)?;
+        batch.runs().is_ok_and(|runs| runs.iter().any(|run| wanted(run))).then(|| record.profile.clone())
+    })
+}
+
+/// A batch of which nothing is left.
+pub struct Finished {
+    pub id: String,
+    pub folder: PathBuf,
+    /// That it had, as far as that can be read.
+    pub runs: BTreeSet<String>,
+}
+
+/// Those of a store that are over, and of which every pilot is known to be gone.
+pub fn finished(store: &Path) -> Vec<Finished> {
+    let mut batches = Batch::all(store);
+    batches.retain(|batch| batch.is_over() && care::is_nobody_left(batch));
+    let finished =
+        |batch: Batch| Finished { id: batch.id().into(), runs: batch.runs().unwrap_or_default(), folder: batch.folder };
+    batches.into_iter().map(finished).collect()
 }
 
 /// Stops the pilots of the batches that have runs that `wanted` wants; how many were told to, and those that are still
@@ -251,8 +263,9 @@ pub fn last_profile(store: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<Optio
 pub fn cancel(store: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<(usize, Vec<View>)> {
     let mut jobs = Vec::new();
     let mut batches = Vec::new();
-    for batch in Batch::all_open(store)? {
-        if batch::members(&batch.jobs()?).iter().any(|run| wanted(run)) {
+    for batch in Batch::all_open(store) {
+        // One that does not say which runs it has may have these.
+        if batch.runs().map_or(true, |runs| runs.iter().any(|run| wanted(run))) {
             // First: whoever looks at a job from here on leaves it alone.
             batch.cancel()?;
             batches.push(batch);
@@ -280,10 +293,7 @@ pub fn cancel(store: &Path, wanted: &dyn Fn(&str) -> bool) -> Result<(usize, Vec
     }
     // Those that waited are gone from the queue, and are not known to have left.
     asking::ask(&batches)?;
-    let mut members = BTreeSet::new();
-    for batch in &batches {
-        members.extend(batch::members(&batch.jobs()?).into_iter().map(str::to_owned));
-    }
+    let members: BTreeSet<String> = batches.iter().filter_map(|batch| batch.runs().ok()).flatten().collect();
     let left = care::look(store, wanted, false, Replace::Lost, &mut |_| {})?;
     // Nobody looks after them any more: the last results are taken in.
     Store::open(store)?.ingest_runs(members.iter().map(String::as_str))?;

@@ -45,6 +45,9 @@ fn file(batch: &Batch) -> PathBuf {
 }
 
 /// Whether it may be asked again.
+///
+/// # Errors
+/// What was submitted cannot be read.
 pub(super) fn is_due(batch: &Batch) -> Result<bool> {
     let seen = seen(batch).unwrap_or_default();
     let submitted = batch.submissions()?.iter().map(|submission| submission.time).fold(0.0, f64::max);

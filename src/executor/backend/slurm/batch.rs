@@ -11,6 +11,7 @@
 //! slurm/<batch>/cancelled, over       somebody has cancelled it; nothing is left to do of it
 //! ```
 
+use std::borrow::Cow;
 use std::collections::BTreeSet;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
@@ -29,11 +30,16 @@ const FOLDER: &str = "slurm";
 const CANCELLED: &str = "cancelled";
 const OVER: &str = "over";
 
+/// What helps where a file of a batch is not what was written.
+pub(super) const DAMAGED: &str = "it is of another version, or damaged; 'crossover cancel' stops the pilots of its batch, \
+                                  'crossover run' then submits what they leave";
+
 /// A batch and where it is.
 #[derive(Clone, Debug)]
 pub(super) struct Batch {
     pub folder: PathBuf,
-    pub record: Record,
+    /// What `batch.json` says, or why that is not known: its jobs and its pilots have files of their own.
+    record: std::result::Result<Record, String>,
 }
 
 /// `batch.json`.
@@ -111,31 +117,44 @@ impl Batch {
         files::write_atomically(&folder.join("jobs.jsonl"), &lines)?;
         // Last: a folder without it is no batch.
         files::write_atomically(&folder.join("batch.json"), &json(&record)?)?;
-        Ok(Batch { folder, record })
+        Ok(Batch { folder, record: Ok(record) })
+    }
+
+    /// One that is nowhere yet.
+    pub(super) fn planned(store: &Path, record: Record) -> Batch {
+        Batch { folder: folder(store, &record.id), record: Ok(record) }
+    }
+
+    pub(super) fn open(folder: &Path) -> Batch {
+        let record = read(&folder.join("batch.json")).map_err(|error: Error| error.message);
+        Batch { folder: folder.to_path_buf(), record }
+    }
+
+    pub(super) fn id(&self) -> Cow<'_, str> {
+        self.folder.file_name().unwrap_or_default().to_string_lossy()
     }
 
     /// # Errors
-    /// There is none in the folder, or it cannot be read.
-    pub(super) fn open(folder: &Path) -> Result<Batch> {
-        Ok(Batch { folder: folder.to_path_buf(), record: read(&folder.join("batch.json"))? })
+    /// It cannot be read.
+    pub(super) fn record(&self) -> Result<&Record> {
+        self.record.as_ref().map_err(|why| Error::failed(why).hint(DAMAGED))
     }
 
     /// Those of a store of which something is left, the oldest first.
-    pub(super) fn all_open(store: &Path) -> Result<Vec<Batch>> {
-        let mut found = Batch::all(store)?;
+    pub(super) fn all_open(store: &Path) -> Vec<Batch> {
+        let mut found = Batch::all(store);
         found.retain(|batch| !batch.is_over());
-        Ok(found)
+        found
     }
 
     /// Those of a store, the oldest first.
-    pub(super) fn all(store: &Path) -> Result<Vec<Batch>> {
+    pub(super) fn all(store: &Path) -> Vec<Batch> {
         let folders = std::fs::read_dir(store.join(FOLDER)).into_iter().flatten().flatten().map(|entry| entry.path());
-        let mut found: Vec<Batch> = folders
-            .filter(|folder| folder.join("batch.json").exists())
-            .map(|folder| Batch::open(&folder))
-            .collect::<Result<_>>()?;
-        found.sort_by(|a, b| a.record.created.total_cmp(&b.record.created));
-        Ok(found)
+        let mut found: Vec<Batch> =
+            folders.filter(|folder| is_one(folder)).map(|folder| Batch::open(&folder)).collect();
+        let created = |batch: &Batch| batch.record.as_ref().map_or(0.0, |record| record.created);
+        found.sort_by(|a, b| created(a).total_cmp(&created(b)));
+        found
     }
 
     /// The store that it is in.
@@ -146,8 +165,16 @@ impl Batch {
     pub(super) fn jobs(&self) -> Result<Vec<Job>> {
         let path = self.folder.join("jobs.jsonl");
         let failed = || format!("cannot read {}", path.display());
-        let text = files::read_text(&path).context(failed)?;
-        text.lines().map(|line| serde_json::from_str(line).context(failed)).collect()
+        let read = || {
+            let text = files::read_text(&path).context(failed)?;
+            text.lines().map(|line| serde_json::from_str(line).context(failed)).collect::<Result<_>>()
+        };
+        read().map_err(|error| error.hint(DAMAGED))
+    }
+
+    /// Runs of its jobs.
+    pub(super) fn runs(&self) -> Result<BTreeSet<String>> {
+        Ok(members(&self.jobs()?).into_iter().map(str::to_owned).collect())
     }
 
     /// What was submitted, or was about to be.
@@ -159,7 +186,8 @@ impl Batch {
             if path.extension().is_none_or(|extension| extension != "json") {
                 continue;
             }
-            let mut submission: Submission = read(&path)?;
+            let forgets = "remove it once 'squeue' shows no job of it: pilots that came are known without it";
+            let mut submission: Submission = read(&path).map_err(|error| error.hint(forgets))?;
             let answer = |kind: &str| files::read_text(&path.with_extension(kind)).ok();
             submission.job = answer("id").and_then(|text| text.trim().parse().ok());
             submission.refused = answer("refused");
@@ -200,7 +228,7 @@ impl Batch {
     /// Whether it is of who runs this program: others only look.
     pub(super) fn is_own(&self) -> bool {
         let owner = |path: &Path| std::fs::metadata(path).map(|found| found.uid()).ok();
-        owner(&self.folder.join("batch.json")).is_some_and(|uid| Some(uid) == owner(Path::new("/proc/self")))
+        owner(&self.folder).is_some_and(|uid| Some(uid) == owner(Path::new("/proc/self")))
     }
 
     pub(super) fn is_over(&self) -> bool {
@@ -212,8 +240,14 @@ impl Batch {
     }
 }
 
+/// `batch.json` is written last, and before anything is submitted: one that is not there may have been removed.
+fn is_one(folder: &Path) -> bool {
+    let submitted = || std::fs::read_dir(folder.join("submissions")).is_ok_and(|mut found| found.next().is_some());
+    folder.join("batch.json").exists() || submitted()
+}
+
 /// Where a batch of a store is.
-pub(super) fn folder(store: &Path, id: &str) -> PathBuf {
+fn folder(store: &Path, id: &str) -> PathBuf {
     store.join(FOLDER).join(id)
 }
 
@@ -233,11 +267,7 @@ impl Job {
 pub(super) fn read<T: DeserializeOwned>(path: &Path) -> Result<T> {
     let failed = || format!("cannot read {}", path.display());
     let text = files::read(path).context(failed)?;
-    serde_json::from_slice(&text).context(failed).map_err(|error: Error| {
-        error.hint(
-            "it is of another version, or damaged; 'crossover cancel' stops its pilots, 'crossover run' submits anew",
-        )
-    })
+    serde_json::from_slice(&text).context(failed).map_err(|error: Error| error.hint(DAMAGED))
 }
 
 pub(super) fn json(record: &impl Serialize) -> Result<Vec<u8>> {

@@ -7,11 +7,12 @@ use std::path::Path;
 use serde::Serialize;
 
 use super::asking::{self, Seen};
-use super::batch::{self, Batch, Job, Submission};
+use super::batch::{self, Batch, How, Job, Submission};
 use super::claim::{Claims, Standing};
 use super::pilots::{Pilot, PilotId, Pilots};
+use super::profile::Pool;
 use super::submit;
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// Pilots that have had a job, beyond which one that is lost with it is replaced only by a person.
 const MOST_LOST: u32 = 8;
@@ -49,6 +50,9 @@ pub struct View {
     /// Runs of jobs that are not over.
     #[serde(skip)]
     pub left: BTreeSet<String>,
+    /// Why it is not known which those are.
+    #[serde(skip)]
+    pub unknown: Option<String>,
 }
 
 #[derive(Clone, Debug, PartialEq, Serialize)]
@@ -63,7 +67,9 @@ pub struct PilotView {
 
 /// All that files say of a batch.
 struct Known {
+    /// None where they cannot be read, of a batch that was cancelled or is over: nobody begins them any more.
     jobs: Vec<Job>,
+    unknown: Option<String>,
     standing: BTreeMap<usize, Standing>,
     pilots: BTreeMap<PilotId, Pilot>,
     submissions: Vec<Submission>,
@@ -76,11 +82,12 @@ struct Living {
     view: PilotView,
 }
 
-/// Of the batches that have runs that `wanted` wants. Where `writes`, what is over is closed; where Slurm may be asked, or
-/// `ask` says so, it is. What went wrong with Slurm is said, and is no error: pilots go on by themselves.
+/// Of the batches that have runs that `wanted` wants, or of which that is not known. Where `writes`, what is over is closed;
+/// where Slurm may be asked, or `ask` says so, it is. What went wrong with Slurm is said, and is no error: pilots go on by
+/// themselves. Of a batch with a file that cannot be read that is said, and the others are looked after.
 ///
 /// # Errors
-/// Files of a batch cannot be read or written.
+/// Pilots are to be submitted whatever was lost, and files of a batch cannot be read or written.
 pub(super) fn look(
     store: &Path,
     wanted: &dyn Fn(&str) -> bool,
@@ -88,26 +95,37 @@ pub(super) fn look(
     replace: Replace,
     say: &mut dyn FnMut(&str),
 ) -> Result<Vec<View>> {
-    let mut batches = Vec::new();
-    for batch in Batch::all_open(store)? {
-        if batch::members(&batch.jobs()?).iter().any(|run| wanted(run)) {
-            batches.push(batch);
-        }
-    }
-    let due = batches.iter().map(asking::is_due).collect::<Result<Vec<_>>>()?;
-    if !batches.is_empty()
+    let is_wanted = |batch: &Batch| batch.runs().map_or(true, |runs| runs.iter().any(|run| wanted(run)));
+    let batches: Vec<Batch> = Batch::all_open(store).into_iter().filter(is_wanted).collect();
+    let due = batches.iter().map(|batch| Some((batch, asking::is_due(batch).ok()?)));
+    let (readable, due): (Vec<&Batch>, Vec<bool>) = due.flatten().unzip();
+    if !readable.is_empty()
         && (ask || due.contains(&true))
-        && let Err(error) = asking::ask(&batches.iter().collect::<Vec<_>>())
+        && let Err(error) = asking::ask(&readable)
     {
         say(&format!("{}; pilots that are not known to be over count as alive", error.message));
     }
     let mut views = Vec::new();
     for batch in &batches {
-        if let Some(view) = look_after(batch, replace, say)? {
-            views.push(view);
+        match look_after(batch, replace, say) {
+            Ok(view) => views.extend(view),
+            Err(error) if replace == Replace::All => return Err(error),
+            Err(error) => {
+                say(&in_a_line(&error));
+                views.push(View {
+                    batch: batch.id().into(),
+                    cancelled: batch.is_cancelled(),
+                    unknown: Some(error.message),
+                    ..View::default()
+                });
+            }
         }
     }
     Ok(views)
+}
+
+fn in_a_line(error: &Error) -> String {
+    error.hint.iter().fold(error.message.clone(), |told, hint| format!("{told}; {hint}"))
 }
 
 /// None once nothing is left to do of it.
@@ -116,7 +134,7 @@ fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Res
     let known = Known::read(batch)?;
     let living = known.living();
     let mut view = known.view(batch, &living);
-    let is_done = view.open == 0 || (view.cancelled && living.is_empty());
+    let is_done = (view.open == 0 && known.unknown.is_none()) || (view.cancelled && living.is_empty());
     if is_done && replace != Replace::Never {
         batch.close()?;
         if living.iter().any(|one| one.view.node.is_none()) {
@@ -125,16 +143,26 @@ fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Res
         }
         return Ok(None);
     }
+    let record = match batch.record() {
+        Ok(record) => record,
+        Err(error) if replace == Replace::All && !view.cancelled => return Err(error),
+        Err(error) => {
+            // Its pilots know what they do, and nobody submits more of them.
+            if !view.cancelled {
+                say(&in_a_line(&error));
+            }
+            return Ok(Some(view));
+        }
+    };
     if view.cancelled || replace == Replace::Never {
         return Ok(Some(view));
     }
-    let mut submitted = Vec::new();
-    for pool in 0..batch.record.profile.pools.len() {
-        let missing = known.missing(batch, pool, &living);
+    let (sweep, mut submitted) = (&record.sweep, Vec::new());
+    for (pool, kind) in record.profile.pools.iter().enumerate() {
+        let missing = known.missing(batch, (pool, kind), &record.how, &living);
         let failing = known.failing(batch, pool);
         match failing.filter(|_| missing > 0 && replace == Replace::Lost) {
             Some(why) => {
-                let sweep = &batch.record.sweep;
                 say(&format!(
                     "{sweep}: {why}; 'crossover resume {}' submits pilots again",
                     crate::shell::quoted(sweep)
@@ -143,7 +171,7 @@ fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Res
             }
             None if missing > 0 => match submit::pilots(batch, pool, missing) {
                 Ok(more) => submitted.extend(more),
-                Err(error) if replace == Replace::Lost => say(&format!("{}: {}", batch.record.sweep, error.message)),
+                Err(error) if replace == Replace::Lost => say(&format!("{sweep}: {}", error.message)),
                 Err(error) => return Err(error),
             },
             None => {}
@@ -152,15 +180,29 @@ fn look_after(batch: &Batch, replace: Replace, say: &mut dyn FnMut(&str)) -> Res
     if submitted.is_empty() {
         return Ok(Some(view));
     }
-    say(&submit::told(batch, &submitted));
+    say(&submit::told(sweep, &submitted));
     let known = Known::read(batch)?;
     Ok(Some(known.view(batch, &known.living())))
 }
 
+/// Whether no task waits and each pilot that came has left or was found gone. Slurm is asked where that is not known.
+pub(super) fn is_nobody_left(batch: &Batch) -> bool {
+    let is_known = || {
+        let known = Known::read(batch);
+        known.is_ok_and(|known| known.living().is_empty() && known.pilots.values().all(Pilot::is_gone))
+    };
+    is_known() || (asking::of_one_batch(batch).is_ok() && is_known())
+}
+
 impl Known {
     fn read(batch: &Batch) -> Result<Known> {
+        let (jobs, unknown) = match batch.jobs() {
+            Err(error) if batch.is_cancelled() || batch.is_over() => (Vec::new(), Some(error.message)),
+            jobs => (jobs?, None),
+        };
         Ok(Known {
-            jobs: batch.jobs()?,
+            jobs,
+            unknown,
             standing: Claims::of(&batch.folder).standing()?,
             pilots: Pilots::of(&batch.folder).all()?,
             submissions: batch.submissions()?,
@@ -219,14 +261,12 @@ impl Known {
     }
 
     /// Pilots of a pool that are to be submitted so that what nobody has is done.
-    fn missing(&self, batch: &Batch, pool: usize, living: &[Living]) -> u32 {
+    fn missing(&self, batch: &Batch, (pool, kind): (usize, &Pool), how: &How, living: &[Living]) -> u32 {
         let of_pool =
             || self.jobs.iter().enumerate().filter(|(number, job)| job.pool == pool && !self.is_over(*number));
         if of_pool().all(|(number, _)| self.holder(batch, number).is_some()) {
             return 0;
         }
-        let Some(kind) = batch.record.profile.pools.get(pool) else { return 0 };
-        let how = &batch.record.how;
         let together = self.jobs.iter().filter(|job| job.pool == pool).map(|job| job.gpus).max().unwrap_or(1);
         let slots = how.slots.unwrap_or_else(|| kind.slots(how.threads, together)).max(1) as usize;
         let wanted = of_pool().count().div_ceil(slots).min(kind.pilots as usize);
@@ -301,7 +341,7 @@ impl Known {
             (None, None) => None,
         };
         View {
-            batch: batch.record.id.clone(),
+            batch: batch.id().into(),
             jobs: self.jobs.len(),
             open: open.len(),
             cancelled: batch.is_cancelled(),
@@ -311,6 +351,7 @@ impl Known {
             failing: None,
             held: runs(&held),
             left: runs(&open),
+            unknown: self.unknown.clone(),
         }
     }
 }

@@ -37,11 +37,12 @@ pub fn run(folder: &Path, submission: u32) -> Result<u8> {
     let allocation = Allocation::from_environment()?;
     // Where the batch shell is killed alone Slurm takes the task for over, and may leave its children alive.
     nix::sys::prctl::set_pdeathsig(Signal::SIGTERM).context(|| "cannot ask to be told when the batch shell dies")?;
-    let batch = Batch::open(folder)?;
+    let batch = Batch::open(folder);
+    let sweep = &batch.record()?.sweep;
     let (pilots, pid) = (Pilots::of(folder), std::process::id());
     let came = Came { submission, node: allocation.node.clone(), host: hostname(), pid, time: now() };
     let id = pilots.comes(allocation.job, allocation.task, &came)?;
-    out::say(format_args!("pilot {id} on {}: sweep '{}'", allocation.node, batch.record.sweep));
+    out::say(format_args!("pilot {id} on {}: sweep '{sweep}'", allocation.node));
     let worked = work(&batch, &allocation, id, submission);
     let (tally, left_behind, error) = match &worked {
         Ok((tally, left_behind)) => (*tally, *left_behind, None),
@@ -62,13 +63,13 @@ fn work(batch: &Batch, allocation: &Allocation, id: PilotId, submission: u32) ->
     let Some(submission) = submissions.iter().find(|one| one.number == submission) else {
         return Err(Error::failed(format!("{} has no submission {submission}", batch.folder.display())));
     };
-    let pools = &batch.record.profile.pools;
-    let Some(pool) = pools.get(submission.pool) else {
+    let record = batch.record()?;
+    let Some(pool) = record.profile.pools.get(submission.pool) else {
         return Err(Error::failed(format!("{} has no pool {}", batch.folder.display(), submission.pool)));
     };
-    let how = &batch.record.how;
+    let how = &record.how;
     let decision = Decision {
-        sweep: batch.record.sweep.clone(),
+        sweep: record.sweep.clone(),
         runs: 0,
         ended: 0,
         ended_flops: 0.0,
@@ -91,7 +92,7 @@ fn work(batch: &Batch, allocation: &Allocation, id: PilotId, submission: u32) ->
 
 /// A slot for each GPU that Slurm has given, or for each group of the cores.
 fn slots(batch: &Batch, (number, pool): (usize, &Pool), allocation: &Allocation) -> Result<Vec<Slot>> {
-    let (how, gpus) = (&batch.record.how, pool.gpu_count());
+    let (how, gpus) = (&batch.record()?.how, pool.gpu_count());
     let together = batch.jobs()?.iter().filter(|job| job.pool == number).map(|job| job.gpus).max().unwrap_or(1);
     let together = if gpus > 0 { together } else { 1 };
     let options = Options {

@@ -22,7 +22,7 @@ pub(super) fn pilots(batch: &Batch, pool: usize, tasks: u32) -> Result<Vec<Submi
         let number = batch.submissions()?.last().map_or(0, |last| last.number) + 1;
         let name = name(batch, number);
         let mut submission = Submission { number, name, pool, tasks, time: now(), job: None, refused: None };
-        let path = batch.about_to_submit(&submission, &text(batch, &submission))?;
+        let path = batch.about_to_submit(&submission, &text(batch, &submission)?)?;
         match queue::submit(&path) {
             Ok(Some(job)) => {
                 batch.submitted(number, job)?;
@@ -45,25 +45,29 @@ pub(super) fn pilots(batch: &Batch, pool: usize, tasks: u32) -> Result<Vec<Submi
 
 /// Of the jobs of a submission in the queue: of this batch and no other, on any cluster.
 pub(super) fn name(batch: &Batch, number: u32) -> String {
-    format!("crossover-{}-{number}", batch.record.id)
+    format!("crossover-{}-{number}", batch.id())
 }
 
 /// The script of a submission.
-pub(super) fn text(batch: &Batch, submission: &Submission) -> String {
+///
+/// # Errors
+/// The batch does not say what its pools are.
+pub(super) fn text(batch: &Batch, submission: &Submission) -> Result<String> {
+    let record = batch.record()?;
     let excluded = asking::failed_nodes(batch.store());
-    let pools = &batch.record.profile.pools;
+    let pools = &record.profile.pools;
     let pool = &pools[submission.pool.min(pools.len().saturating_sub(1))];
     let (name, number, tasks) = (submission.name.as_str(), submission.number, submission.tasks);
-    let directory = batch.record.directory.as_path();
+    let directory = record.directory.as_path();
     let array = Array { name, folder: &batch.folder, number, pool, tasks, excluded: &excluded, directory };
-    script::text(&batch.record.profile, &array, &batch.record.program)
+    Ok(script::text(&record.profile, &array, &record.program))
 }
 
 /// What a person is told of it.
-pub(super) fn told(batch: &Batch, submitted: &[Submission]) -> String {
+pub(super) fn told(sweep: &str, submitted: &[Submission]) -> String {
     let pilots: u32 = submitted.iter().map(|submission| submission.tasks).sum();
     let jobs: Vec<String> = submitted.iter().filter_map(|one| one.job).map(|job| job.to_string()).collect();
     let jobs = if jobs.is_empty() { "not answered".into() } else { jobs.join(", ") };
-    let (all, sweep) = (if pilots == 1 { "1 pilot".into() } else { format!("{pilots} pilots") }, &batch.record.sweep);
+    let all = if pilots == 1 { "1 pilot".into() } else { format!("{pilots} pilots") };
     format!("{sweep}: {all} submitted (Slurm job {jobs}); 'crossover status {}' follows them", quoted(sweep))
 }

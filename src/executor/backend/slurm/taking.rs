@@ -95,7 +95,7 @@ impl<'a> Taking<'a> {
         let ids = left.iter().map(|run| run.id.clone()).collect();
         self.held.insert(number, Held { generation, left: ids });
         let together = left.len();
-        Ok(jobs::jobs(left, self.batch.record.how.trunks, together, 1))
+        Ok(jobs::jobs(left, self.batch.record()?.how.trunks, together, 1))
     }
 
     /// Lets others have what is not done; whether there is any.

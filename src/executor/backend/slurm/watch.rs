@@ -37,6 +37,8 @@ struct Waiting<'a> {
     /// Runs that pilots have now, each with a number for the display.
     shown: BTreeMap<String, usize>,
     said: String,
+    /// What is said once: it would be said again at each look.
+    told: BTreeSet<String>,
 }
 
 impl<'a> Waiting<'a> {
@@ -60,7 +62,8 @@ impl<'a> Waiting<'a> {
         });
         let left = pending.into_iter().map(|run| (run.id.clone(), run)).collect();
         let before = Tally::of_ended(&standing);
-        Ok(Waiting { store, ids, left, before, observer, shown: BTreeMap::new(), said: String::new() })
+        let (shown, said, told) = (BTreeMap::new(), String::new(), BTreeSet::new());
+        Ok(Waiting { store, ids, left, before, observer, shown, said, told })
     }
 
     fn wait(mut self, signalled: &mpsc::Receiver<()>) -> Result<Tally> {
@@ -99,9 +102,15 @@ impl<'a> Waiting<'a> {
 
     fn look(&mut self) -> Result<Vec<View>> {
         let folder = self.store.reader().folder().to_path_buf();
-        let (ids, observer) = (&self.ids, &mut *self.observer);
-        let views =
-            care::look(&folder, &|run| ids.contains(run), false, Replace::Lost, &mut |line| observer.say(line))?;
+        let (ids, observer, told) = (&self.ids, &mut *self.observer, &mut self.told);
+        let mut say = |line: &str| {
+            if told.insert(line.to_owned()) {
+                observer.say(line);
+            }
+        };
+        let mut views = care::look(&folder, &|run| ids.contains(run), false, Replace::Lost, &mut say)?;
+        // Nobody can wait for what is not known.
+        views.retain(|view| view.unknown.is_none());
         let held: BTreeSet<String> = views.iter().flat_map(|view| view.held.iter().cloned()).collect();
         self.show(&held);
         let said: Vec<String> = views.iter().map(View::told).collect();
