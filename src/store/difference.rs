@@ -10,10 +10,14 @@ use super::Reader;
 use super::query::Run;
 use crate::error::Result;
 use crate::plan::{Plan, Planned};
+use crate::progress::cut;
 use crate::run::RunConfig;
+use crate::spec::recipe;
 
 /// Values and keys beyond which the others are counted.
 const TOLD: usize = 3;
+/// Columns of a value: hashes and lists have more than a person reads.
+const LONGEST: usize = 32;
 
 /// What becomes of a sweep's runs where a plan takes its name.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -73,6 +77,7 @@ impl Difference {
             known.iter().map(|run| Side { id: &run.id, curve: &run.curve, config: &run.config }).collect();
         let planned: Vec<Side> =
             plan.runs.iter().map(|run| Side { id: &run.id, curve: &run.label, config: &run.config }).collect();
+        let keys = Keys::of(known.iter().chain(&planned).map(|run| run.config));
         let (known_ids, planned_ids) = (by_id(&known), by_id(&planned));
         let gone: Vec<Side> = known.iter().filter(|run| !planned_ids.contains_key(run.id)).copied().collect();
         let added: Vec<Side> = planned.iter().filter(|run| !known_ids.contains_key(run.id)).copied().collect();
@@ -82,9 +87,9 @@ impl Difference {
             .collect();
         let (changed, gone, added) = paired(gone, added);
         Difference {
-            added: Part { runs: added.len(), what: news(&added, &known) },
-            gone: Part { runs: gone.len(), what: news(&gone, &planned) },
-            changed: Part { runs: changed.len(), what: changes(&changed) },
+            added: Part { runs: added.len(), what: news(&added, &known, &keys) },
+            gone: Part { runs: gone.len(), what: news(&gone, &planned, &keys) },
+            changed: Part { runs: changed.len(), what: changes(&changed, &keys) },
             renamed: Part { runs: renamed.len(), what: names(&renamed) },
         }
     }
@@ -139,16 +144,17 @@ fn paired<'a>(gone: Vec<Side<'a>>, added: Vec<Side<'a>>) -> (Vec<(Side<'a>, Side
 }
 
 /// What these runs have that none of the others has: their curves, else values, until each run is told of.
-fn news(runs: &[Side], others: &[Side]) -> Vec<String> {
+fn news(runs: &[Side], others: &[Side], keys: &Keys) -> Vec<String> {
     if runs.is_empty() {
         return Vec::new();
     }
     let curves: HashSet<&str> = others.iter().map(|run| run.curve).collect();
-    let theirs: HashSet<(String, String)> = others.iter().flat_map(|run| settings(run.config)).collect();
+    let theirs: HashSet<(String, String)> = others.iter().flat_map(|run| keys.settings(run.config)).collect();
     let (of_known, of_new): (Vec<&Side>, Vec<&Side>) = runs.iter().partition(|run| curves.contains(run.curve));
     let mut told = Vec::new();
     let mut named: Vec<&str> = of_new.iter().map(|run| run.curve).collect();
-    let mut rest: Vec<(&str, Settings)> = of_known.iter().rev().map(|run| (run.curve, settings(run.config))).collect();
+    let mut rest: Vec<(&str, Settings)> =
+        of_known.iter().rev().map(|run| (run.curve, keys.settings(run.config))).collect();
     while let Some((curve, first)) = rest.pop() {
         let Some((key, value)) = first.iter().find(|setting| !theirs.contains(setting)) else {
             // Its values are all there, in other combinations.
@@ -159,19 +165,19 @@ fn news(runs: &[Side], others: &[Side]) -> Vec<String> {
         let mut values = vec![value.clone()];
         values.extend(rest.iter().rev().filter_map(|(_, run)| own(run)).map(|(_, value)| value));
         rest.retain(|(_, run)| own(run).is_none());
-        told.push(format!("{key} {}", listed(values.iter().map(|value| cut(value)))));
+        told.push(format!("{key} {}", listed(values.iter().map(|value| cut(value, LONGEST)))));
     }
     let curves = (!named.is_empty()).then(|| listed(named.into_iter().map(str::to_owned)));
     curves.into_iter().chain(told).collect()
 }
 
 /// The keys in which the pairs differ; with both values where they are the same in all pairs.
-fn changes(pairs: &[(Side, Side)]) -> Vec<String> {
+fn changes(pairs: &[(Side, Side)], all: &Keys) -> Vec<String> {
     let mut keys: Vec<String> = Vec::new();
     let mut values: HashMap<String, Vec<(String, String)>> = HashMap::new();
     for (old, new) in pairs {
-        let old: HashMap<String, String> = settings(old.config).into_iter().collect();
-        for (key, new) in settings(new.config) {
+        let old: HashMap<String, String> = all.settings(old.config).into_iter().collect();
+        for (key, new) in all.settings(new.config) {
             let old = old.get(&key).cloned().unwrap_or_else(|| "none".into());
             if old == new {
                 continue;
@@ -187,7 +193,7 @@ fn changes(pairs: &[(Side, Side)]) -> Vec<String> {
     }
     let more = keys.len().saturating_sub(TOLD);
     let told = keys.iter().take(TOLD).map(|key| match values[key].as_slice() {
-        [(old, new)] => format!("{key} {} -> {}", cut(old), cut(new)),
+        [(old, new)] => format!("{key} {} -> {}", cut(old, LONGEST), cut(new, LONGEST)),
         _ => key.clone(),
     });
     told.chain((more > 0).then(|| format!("{more} more keys"))).collect()
@@ -197,15 +203,6 @@ fn names(pairs: &[(Side, Side)]) -> Vec<String> {
     match pairs {
         [] => Vec::new(),
         pairs => vec![listed(pairs.iter().map(|(old, new)| format!("{} -> {}", old.curve, new.curve)))],
-    }
-}
-
-/// Hashes and lists are longer than a person reads.
-fn cut(value: &str) -> String {
-    const LONGEST: usize = 32;
-    match value.chars().count() > LONGEST {
-        true => value.chars().take(LONGEST - 1).chain(['…']).collect(),
-        false => value.to_owned(),
     }
 }
 
@@ -221,21 +218,40 @@ fn listed(values: impl IntoIterator<Item = String>) -> String {
     }
 }
 
-/// What a person chose comes first, what follows from it later.
-fn settings(config: &RunConfig) -> Settings {
-    let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
-    let recipe = config.train.keys();
-    let mut settings: Settings = vec![
-        ("examples".into(), config.examples.to_string()),
-        ("steps".into(), config.steps.to_string()),
-        ("seed".into(), config.seed.to_string()),
-    ];
-    settings.extend(recipe.iter().map(|(key, value)| (key.clone(), text(value))));
-    for (what, named) in [("task", &config.task), ("arch", &config.model)] {
-        settings.push((what.into(), named.name.clone()));
-        settings.extend(named.settings.iter().map(|(key, value)| (key.clone(), text(value))));
+/// Keys that tasks and models have beside others of the same name: a task has a seed of its own, a run has one.
+struct Keys(HashSet<String>);
+
+impl Keys {
+    fn of<'a>(configs: impl Iterator<Item = &'a RunConfig> + Clone) -> Keys {
+        let mut of_runs: HashSet<&str> = ["examples", "steps", "seed", "task", "arch"].into();
+        let (mut of_tasks, mut of_models) = (HashSet::<&str>::new(), HashSet::<&str>::new());
+        for config in configs {
+            of_tasks.extend(config.task.settings.keys().map(String::as_str));
+            of_models.extend(config.model.settings.keys().map(String::as_str));
+        }
+        of_runs.extend(recipe::KEYS);
+        let of_two = of_tasks.iter().filter(|key| of_models.contains(*key) || of_runs.contains(*key));
+        let of_two = of_two.chain(of_models.iter().filter(|key| of_runs.contains(*key)));
+        Keys(of_two.map(|key| (*key).to_owned()).collect())
     }
-    settings
+
+    /// What a person chose comes first, what follows from it later.
+    fn settings(&self, config: &RunConfig) -> Settings {
+        let text = |value: &Value| value.as_str().map_or_else(|| value.to_string(), str::to_owned);
+        let recipe = config.train.keys();
+        let mut settings: Settings = vec![
+            ("examples".into(), config.examples.to_string()),
+            ("steps".into(), config.steps.to_string()),
+            ("seed".into(), config.seed.to_string()),
+        ];
+        settings.extend(recipe.iter().map(|(key, value)| (key.clone(), text(value))));
+        for (what, of, named) in [("task", "task", &config.task), ("arch", "model", &config.model)] {
+            settings.push((what.into(), named.name.clone()));
+            let called = |key: &String| if self.0.contains(key) { format!("{of}.{key}") } else { key.clone() };
+            settings.extend(named.settings.iter().map(|(key, value)| (called(key), text(value))));
+        }
+        settings
+    }
 }
 
 #[cfg(test)]
@@ -272,6 +288,24 @@ mod tests {
                 .unwrap()
                 .is_none()
         );
+    }
+
+    #[test]
+    fn whose_key_it_is_is_said_where_two_have_it() {
+        let old = sample::plan(&["vit"], &[100], &[1e-3], &[0, 1]);
+        let with = |change: &dyn Fn(&mut RunConfig)| {
+            let runs = old.runs.iter().cloned().map(|mut run| {
+                change(&mut run.config);
+                Planned { id: run.config.id(), ..run }
+            });
+            Plan { runs: runs.collect(), ..old.clone() }
+        };
+        let seeded = |seed: u64| with(&|config| _ = config.task.settings.insert("seed".into(), seed.into()));
+        assert_eq!(told(&seeded(3), &seeded(4)), "2 runs changed (task.seed 3 -> 4)", "and no run's seed");
+        let wide = with(&|config| _ = config.model.settings.insert("width".into(), 16.into()));
+        assert_eq!(told(&old, &wide), "2 runs changed (model.width 8 -> 16)", "and no task's width");
+        let deep = with(&|config| _ = config.model.settings.insert("depth".into(), 3.into()));
+        assert_eq!(told(&old, &deep), "2 runs changed (depth none -> 3)");
     }
 
     #[test]

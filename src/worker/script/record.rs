@@ -9,12 +9,15 @@ use crate::error::{Context, Result};
 use crate::event::{Event, EventLog, LONGEST_LINE, Outcome, line};
 use crate::files;
 use crate::lines::{Line as Text, Lines};
+use crate::progress::cut;
 use crate::script::attempt::{Said as Heard, Tail, all_lines_files};
 use crate::script::protocol::{Ending, Hello, Line};
 use crate::worker::{Assignment, Progress};
 
 /// Lines that break a rule, told of one attempt.
 const TOLD: usize = 3;
+/// Columns of a line that a person reads.
+const SHOWN: usize = 120;
 /// What a run has after its last step once it is done.
 const MEASURED: &str = "val_loss";
 
@@ -110,14 +113,17 @@ impl Record {
             Ok(line) => line.clone(),
             Err(why) => {
                 self.bad += 1;
-                let told =
-                    format!("run {}: its script said a line that is none ({why}): {}", self.id, cut(&heard.text));
+                let told = format!(
+                    "run {}: its script said a line that is none ({why}): {}",
+                    self.id,
+                    cut(&heard.text, SHOWN)
+                );
                 return Ok(if self.bad <= TOLD { Said::Bad(told) } else { Said::Nothing });
             }
         };
         if !self.greeted && !matches!(line, Line::Hello(_)) {
             self.greeted = true;
-            let told = format!("run {}: its script began without a hello: {}", self.id, cut(&heard.text));
+            let told = format!("run {}: its script began without a hello: {}", self.id, cut(&heard.text, SHOWN));
             self.write(line)?;
             return Ok(Said::Bad(told));
         }
@@ -204,15 +210,6 @@ impl Record {
             },
             (None, _) => Err(describe(status)),
         }
-    }
-}
-
-/// As much of a line as a person reads.
-fn cut(text: &str) -> String {
-    const SHOWN: usize = 120;
-    match text.chars().count() > SHOWN {
-        true => text.chars().take(SHOWN).chain(['…']).collect(),
-        false => text.to_owned(),
     }
 }
 
