@@ -64,17 +64,21 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     let ingested = writer.ingest()?;
     say(&ingested);
     let without_log = writer.reader().ended_without_log()?;
-    if let Some(first) = without_log.first() {
-        let others = if without_log.len() > 1 { format!(" and {} more", without_log.len() - 1) } else { String::new() };
-        out::say(format_args!(
-            "the logs of {first}{others} were deleted, and the database alone has what they said: bring them back, or \
-             'crossover retry RUN' trains a run again"
-        ));
-    }
+    told_without_log(&without_log).iter().for_each(out::say);
     let report = report(&ingested, &without_log, None);
     drop(writer);
     slurm::look_after(store, &|_| true, &mut |line| out::say(line))?;
     if args.json { print_json(&report) } else { Ok(()) }
+}
+
+/// What is told of ended runs whose logs are gone.
+pub fn told_without_log(runs: &[String]) -> Option<String> {
+    let first = runs.first()?;
+    let others = if runs.len() > 1 { format!(" and {} more", runs.len() - 1) } else { String::new() };
+    Some(format!(
+        "the logs of {first}{others} were deleted, and the database alone has what they said: bring them back, or \
+         'crossover retry RUN' trains a run again"
+    ))
 }
 
 fn report<'a>(ingested: &'a Ingested, without_log: &'a [String], rebuilt: Option<FromFolders<'a>>) -> Report<'a> {

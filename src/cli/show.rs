@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 
 use serde::Serialize;
 
+use super::ingest::told_without_log;
 use super::print_json;
 use super::table::table;
 use crate::error::Result;
@@ -40,6 +41,8 @@ struct Report {
     metrics: Measured,
     #[serde(flatten)]
     bad_lines: BadLines,
+    /// It has ended, and its log is gone.
+    without_log: bool,
 }
 
 /// With --log.
@@ -65,7 +68,9 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     }
     let (sweeps, history, metrics) = (reader.sweeps_of(&id)?, reader.attempts(&id)?, reader.measured(&id)?);
     let bad_lines = reader.bad_lines(&id)?;
-    let report = Report { run, sweeps, places, history, metrics, bad_lines };
+    let ended = run.state.is_final().then_some(id.as_str());
+    let without_log = reader.without_log_among(ended);
+    let report = Report { run, sweeps, places, history, metrics, bad_lines, without_log: !without_log.is_empty() };
     if args.json {
         return print_json(&report);
     }
@@ -75,6 +80,7 @@ pub fn run(args: &Args, store: &Path) -> Result<()> {
     if let Some(told) = bad_lines.told() {
         out::line(told)?;
     }
+    told_without_log(&without_log).map_or(Ok(()), out::line)?;
     out::line(format_args!("folder  {}", reader.run_folder(&id).display()))
 }
 

@@ -7,6 +7,7 @@ use std::time::Duration;
 use serde::Serialize;
 
 use super::given::Given;
+use super::ingest::told_without_log;
 use super::table::table;
 use super::typed::{DEFAULT, typed};
 use super::{print_json, slurm as told};
@@ -65,7 +66,13 @@ struct Shown {
     summary: Summary,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     slurm: Vec<View>,
+    /// Runs that have ended and whose log is gone, of a sweep that was named: it takes a look at each.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    without_log: Vec<String>,
 }
+
+/// Runs of a sweep beyond which `ingest` alone looks for the log of each.
+const LOOKED_AT: usize = 2000;
 
 /// The store that nothing names has no sweeps where it does not exist; one that was named has to be there, as a sweep has.
 fn summaries(given: Option<&Given>, store: &Path, views: &[View]) -> Result<Vec<Shown>> {
@@ -74,7 +81,12 @@ fn summaries(given: Option<&Given>, store: &Path, views: &[View]) -> Result<Vec<
         let summary = reader.summary_with(sweep, &held)?;
         let is_of = |view: &&View| summary.members.iter().any(|member| view.left.contains(&member.run));
         let slurm = views.iter().filter(is_of).cloned().collect();
-        Ok(Shown { summary, slurm })
+        let ended = summary.members.iter().filter(|member| ["done", "diverged"].contains(&member.state));
+        let without_log = match given.is_some() && summary.runs <= LOOKED_AT {
+            true => reader.without_log_among(ended.map(|member| member.run.as_str())),
+            false => Vec::new(),
+        };
+        Ok(Shown { summary, slurm, without_log })
     };
     if let Some(given) = given {
         return Ok(vec![shown(&given.reader(store)?, &given.name)?]);
@@ -113,7 +125,7 @@ fn shown(summaries: &[Shown], store: &Path) -> String {
         row
     });
     let mut text = table(&header, &["sweep"], rows) + "\n";
-    for Shown { summary: one, slurm } in summaries {
+    for Shown { summary: one, slurm, without_log } in summaries {
         text += &told::told(&one.sweep, slurm);
         for failure in &one.failures {
             let attempts = if failure.attempts == 1 { "attempt" } else { "attempts" };
@@ -125,6 +137,9 @@ fn shown(summaries: &[Shown], store: &Path) -> String {
             );
         }
         if let Some(told) = one.bad_lines.told() {
+            let _ = writeln!(text, "{}: {told}", one.sweep);
+        }
+        if let Some(told) = told_without_log(without_log) {
             let _ = writeln!(text, "{}: {told}", one.sweep);
         }
         if one.deleted > 0 {

@@ -2,7 +2,7 @@
 //! under the hash of all that the answer depends on.
 
 use std::cell::RefCell;
-use std::collections::HashSet;
+use std::collections::{BTreeSet, HashSet};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
@@ -81,14 +81,24 @@ impl Scripts for Nowhere {
     }
 }
 
-/// Where the answer is kept. Its speed is this machine's.
+/// Where the answer is kept. Its speed is that of this machine's processor and GPUs.
 fn remembered(script: &Script, task: &Named) -> Result<PathBuf> {
     let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let cpu = cpu.lines().find(|line| line.starts_with("model name")).unwrap_or_default();
+    let cpu = format!("{cpu}{}", gpus(Path::new("/proc/driver/nvidia/gpus")));
     let asked = serde_json::to_string(&(script.named(), task)).context(|| "cannot write what a script is asked")?;
     let digest = Sha256::digest(format!("{} {cpu} {asked}", protocol::VERSION));
     let name: String = digest.iter().take(8).map(|byte| format!("{byte:02x}")).collect();
     Ok(cache::dir()?.join("scripts").join(format!("{name}.json")))
+}
+
+/// Their kinds, as NVIDIA's driver has them in a folder for each: nvidia-smi takes a second to say so. Nothing where there is none.
+fn gpus(driver: &Path) -> String {
+    let listed = std::fs::read_dir(driver).into_iter().flatten().flatten();
+    let texts = listed.filter_map(|gpu| std::fs::read_to_string(gpu.path().join("information")).ok());
+    let kind = |text: String| Some(text.lines().find_map(|line| line.strip_prefix("Model:"))?.trim().to_owned());
+    let kinds: BTreeSet<String> = texts.filter_map(kind).collect();
+    kinds.iter().map(|kind| format!(", {kind}")).collect()
 }
 
 /// Starts it in a folder that is removed afterwards, with `CROSSOVER_DESCRIBE` set, and takes the hello from its stdout.
@@ -189,4 +199,21 @@ pub fn last_words(log: &Path) -> String {
     let text = end_of(log, 0, BYTES);
     let lines: Vec<&str> = text.lines().filter(|line| !line.trim().is_empty()).collect();
     lines[lines.len().saturating_sub(LINES)..].iter().map(|line| format!("\n    {line}")).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn answers_of_machines_with_other_gpus_are_kept_apart() {
+        let driver = tempfile::tempdir().unwrap();
+        assert_eq!(gpus(&driver.path().join("none")), "", "as before there were any");
+        for (bus, model) in [("0000:01:00.0", "NVIDIA H100"), ("0000:02:00.0", "NVIDIA A100"), ("3", "NVIDIA H100")] {
+            std::fs::create_dir(driver.path().join(bus)).unwrap();
+            let text = format!("Model: \t\t {model}\nIRQ:   \t\t 120\n");
+            std::fs::write(driver.path().join(bus).join("information"), text).unwrap();
+        }
+        assert_eq!(gpus(driver.path()), ", NVIDIA A100, NVIDIA H100");
+    }
 }

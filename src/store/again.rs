@@ -49,9 +49,8 @@ impl Reader {
     /// The store's folder cannot be read.
     pub(super) fn without_log(&self, standing: &HashMap<String, (State, u32)>) -> Result<Vec<String>> {
         let folders = self.folders()?;
-        let has_log = |id: &str| self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
         let is_gone = |(id, (state, _)): &(&String, &(State, u32))| {
-            *state != State::ToDo && (!folders.contains(OsStr::new(id)) || (!state.is_final() && !has_log(id)))
+            *state != State::ToDo && (!folders.contains(OsStr::new(id)) || (!state.is_final() && !self.has_log(id)))
         };
         let mut lost: Vec<String> = standing.iter().filter(is_gone).map(|(id, _)| id.clone()).collect();
         lost.sort_unstable();
@@ -65,8 +64,18 @@ impl Reader {
     pub fn ended_without_log(&self) -> Result<Vec<String>> {
         let ended = "SELECT id FROM runs WHERE state IN ('done', 'diverged') ORDER BY id";
         let ended: Vec<String> = self.rows(ended, [], |row| row.get(0))?;
-        let has_log = |id: &str| self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true);
-        Ok(ended.into_iter().filter(|id| !has_log(id)).collect())
+        Ok(self.without_log_among(ended.iter().map(String::as_str)))
+    }
+
+    /// Those of these runs, all of which have ended, whose log is gone: a look at the folder of each.
+    pub fn without_log_among<'a>(&self, ended: impl IntoIterator<Item = &'a str>) -> Vec<String> {
+        let mut ended: Vec<&str> = ended.into_iter().collect();
+        ended.retain(|id| !self.has_log(id));
+        ended.into_iter().map(str::to_owned).collect()
+    }
+
+    fn has_log(&self, id: &str) -> bool {
+        self.run_folder(id).join(EventLog::FILE).try_exists().unwrap_or(true)
     }
 }
 

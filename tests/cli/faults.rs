@@ -370,18 +370,19 @@ fn a_flipped_bit_in_the_index_is_told_and_mended() {
 
 /// The index has what it said, and the commands that look at logs say that it alone has.
 #[test]
-fn a_log_that_is_deleted_alone_is_told_by_ingest() {
+fn a_log_that_is_deleted_alone_is_told() {
     let dir = finished(1);
     let (expected, run) = (export(&dir), runs(&dir)[0].clone());
     std::fs::remove_file(dir.path(&format!("runs/{run}/events.jsonl"))).expect("a log");
     ran(&dir, &["run", "small.toml"]);
     assert_eq!(export(&dir), expected);
-    let told = ran(&dir, &["ingest"]);
-    assert!(
-        told.contains(&format!("the logs of {run} were deleted")) && told.contains("crossover retry RUN"),
-        "{told}"
-    );
+    for told in [ran(&dir, &["ingest"]), dir.stdout(&["status", "small"]), dir.stdout(&["show", &run])] {
+        let names = told.contains(&format!("the logs of {run} were deleted"));
+        assert!(names && told.contains("crossover retry RUN"), "{told}");
+    }
     assert_eq!(dir.json(&["ingest", "--json"])["without_log"][0], run.as_str());
+    assert_eq!(dir.json(&["status", "small", "--json"])[0]["without_log"][0], run.as_str());
+    assert_eq!(dir.json(&["show", &run, "--json"])["without_log"], true);
     let told = dir.stderr(&["ingest", "--rebuild"], 1);
     assert!(told.contains("the folders hold less than the old database did"), "{told}");
     ran(&dir, &["run", "small.toml"]);
