@@ -18,7 +18,7 @@ use crate::error::Error;
 use crate::model::{self, Io, Target};
 use crate::run::{Named, Settings, whole};
 use crate::task::{self, Splits};
-use document::{Checked, Complaint, Entry, Table};
+use document::{Checked, Complaint, Entry, Table, blame};
 use recipe::RecipeDraft;
 pub use script::ScriptEntry;
 
@@ -240,16 +240,6 @@ fn settings_of(table: &Table, taken: &[&str]) -> Settings {
     rest.map(|entry| (entry.key, entry.value)).collect()
 }
 
-/// Where an error of a table belongs: the key that its message names (quoted, or as `key = value`), else `otherwise`.
-fn blame(table: &Table, error: Error, otherwise: std::ops::Range<usize>) -> Complaint {
-    let named = |entry: &Entry| {
-        let key = &entry.key;
-        [format!("'{key}'"), format!("`{key}`"), format!(" {key} = ")].iter().any(|name| error.message.contains(name))
-    };
-    let span = table.entries().find(named).map_or(otherwise, |entry| entry.key_span.start..entry.span.end);
-    Complaint::from_error(span, error)
-}
-
 fn resolve_task(raw: &Spanned<Table>) -> Checked<(Named, Io, Splits)> {
     let table = raw.get_ref();
     let Some(name) = table.get("name") else {
@@ -362,15 +352,6 @@ fn resolve_models(raw: &[Spanned<Table>], ios: &[Io]) -> Checked<Vec<ModelEntry>
     Ok(models)
 }
 
-/// What a model is called.
-fn curve(name: &Entry) -> Checked<String> {
-    match name.text()? {
-        "" => Err(Complaint::at(name.span.clone(), "a curve without a name cannot be told from others")
-            .hint("for example `name = \"my net\"`")),
-        text => Ok(text.to_owned()),
-    }
-}
-
 const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops", "tolerance"];
 
 /// It has to fit one of the inputs; `plan` drops the cells of the others.
@@ -388,7 +369,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     let name = arch.text()?.to_owned();
     let settings = settings_of(table, &MODEL_KEYS);
     let label = match table.get("name") {
-        Some(entry) => curve(&entry)?,
+        Some(entry) => entry.name()?.to_owned(),
         None => name.clone(),
     };
     let sizes = sizes::resolve(table)?;

@@ -137,6 +137,15 @@ impl Entry {
         self.value.as_str().ok_or_else(|| self.wants("a text in quotes"))
     }
 
+    /// A curve's.
+    pub fn name(&self) -> Checked<&str> {
+        match self.text()? {
+            "" => Err(Complaint::at(self.span.clone(), "a curve without a name cannot be told from others")
+                .hint("for example `name = \"my net\"`")),
+            text => Ok(text),
+        }
+    }
+
     /// A single value is a list of one. An empty list is refused: an axis without values has no runs.
     pub fn list(&self) -> Checked<Vec<&Value>> {
         match &self.value {
@@ -166,6 +175,16 @@ impl Entry {
         }
         Ok(values)
     }
+}
+
+/// Where an error of a table belongs: the key that its message names (quoted, or as `key = value`), else `otherwise`.
+pub fn blame(table: &Table, error: Error, otherwise: Range<usize>) -> Complaint {
+    let named = |entry: &Entry| {
+        let key = &entry.key;
+        [format!("'{key}'"), format!("`{key}`"), format!(" {key} = ")].iter().any(|name| error.message.contains(name))
+    };
+    let span = table.entries().find(named).map_or(otherwise, |entry| entry.key_span.start..entry.span.end);
+    Complaint::from_error(span, error)
 }
 
 /// As JSON, which configs are made of. Dates become text.

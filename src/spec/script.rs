@@ -6,7 +6,7 @@ use serde_json::Value;
 use toml::Spanned;
 
 use super::document::{Checked, Complaint, Entry, Table};
-use super::{ModelEntry, Sizes, curve, recipe, sizes};
+use super::{ModelEntry, Sizes, recipe, sizes};
 use crate::run::{Named, whole};
 use crate::script::ladder::Scale;
 use crate::script::{Declared, TAKEN};
@@ -95,7 +95,7 @@ pub(super) fn resolve(raw: &Spanned<Table>, command: &Entry) -> Checked<ModelEnt
         None => Sizes::Grid(lists),
     };
     Ok(ModelEntry {
-        label: curve(&name)?,
+        label: name.name()?.to_owned(),
         arch: Named::SCRIPT.into(),
         settings: keys,
         sizes,

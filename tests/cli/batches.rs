@@ -102,10 +102,13 @@ fn a_sweep_is_resumed_where_it_was_trained_last_and_prune_takes_what_is_over() {
 
 #[test]
 fn a_damaged_batch_holds_up_nothing_but_what_needs_it() {
-    for file in ["batch.json", "jobs.jsonl"] {
+    for (file, is_there) in [("batch.json", true), ("batch.json", false), ("jobs.jsonl", true)] {
         let lab = Lab::new();
         let batch = lab.batch();
-        std::fs::write(batch.join(file), "{\"id\":").expect("written");
+        match is_there {
+            true => std::fs::write(batch.join(file), "{\"id\":").expect("written"),
+            false => std::fs::remove_file(batch.join(file)).expect("removed"),
+        }
         let is_told = |said: &str| {
             said.contains(&format!("cannot read {}", batch.join(file).display())) && said.contains("'crossover cancel'")
         };
