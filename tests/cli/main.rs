@@ -3,6 +3,7 @@
 // Tests may: clippy allows it by itself only within #[test].
 #![allow(clippy::unwrap_used)]
 
+mod asked;
 mod bad_sweeps;
 mod batches;
 mod cluster;
