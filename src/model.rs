@@ -10,6 +10,8 @@ pub mod convnet;
 pub mod forward;
 pub mod grid;
 #[cfg(torch)]
+pub mod kernel;
+#[cfg(torch)]
 pub mod layers;
 #[cfg(torch)]
 pub mod layout;

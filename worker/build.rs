@@ -29,6 +29,6 @@ fn shim(lib: &Path) {
         .flag(format!("-D_GLIBCXX_USE_CXX11_ABI={abi}"))
         .flag("-isystem")
         .flag(include.as_os_str())
-        .file("shim/tf32.cpp")
+        .files(["shim/node.cpp", "shim/tf32.cpp"])
         .compile("crossover_shim");
 }

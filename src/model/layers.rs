@@ -12,7 +12,7 @@ mod soft;
 pub mod sparse;
 mod stack;
 
-pub use attention::{Attention, attend, parts};
+pub use attention::{Attention, attend};
 pub use constant::Constant;
 pub use conv::{Conv, channels_last, max_pool};
 pub use linear::{Linear, Mlp};

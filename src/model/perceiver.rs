@@ -261,7 +261,7 @@ pub use network::Net;
 #[cfg(torch)]
 mod network {
     use super::*;
-    use crate::model::layers::{Constant, LayerNorm, Linear, Mlp, attend, fourier, parts};
+    use crate::model::layers::{Constant, LayerNorm, Linear, Mlp, attend, fourier};
     use crate::model::layout::{Builder, Init, Slot};
     use crate::model::network::Forward;
     use crate::model::pass::Pass;
@@ -385,10 +385,9 @@ mod network {
             let (n, m) = (x.size()[2], tokens.size()[2]);
             let q = self.q.forward(pass, x); // [R, B, N, inner]
             let inner = q.size()[3];
-            let q = q.view([-1, n, self.heads, inner / self.heads]).transpose(1, 2); // [R*B, heads, N, inner/heads]
+            let q = q.view([-1, n, 1, self.heads, inner / self.heads]);
             let kv = self.kv.forward(pass, tokens).view([-1, m, 2, self.heads, inner / self.heads]);
-            let [k, v] = parts(&kv.permute([2, 0, 3, 1, 4])); // of [2, R*B, heads, M, inner/heads]
-            let mixed = attend(&q, &k, &v, None).transpose(1, 2); // [R*B, N, heads, inner/heads]
+            let mixed = attend(&[&q, &kv], None); // [R*B, N, inner]
             self.proj.forward(pass, &mixed.reshape([x.size()[0], x.size()[1], n, inner]))
         }
     }

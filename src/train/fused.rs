@@ -3,7 +3,8 @@
 //! same whatever the instructions, the threads and its neighbours are.
 
 use rayon::prelude::*;
-use tch::{Device, Kind, Tensor};
+
+use crate::model::kernel::simd::vectorised;
 
 /// Numbers that a thread takes at a time. A norm is the sum over sums of these.
 const BLOCK: usize = 1 << 14;
@@ -28,30 +29,6 @@ pub struct Update {
     /// What a parameter moves by in units of its normalised gradient, negative; and what it keeps of itself before.
     pub rate: f32,
     pub keep: f32,
-}
-
-/// The numbers of a tensor.
-///
-/// # Panics
-/// It is not float32, contiguous and on the CPU.
-pub fn numbers(tensor: &Tensor) -> &[f32] {
-    let (data, length) = place(tensor);
-    // SAFETY: `place` has checked that so many floats begin there; the storage lives as long as the tensor, and nobody writes
-    // to it meanwhile: the thread that could is in this call.
-    unsafe { std::slice::from_raw_parts(data, length) }
-}
-
-/// See [`numbers`].
-pub fn numbers_mut(tensor: &mut Tensor) -> &mut [f32] {
-    let (data, length) = place(tensor);
-    // SAFETY: as above; the tensor is borrowed for writing, and its storage is shared by no other that is looked at meanwhile.
-    unsafe { std::slice::from_raw_parts_mut(data, length) }
-}
-
-fn place(tensor: &Tensor) -> (*mut f32, usize) {
-    let fits = (tensor.kind(), tensor.device(), tensor.is_contiguous()) == (Kind::Float, Device::Cpu, true);
-    assert!(fits, "{:?} is not float32, contiguous and on the CPU", tensor);
-    (tensor.data_ptr().cast(), tensor.numel())
 }
 
 /// Updates a row, of which the first `decayed` parameters keep `keep` of themselves and the others all. The gradient is clipped
@@ -85,30 +62,9 @@ fn clipped(grad: &[f32], clip: f32, threads: bool) -> f32 {
     if scale > 1.0 { 1.0 } else { scale }
 }
 
-/// Makes a function of one that the compiler turns into vector instructions: those of this machine, found out when it is called.
-macro_rules! vectorised {
-    ($(#[$doc:meta])* fn $name:ident($($arg:ident: $type:ty),*) $(-> $out:ty)? $body:block) => {
-        $(#[$doc])*
-        fn $name($($arg: $type),*) $(-> $out)? {
-            #[inline(always)]
-            fn plain($($arg: $type),*) $(-> $out)? $body
-            #[cfg(target_arch = "x86_64")]
-            {
-                #[target_feature(enable = "avx2")]
-                fn wide($($arg: $type),*) $(-> $out)? { plain($($arg),*) }
-                if std::arch::is_x86_feature_detected!("avx2") {
-                    // SAFETY: this processor has the instructions that the function may use.
-                    return unsafe { wide($($arg),*) };
-                }
-            }
-            plain($($arg),*)
-        }
-    };
-}
-
 vectorised! {
     /// As many running sums as two vectors hold.
-    fn sum_of_squares(block: &[f32]) -> f64 {
+    fn sum_of_squares<L>(block: &[f32]) -> f64 {
         const LANES: usize = 16;
         let mut sums = [0.0; LANES];
         let (chunks, rest) = block.as_chunks::<LANES>();
@@ -123,7 +79,7 @@ vectorised! {
 }
 
 vectorised! {
-    fn move_all(row: Row, scale: f32, with: Update) {
+    fn move_all<L>(row: Row, scale: f32, with: Update) {
         let Row { params, first, second, grad } = row;
         let moments = first.iter_mut().zip(second);
         for ((param, (first, second)), grad) in params.iter_mut().zip(moments).zip(grad) {

@@ -2,8 +2,9 @@
 
 use tch::{Device, Kind, Tensor};
 
+use crate::model::kernel::{numbers, numbers_mut};
 use crate::run::Recipe;
-use crate::train::fused::{self, Row, Update, numbers, numbers_mut};
+use crate::train::fused::{self, Row, Update};
 
 /// Its state and the columns in which rows differ. In shape comments: R rows, P parameters.
 #[derive(Debug)]

@@ -2,6 +2,7 @@
 
 use tch::Tensor;
 
+use crate::model::kernel::depthwise;
 use crate::model::layout::{Builder, Init, Slot};
 use crate::model::pass::Pass;
 use crate::model::window::Window;
@@ -50,6 +51,12 @@ impl Conv {
                 Some(bias) => y + bias.view([1, -1, 1, 1]),
                 None => y,
             };
+        }
+        if self.groups > 1
+            && (inputs, outputs, stride) == (1, 1, [1, 1])
+            && let Some(y) = depthwise(&x, &weight, bias.as_ref(), padding)
+        {
+            return y;
         }
         x.conv2d(&weight, bias.as_ref(), stride, padding, [1, 1], groups)
     }
