@@ -200,9 +200,7 @@ mod network {
         fn forward(&self, pass: &mut Pass, x: &Tensor) -> Tensor {
             let y = channels_innermost(pass, &self.depthwise.forward(pass, &channels_grouped(x)));
             let y = self.norm.forward(pass, &y);
-            let y = self.mlp.forward(pass, &y); // [R, B, H, W, C]
-            let scale = pass.rows_of(self.scale).view([pass.rows, 1, 1, 1, -1]);
-            x.addcmul(&y, &scale)
+            x + self.mlp.scaled(pass, &y, &pass.rows_of(self.scale)) // [R, B, H, W, C]
         }
     }
 }

@@ -89,6 +89,17 @@ impl Mlp {
 
     /// `[R, …, D]` to `[R, …, D]`.
     pub fn forward(&self, pass: &Pass, x: &Tensor) -> Tensor {
-        self.fc2.forward(pass, &self.fc1.forward(pass, x).gelu("none"))
+        self.fc2.forward(pass, &self.hidden(pass, x))
+    }
+
+    /// The same times `scale [R, D]`. It is the weights that are multiplied: gradients go through far fewer numbers so.
+    pub fn scaled(&self, pass: &Pass, x: &Tensor, scale: &Tensor) -> Tensor {
+        let weight = pass.rows_of(self.fc2.weight) * scale.unsqueeze(2);
+        let bias = self.fc2.bias.map(|bias| pass.rows_of(bias) * scale);
+        linear(pass, &self.hidden(pass, x), &weight, bias.as_ref())
+    }
+
+    fn hidden(&self, pass: &Pass, x: &Tensor) -> Tensor {
+        self.fc1.forward(pass, x).gelu("none")
     }
 }
