@@ -173,7 +173,11 @@ impl Timings {
         }
         self.seconds.extend(shapes.iter().map(Self::key).zip(seconds));
         let text = serde_json::to_vec(&self.seconds).context(|| "cannot write step times")?;
-        crate::files::write_atomically(&self.path, &text)
+        // They are measured again the next time.
+        if let Err(error) = crate::files::write_atomically(&self.path, &text) {
+            out::say(format_args!("note: step times are not kept: {error}"));
+        }
+        Ok(())
     }
 }
 

@@ -136,6 +136,16 @@ fn syntax(error: &toml::de::Error, text: &str) -> Complaint {
             };
             Complaint::at(0..0, format!("the sweep has no `{key}`")).hint(example)
         }
+        // A second [model], or one beside [[model]].
+        message
+            if message.starts_with("duplicate key")
+                && text.get(span.clone()).is_some_and(|at| at.contains("model")) =>
+        {
+            Complaint::at(span, "`model` is a list of tables").hint("write [[model]] for each of them, in two brackets")
+        }
+        message if message.starts_with("invalid type: map, expected a sequence") => {
+            Complaint::at(span, "`model` is a list of tables").hint("write [[model]] for each of them, in two brackets")
+        }
         message => Complaint::at(span, message.trim_end().replace('\n', ", ")),
     }
 }
@@ -156,6 +166,13 @@ fn resolve(raw: RawSweep, file: &str, text: &str) -> Checked<Sweep> {
             "seed" => seeds = entry.list_of("whole numbers from 0", whole)?,
             _ => axes.push(resolve_axis(&entry, &task, &train)?),
         }
+    }
+    // Given, and no default.
+    let fixed = |axis: &&Axis| axis.on == AxisOf::Task && raw.task.get_ref().get(&axis.key).is_some();
+    if let Some(axis) = axes.iter().find(fixed) {
+        let span = raw.task.get_ref().get(&axis.key).map_or(0..0, |entry| entry.key_span);
+        return Err(Complaint::at(span, format!("`{}` is fixed here and an axis elsewhere", axis.key))
+            .hint("remove it from the task, or from [axes]"));
     }
     let mut inputs = variant::inputs(&task, &axes);
     if inputs.is_empty() {
@@ -354,6 +371,16 @@ fn resolve_models(raw: &[Spanned<Table>], ios: &[Io]) -> Checked<Vec<ModelEntry>
 
 const MODEL_KEYS: [&str; 6] = ["name", "arch", "size", "params", "forward_flops", "tolerance"];
 
+/// Refuses a key that neither the table nor the arch has; an unknown arch is refused later.
+fn unknown_key(table: &Table, arch: &str) -> Checked<()> {
+    let Ok(Ok(of_arch)) = model::arch(arch).map(|arch| (arch.defaults)()) else { return Ok(()) };
+    let known: Vec<&str> = MODEL_KEYS.into_iter().chain(of_arch.keys().map(String::as_str)).collect();
+    match table.entries().find(|entry| !known.contains(&entry.key.as_str())) {
+        Some(entry) => Err(Complaint::unknown(entry.key_span, arch, &entry.key, &known)),
+        None => Ok(()),
+    }
+}
+
 /// It has to fit one of the inputs; `plan` drops the cells of the others.
 fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     let table = raw.get_ref();
@@ -368,6 +395,7 @@ fn resolve_model(raw: &Spanned<Table>, ios: &[Io]) -> Checked<ModelEntry> {
     };
     let name = arch.text()?.to_owned();
     let settings = settings_of(table, &MODEL_KEYS);
+    unknown_key(table, &name)?;
     let label = match table.get("name") {
         Some(entry) => entry.name()?.to_owned(),
         None => name.clone(),

@@ -197,7 +197,13 @@ impl Reader {
         if let Some(key) = found {
             return Ok(key);
         }
-        let imports = self.imports()?.into_iter().map(|import| import.name);
+        let imports: Vec<String> = self.imports()?.into_iter().map(|import| import.name).collect();
+        if imports.iter().any(|import| import == name) {
+            return Err(Error::bad_input(format!(
+                "'{name}' is an import, not a sweep: it has points, and no runs of this store"
+            ))
+            .hint(format!("'crossover fit {name}' and 'crossover plot {name}' take it")));
+        }
         let names: Vec<String> = self.sweep_names()?.into_iter().chain(imports).collect();
         let hint = match nearest(name, names.iter().map(String::as_str)) {
             Some(near) => format!("did you mean '{near}'?"),

@@ -214,6 +214,7 @@ impl Study {
     /// # Errors
     /// No curve can be fitted, or the method fits none.
     pub fn analyse(&self, method: Method, axis: Axis, settings: &Settings) -> Result<Analysis> {
+        self.nothing_is_left()?;
         let settings = self.settings(settings);
         match method {
             // What is fixed of a law makes it another one.
@@ -231,11 +232,25 @@ impl Study {
         }
     }
 
+    /// Refuses a study of which everything that was measured is left out.
+    fn nothing_is_left(&self) -> Result<()> {
+        let left_out = self.left_out();
+        // What has not ended may still give points.
+        let waits = |left: &Dropped| left.reason.ends_with("not ended");
+        if !self.points.is_empty() || left_out.iter().all(waits) {
+            return Ok(());
+        }
+        let (first, count) = (&left_out[0], left_out.len());
+        Err(Error::failed(format!("there are no points to fit: {} ({count} left out)", first.reason))
+            .hint(format!("the first is {}; --json lists them in left_out", first.point)))
+    }
+
     /// The best size at each budget.
     ///
     /// # Errors
     /// No curve has profiles.
     pub fn profiles(&self, profile: Profile, settings: &Settings) -> Result<Profiles> {
+        self.nothing_is_left()?;
         isoflop::profiles(&self.points, profile, &self.settings(settings))
     }
 

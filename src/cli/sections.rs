@@ -204,10 +204,11 @@ fn backtest_text(backtest: &Backtest) -> String {
     let shown = table(&header, &["curves", "predicted", "measured", ""], rows);
     let which = if all { "" } else { "; the wrong ones (--json lists all)" };
     let mut text = format!("back-test: who leads at scales that were hidden{which}\n{shown}\n");
-    text += &counts(backtest);
+    text += &paragraph(&counts(backtest), "", "  ");
     if backtest.law_chosen_anew {
         let laws = backtest.trials.iter().map(|trial| format!("{} with {} hidden", trial.law.name(), trial.hidden));
-        text += &format!("laws, each chosen from the scales seen: {}\n", laws.collect::<Vec<_>>().join(", "));
+        let laws = laws.collect::<Vec<_>>().join(", ");
+        text += &paragraph(&format!("laws, each chosen from the scales seen: {laws}"), "", "  ");
     }
     for predicted in backtest.crossovers.iter().filter(|pair| !pair.found.is_empty() || !pair.same_count) {
         text += &predicted_text(predicted);
@@ -230,7 +231,7 @@ fn counts(backtest: &Backtest) -> String {
     let count = backtest.decisions.len();
     let Some(decided) = &backtest.decided else {
         return format!(
-            "{} of {count} decisions wrong{}; no resamples, so none is left undecided\n",
+            "{} of {count} decisions wrong{}; no resamples, so none is left undecided",
             backtest.wrong,
             costs(backtest.mean_cost, backtest.worst_cost)
         );
@@ -246,7 +247,7 @@ fn counts(backtest: &Backtest) -> String {
         text += &format!("; {} undecided: the {sure:.0}% band does not tell the curves apart there", decided.undecided);
         text += &format!(" (the fitted curves alone are wrong in {} of all {count})", backtest.wrong);
     }
-    text + "\n"
+    text
 }
 
 fn predicted_text(predicted: &Predicted) -> String {
@@ -261,7 +262,10 @@ fn predicted_text(predicted: &Predicted) -> String {
         Some(false) => ", outside the interval",
         None => "",
     };
-    format!("{a} against {b}, {hidden} hidden: {seen}; predicted {roots}; with all scales {all}, {found}{off}{held}\n")
+    let text = format!(
+        "{a} against {b}, {hidden} hidden: {seen}; predicted {roots}; with all scales {all}, {found}{off}{held}"
+    );
+    paragraph(&text, "", "  ")
 }
 
 fn kind(kind: Kind) -> &'static str {

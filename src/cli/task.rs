@@ -35,12 +35,12 @@ enum Command {
   crossover task show mnist1d --set shuffle=true --json
   crossover task show relations --set relational=0 -o relations.png
   crossover task show images:photos --set size=96 -o photos.png
-  crossover task show idx --set images=train-images.gz --set labels=train-labels.gz")]
+  crossover task show idx --set images=train-images.gz labels=train-labels.gz")]
     Show {
         /// As 'crossover task list' has it; images:DIR for a folder of your own
         name: String,
-        /// A setting of the task, as in a sweep's task table; may be given many times
-        #[arg(long = "set", value_name = "KEY=VALUE")]
+        /// Settings of the task, as in a sweep's task table
+        #[arg(long = "set", value_name = "KEY=VALUE", num_args = 1..)]
         set: Vec<String>,
         /// Draw training examples with their labels; a file that is there is replaced
         #[arg(short, long, value_name = "FILE.png|FILE.svg")]

@@ -34,6 +34,8 @@ pub const STOP_WITHIN: Duration = Duration::from_secs(35);
 /// Between a kill and the end of the process: longer, and it is left behind; a stop does not wait even so long.
 const DEATH: Duration = Duration::from_secs(10);
 const DEATH_WHILE_STOPPING: Duration = Duration::from_millis(700);
+/// Within which a second signal is the first one again.
+const ONE_SIGNAL: Duration = Duration::from_secs(1);
 /// Of the first retry; each further one of a run waits twice as long.
 const BACKOFF: Duration = Duration::from_secs(1);
 const LONGEST_BACKOFF: Duration = Duration::from_secs(60);
@@ -424,8 +426,12 @@ impl Scheduler {
     }
 
     fn stop(&mut self, now: Duration) {
-        self.tally.interrupted = true;
-        if self.stopping.is_some() {
+        let told_before = std::mem::replace(&mut self.tally.interrupted, true);
+        if let Some(since) = self.stopping {
+            // timeout(1) and some shells signal the process and then its group.
+            if told_before && now.saturating_sub(since) < ONE_SIGNAL {
+                return;
+            }
             self.say("killing the workers; the next run goes on from their last checkpoints".into());
             self.stopping = Some(now);
             return (0..self.slots.len()).for_each(|slot| self.kill(slot, now, None));

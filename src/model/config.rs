@@ -161,8 +161,13 @@ pub(super) fn overlay<C: Config>(base: C, given: &Settings) -> Result<C> {
             from_settings::<C>(&alone).map(|_| value.clone())
         };
         let read = read_with_wholes(&value, with).map_err(|error| {
-            Error::bad_input(format!("{}: {key} = {value}: {error}", C::NAME))
-                .hint(format!("the default is {key} = {}", whole[key]))
+            let refused = Error::bad_input(format!("{}: {key} = {value}: {error}", C::NAME));
+            match (value.as_array(), &whole[key]) {
+                (Some(_), Value::Number(_)) => refused.hint(format!(
+                    "a [[model]] has one {key}: several are several [[model]] tables, each with a name, or params = [1e5, 1e6]"
+                )),
+                _ => refused.hint(format!("the default is {key} = {}", whole[key])),
+            }
         })?;
         merged.insert(key.clone(), read);
     }

@@ -90,12 +90,22 @@ mod network {
         let network = build(&args.model.model()?, io)?;
         let (params, stats) = weights::load(network.layout(), &args.weights)?;
         let path = args.images.display();
-        let images = Tensor::read_npy(&args.images)
-            .map_err(|error| Error::bad_input(format!("cannot read images from {path}: {error}")))?;
+        let images = Tensor::read_npy(&args.images).map_err(|error| {
+            let error = Error::bad_input(format!("cannot read images from {path}: {error}"));
+            match error.message.to_lowercase().contains("fortran") {
+                true => error.hint("np.save('images.npy', np.ascontiguousarray(x))"),
+                false => error.hint("np.save writes what is read: float32 or bytes, [B, C, H, W]"),
+            }
+        })?;
         let wanted = [io.channels, io.height, io.width].map(|side| side as i64);
         if images.dim() != 4 || images.size()[1..] != wanted || images.size()[0] == 0 {
             let message = format!("{path}: images are {:?}, the model takes [B, {wanted:?}]", images.size());
-            return Err(Error::bad_input(message).hint("give the images' shape by --input CxHxW"));
+            return Err(Error::bad_input(message).hint(match images.size()[..] {
+                [0, ..] => "the file has no image: np.save('images.npy', x) of one and more",
+                _ => {
+                    "channels come first, and a run's images are as its task has them; of a model that is named by its arch                      --input CxHxW is the shape"
+                }
+            }));
         }
         let normal = normal(args, io.channels)?;
         let is_float = matches!(images.kind(), Kind::Float | Kind::Double | Kind::Half | Kind::BFloat16);

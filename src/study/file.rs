@@ -12,6 +12,7 @@ pub mod format;
 mod json_rows;
 mod json_whole;
 pub mod layout;
+mod left_out;
 mod logs;
 mod names;
 mod number;
@@ -34,7 +35,7 @@ pub use self::filter::Filter;
 use self::layout::Layout;
 pub use self::table::Table;
 use crate::error::{Error, Result};
-use crate::fit::{Dropped, FileOrigin, Scale};
+use crate::fit::{FileOrigin, Scale};
 use crate::point::Point;
 use crate::task::files::hex_sha256;
 
@@ -98,14 +99,14 @@ pub fn found(table: &Table, sha256: &str, asked: &Asked, over: Scale) -> Result<
     let mut notes = Vec::new();
     notes.extend(layout.told(&table));
     notes.extend(panel::note(&table, &layout, over)?);
-    let left_out = finished(&mut table, &layout, asked, &mut notes);
+    let mut left_out = left_out::unfinished(&mut table, &layout, asked, &mut notes);
+    left_out.extend(left_out::unnamed(&mut table, &layout, &mut notes));
     let mut rows = points::points(&table, &layout)?;
     let formulas = derived::scales(&mut rows, &table, &layout, asked, over, &mut notes)?;
-    // The rows of a W&B export are runs, however many steps each has made.
-    let has_steps = layout.step.is_some() && layout.state.is_none();
+    let steps = checkpoints::Steps::of(&table, &layout, over);
     notes.extend(alone(&table, &layout, &rows));
     let differing = sets::check(&table, &layout, &rows)?;
-    notes.extend(checkpoints::choose(&mut rows, over, asked.checkpoints, layout.run.is_some(), has_steps)?);
+    notes.extend(checkpoints::choose(&mut rows, over, asked.checkpoints, layout.run.is_some(), steps)?);
     let fitted = direction::settle(&mut rows, &table.header[layout.value], asked.rising)?;
     let (at_edge, chosen) = tuned::choose(&mut rows, &table, &layout);
     notes.extend(chosen);
@@ -150,39 +151,4 @@ fn alone(table: &Table, layout: &Layout, rows: &[points::Read]) -> Option<String
         let column = &table.header[column];
         format!("each row is a curve of its own by column {column}: --by names them by a column that rows share")
     })
-}
-
-/// Leaves the runs that have ended well, where a column has the states of W&B and no filter names it.
-fn finished(table: &mut Cow<Table>, layout: &Layout, asked: &Asked, notes: &mut Vec<String>) -> Vec<Dropped> {
-    const NAMED: usize = 4;
-    let Some(column) = layout.state else { return Vec::new() };
-    let has_ended = |table: &Table, row: usize| layout::ended(&table.shown(row, column)) == Some(true);
-    let all: &Table = table;
-    if asked.filters.iter().any(|filter| all.column(filter.column()).is_ok_and(|named| named == column)) {
-        return Vec::new();
-    }
-    let name = all.column("name").ok();
-    let left_out = |row: usize| {
-        let named = name.map_or(String::new(), |name| format!(" ({})", all.shown(row, name)));
-        Dropped {
-            point: format!("{}:{}{named}", all.name, all.line(row)),
-            reason: format!("the run is {}", all.shown(row, column)),
-        }
-    };
-    let left_out: Vec<Dropped> = (0..all.rows()).filter(|row| !has_ended(all, *row)).map(left_out).collect();
-    // A file of none but unfinished runs is what there is.
-    if left_out.is_empty() || left_out.len() == all.rows() {
-        return Vec::new();
-    }
-    let named = left_out.iter().take(NAMED).map(|left| format!("{}: {}", left.point, left.reason));
-    let named = named.collect::<Vec<_>>().join(", ");
-    let more = if left_out.len() > NAMED { ", …" } else { "" };
-    notes.push(format!(
-        "left out: {} of {} rows are of runs that have not finished ({named}{more}); --where '{}!=' reads all",
-        left_out.len(),
-        all.rows(),
-        all.header[column],
-    ));
-    table.to_mut().retain(has_ended);
-    left_out
 }

@@ -35,6 +35,8 @@ const NAMES: [(&str, &str); 4] =
 const NAMES_HINT: &str = "np.savez('set.npz', train_images=x, train_labels=y), and where there are any val_images, \
                           val_labels, test_images, test_labels";
 
+const NUMBERED: &str = "labels are integers; names become such by classes, y = np.unique(names, return_inverse=True)";
+
 /// The header of an array is a line of text; a longer one is damaged.
 const LONGEST_HEADER: usize = 1 << 16;
 /// Arrays that an archive may have: each is a name to look at.
@@ -173,18 +175,27 @@ fn header(what: &str, reader: &mut impl Read) -> Result<(Vec<u64>, Number)> {
     let header = read.map_err(|error| damaged(error.to_string()))?;
     if header.uses_pickled_array() {
         let message = format!("{what} holds Python objects, not numbers, and reading those would run code");
-        return Err(Error::bad_input(message).hint("images of one size: np.stack(list(x)).astype('uint8')"));
+        return Err(Error::bad_input(message).hint(match is_labels(what) {
+            true => NUMBERED,
+            false => "images of one size: np.stack(list(x)).astype('uint8')",
+        }));
     }
     let number = number(&header.dtype()).ok_or_else(|| {
         let is = header.dtype().descr();
         Error::bad_input(format!("{what} is of type {is}, and integers and floats of 32 and 64 bits are read"))
-            .hint("images are uint8: x.astype('uint8'); labels any integers")
+            .hint(if is_labels(what) { NUMBERED } else { "images are uint8: x.astype('uint8')" })
     })?;
     if header.order() == npyz::Order::Fortran && header.shape().iter().filter(|&&side| side > 1).count() > 1 {
         return Err(Error::bad_input(format!("{what} is in Fortran order, and C order is read"))
             .hint("np.ascontiguousarray(x) before saving"));
     }
     Ok((header.shape().to_vec(), number))
+}
+
+/// Of an array that is called `NAME of FILE`.
+fn is_labels(what: &str) -> bool {
+    let name = what.split(" of ").next().unwrap_or_default().to_lowercase();
+    name.ends_with("labels") || name.starts_with("y_") || name.ends_with("_y")
 }
 
 fn number(dtype: &DType) -> Option<Number> {
@@ -299,6 +310,19 @@ mod tests {
                     (image, label),
                     ([4 * n, 4 * n + 1, 4 * n + 2, 4 * n + 3].as_slice(), [0, 1, 2, 1][n as usize])
                 );
+            }
+        }
+    }
+
+    #[test]
+    fn labels_that_are_no_numbers_say_how_they_become_such() {
+        let folder = Folder(tempfile::tempdir().unwrap());
+        for descr in ["|O", "<U5"] {
+            let header = format!("{{'descr': '{descr}', 'fortran_order': False, 'shape': (3, ), }}");
+            for (x, y) in [("train_images", "train_labels"), ("x_train", "y_train")] {
+                let arrays = [(x, bytes(&[3, 2, 2])), (y, with_header(&header, &[0; 60]))];
+                let error = folder.parse(&npz(&arrays, CompressionMethod::Stored), "").err().unwrap();
+                assert!(error.hint.as_ref().is_some_and(|hint| hint.contains("np.unique(names")), "{error}");
             }
         }
     }

@@ -66,6 +66,15 @@ const BAD: &[(&str, &str, &str)] = &[
     ("no-model", "[[model]]\narch = \"vit\"\npatch = 5\nparams = [1e4]", ""),
     ("same-label", "[[model]]", "[[model]]\narch = \"vit\"\n\n[[model]]"),
     ("nothing-left", "params = [1e4]", "params = [1]"),
+    ("unknown-size-key", "params = [1e4]", "parms = [1e4]"),
+    ("one-bracket", "[[model]]", "[model]"),
+    ("two-single-brackets", "[[model]]", "[model]\narch = \"mlp\"\n\n[model]"),
+    ("several-values-of-a-key", "params = [1e4]", "width = [16, 64]"),
+    (
+        "task-axis-and-fixed",
+        "{ name = \"mnist1d\" }\n\n[axes]",
+        "{ name = \"mnist1d\", shuffle = true }\n\n[axes]\nshuffle = [true, false]",
+    ),
 ];
 
 #[test]

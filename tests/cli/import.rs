@@ -29,6 +29,11 @@ fn an_import_is_a_study_and_two_are_one() {
     let origin = &fitted["fits"][0]["provenance"]["file"];
     assert_eq!((&origin["path"], &origin["rows"]), (&"theirs.csv".into(), &10.into()), "{fitted}");
     assert!(dir.stdout(&["status"]).contains("imported: paper from theirs.csv"));
+    // It has no runs to list.
+    for command in [&["export", "paper", "--format", "csv"][..], &["compare", "paper", "ours"], &["list", "paper"]] {
+        let said = dir.stderr(command, 2);
+        assert!(said.contains("'paper' is an import") && said.contains("'crossover fit paper'"), "{said}");
+    }
 }
 
 #[test]

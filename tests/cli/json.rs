@@ -143,7 +143,8 @@ fn what_is_known_stands_beside_the_error() {
     assert_eq!((&told["sweeps"][0]["sweep"], &told["runs"]), (&"small".into(), &32.into()));
     for command in [&["fit", "small", "--json"][..], &["plot", "small", "--multiplier", "--json"]] {
         let told = document(&dir.output(command), &command);
-        assert!(told["error"]["message"].is_string(), "{told}");
+        let message = told["error"]["message"].as_str().expect("a message");
+        assert!(message.starts_with("there are no points to fit: it failed: told to fail"), "{told}");
         assert!(told["left_out"][0]["reason"].as_str().is_some_and(|why| why.contains("told to fail")), "{told}");
     }
 }
@@ -173,6 +174,7 @@ fn a_run_knows_its_cell_and_a_figure_its_points() {
     let shown = dir.json(&["show", planned["id"].as_str().expect("an id"), "--json"]);
     assert_eq!((&shown["cell"], &shown["curve"]), (&planned["cell"], &planned["label"]));
     assert_eq!(shown["places"][0]["sweep"], "small");
+    assert_eq!(shown["history"][0]["outcome"], serde_json::json!({"outcome": "done"}));
     let plot = dir.json(&["plot", "small", "--bootstrap", "0", "--json"]);
     let series = &plot["figures"][0]["series"];
     assert_eq!((series[0]["points"].as_array().map(Vec::len), &plot["output"]), (Some(8), &Value::Null));

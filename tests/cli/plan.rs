@@ -260,3 +260,13 @@ heads = 2
     let keys: Vec<_> = shape("perceiver").as_object().unwrap().keys().cloned().collect();
     assert_eq!(keys, ["bands", "blocks", "latents", "layers_per_block", "width"]);
 }
+
+#[test]
+fn a_cache_that_cannot_be_written_is_no_obstacle() {
+    let dir = Workdir::new();
+    dir.write("small.toml", crate::output::SWEEP).write("no-folder", "");
+    let output = dir.command(&["plan", "small.toml"]).env("CROSSOVER_CACHE", dir.path("no-folder")).output();
+    let output = output.expect("it starts");
+    let said = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success() && said.contains("note: step times are not kept: "), "{said}");
+}

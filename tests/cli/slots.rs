@@ -11,6 +11,9 @@ use nix::unistd::Pid;
 use crate::interrupted::{no_worker_is_left, workers};
 use crate::workdir::Workdir;
 
+/// After which a signal is a second one, and not the first again.
+const A_SECOND_ONE: Duration = Duration::from_millis(1100);
+
 fn many(runs: usize) -> Workdir {
     let (dir, seeds) = (Workdir::new(), (0..runs).collect::<Vec<_>>());
     let sweep = format!(
@@ -157,7 +160,7 @@ fn a_worker_that_hangs_is_killed_by_the_second_interruption() {
     let child = busy(&dir, "hang=9:5", &["--slots", "1"], 1);
     std::thread::sleep(Duration::from_millis(300));
     send(&child, Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(300));
+    std::thread::sleep(A_SECOND_ONE);
     send(&child, Signal::SIGINT);
     let (output, took) = end(&dir, child);
     assert_eq!(output.status.code(), Some(130));
@@ -171,7 +174,7 @@ fn a_worker_that_does_not_read_never_blocks_the_orchestrator() {
     let child = busy(&dir, "step_millis=20", &["--slots", "1", "--pack", "300"], 1);
     workers(&dir).iter().for_each(|worker| kill(Pid::from_raw(*worker), Signal::SIGSTOP).expect("it runs"));
     send(&child, Signal::SIGINT);
-    std::thread::sleep(Duration::from_millis(100));
+    std::thread::sleep(A_SECOND_ONE);
     send(&child, Signal::SIGINT);
     let (output, took) = end(&dir, child);
     assert_eq!(output.status.code(), Some(130));

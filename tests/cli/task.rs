@@ -21,7 +21,7 @@ fn a_task_is_described_with_what_its_keys_mean() {
     for (key, meaning) in [("v = 8", "symbols of each level"), ("m = 4", "spellings"), ("L = 3", "levels")] {
         assert!(text.lines().any(|line| line.contains(key) && line.contains(meaning)), "{key}: {text}");
     }
-    let task = dir.json(&["task", "show", "relations", "--set", "relational=0.5", "--json"]);
+    let task = dir.json(&["task", "show", "relations", "--set", "relational=0.5", "noise=0.4", "--json"]);
     assert!((task["local_floor"].as_f64().unwrap() - 0.562_335_144_618_808_3).abs() < 1e-12);
     assert_eq!(
         task["meanings"].as_object().map(|keys| keys.len()),

@@ -351,6 +351,11 @@ fn a_stop_lets_workers_write_and_a_second_one_does_not_wait() {
     }
     world.feed(Event::Stop);
     assert!(world.killed.is_empty() && !world.scheduler.is_over());
+    // As timeout(1) sends it, to the process and to its group.
+    world.now += 0.01;
+    world.feed(Event::Stop);
+    assert!(world.killed.is_empty() && !world.scheduler.is_over());
+    world.now += 1.0;
     world.feed(Event::Stop);
     assert_eq!(world.killed.len(), 2);
     assert!(world.scheduler.is_over() && world.scheduler.tally().interrupted);

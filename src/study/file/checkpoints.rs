@@ -1,17 +1,55 @@
 //! Rows of one run: its checkpoints. A run at one scale is one point, so the last of them stands for it.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 
 use super::asked::Checkpoints;
+use super::layout::Layout;
 use super::points::Read;
+use super::table::{Table, normal};
 use crate::error::{Error, Result};
 use crate::fit::Scale;
 use crate::point::{Axis, Point};
 
-/// What rows are taken to be checkpoints of one run: how they were told, and their groups.
+/// Examples for each step within a run, the most by the fewest: files round them.
+const SAME_SHARE: f64 = 1.05;
+
+/// What a column of steps says.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Steps {
+    None,
+    /// How long each row was trained: `steps`, `num_epochs`. Rows of other scales are other runs.
+    Budgets,
+    /// Where in its run each row was measured: `step`, `epoch`.
+    Places,
+}
+
+impl Steps {
+    pub fn of(table: &Table, layout: &Layout, over: Scale) -> Steps {
+        // Of epochs a law of repeated data is; and the rows of a W&B export are runs, however many steps each has made.
+        let epochs = layout.epochs.filter(|_| over != Scale::Repeated);
+        let column = layout.step.as_ref().map(|step| step.column).or(epochs);
+        match column.filter(|_| layout.state.is_none()).map(|column| normal(&table.header[column])) {
+            None => Steps::None,
+            Some(name) if name.ends_with('s') => Steps::Budgets,
+            Some(_) => Steps::Places,
+        }
+    }
+}
+
+/// How rows were told to be of one run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Told {
+    /// By a column of runs.
+    Named,
+    /// By equal scales and rising steps.
+    EqualScales,
+    /// By a scale that rises with the steps.
+    RisingScale,
+}
+
+/// What rows are taken to be checkpoints of one run.
 struct Runs {
-    /// By a column of runs, or by their steps.
-    named: bool,
+    told: Told,
     /// The group of each row.
     group: Vec<usize>,
     rows: Vec<usize>,
@@ -29,13 +67,16 @@ pub fn choose(
     over: Scale,
     asked: Option<Checkpoints>,
     has_runs: bool,
-    has_steps: bool,
+    steps: Steps,
 ) -> Result<Option<String>> {
-    if !has_runs && !has_steps {
-        return Ok(None);
-    }
-    let found = if has_runs { Some(by_run(rows)) } else { by_steps(rows, over) };
+    let found = match (has_runs, steps) {
+        (true, _) => Some(by_run(rows)),
+        (false, Steps::None) => return Ok(None),
+        (false, Steps::Budgets) => by_steps(rows, over, asked.is_some()),
+        (false, Steps::Places) => by_rising_scale(rows, over).or_else(|| by_steps(rows, over, asked.is_some())),
+    };
     let Some(runs) = found.filter(|runs| runs.rows.iter().any(|count| *count > 1)) else { return Ok(None) };
+    let named = runs.told == Told::Named;
     let axis = match over {
         Scale::Curve(axis) => Some(axis),
         Scale::Surface | Scale::Repeated | Scale::Profile => None,
@@ -48,7 +89,7 @@ pub fn choose(
     let usual =
         if along && axis.is_some_and(|axis| axis != Axis::Params) { Checkpoints::All } else { Checkpoints::Last };
     let taken = asked.unwrap_or(usual);
-    if taken == Checkpoints::All && !along && runs.named {
+    if taken == Checkpoints::All && !along && named {
         let scale = axis.map_or("params and data".into(), |axis| axis.to_string());
         return Err(Error::bad_input(format!("--checkpoints all: the rows of a run have one scale of {scale}")).hint(
             "--checkpoints last takes the last of each; over data or compute all can be points, if a column has them",
@@ -57,21 +98,28 @@ pub fn choose(
     let (count, before) = (runs.rows.iter().filter(|count| **count > 1).count(), rows.len());
     let of: usize = runs.rows.iter().filter(|count| **count > 1).sum();
     match taken {
-        Checkpoints::All if !runs.named && !along => {}
+        Checkpoints::All if !named && !along => {}
         Checkpoints::All => keep_last(rows, |row, read| {
             (runs.group[row], axis.and_then(|axis| read.point.x(axis)).map(f64::to_bits), axis.is_none().then_some(row))
         }),
         Checkpoints::Last => keep_last(rows, |row, _| runs.group[row]),
     }
-    let told = match runs.named {
-        true => format!("{of} of {before} rows are checkpoints of {count} runs"),
-        false => format!(
+    let told = match runs.told {
+        Told::Named => format!("{of} of {before} rows are checkpoints of {count} runs"),
+        Told::EqualScales => format!(
             "{of} of {before} rows look like checkpoints of {count} runs (equal scales, rising steps; no column of runs)"
         ),
+        Told::RisingScale => format!(
+            "{of} of {before} rows look like checkpoints of {count} runs (one curve, size and seed each, a scale that \
+             rises with the steps; no column of runs)"
+        ),
     };
+    if runs.told == Told::RisingScale {
+        name_runs(rows, &runs);
+    }
     let done = match (taken, rows.len() == before) {
         (Checkpoints::Last, _) => {
-            let other = if along || !runs.named { "; --checkpoints all uses every one" } else { "" };
+            let other = if along || !named { "; --checkpoints all uses every one" } else { "" };
             format!("the last of each is used{other}")
         }
         (Checkpoints::All, true) => "every one is a point; --checkpoints last takes the last of each".into(),
@@ -85,7 +133,7 @@ pub fn choose(
 /// Rows of one run have its name, its curve, its size and its seed: a name that sizes share is not a run's.
 fn by_run(rows: &[Read]) -> Runs {
     let mut alone = 0..;
-    grouped(rows, true, |read| {
+    grouped(rows, Told::Named, |read| {
         let point = &read.point;
         // A row without a run is one of its own.
         let alone = if point.source.contains(" run ") { None } else { alone.next() };
@@ -93,32 +141,75 @@ fn by_run(rows: &[Read]) -> Runs {
     })
 }
 
-/// Rows that have everything in common and rising steps: without a column of runs they look like checkpoints.
-fn by_steps(rows: &[Read], over: Scale) -> Option<Runs> {
+/// Rows that have everything in common and steps of their own: without a column of runs they look like checkpoints,
+/// where the steps rise or most runs were measured at the same ones. `sure` asks for neither.
+fn by_steps(rows: &[Read], over: Scale, sure: bool) -> Option<Runs> {
     // Along params rows of one size are no points side by side, whatever data they had seen.
     let by_scale = over != Scale::Curve(Axis::Params);
-    let runs = grouped(rows, false, |read| {
+    let runs = grouped(rows, Told::EqualScales, |read| {
         let point = &read.point;
+        let seen = point.seen.filter(|_| over == Scale::Repeated);
         let scales = [point.data, point.compute].map(|scale| scale.filter(|_| by_scale).map(f64::to_bits));
-        (point.curve.as_str(), point.params.map(f64::to_bits), scales, point.seed)
+        (point.curve.as_str(), point.params.map(f64::to_bits), scales, seen.map(f64::to_bits), point.seed)
     });
-    let mut last: HashMap<usize, f64> = HashMap::new();
-    for (read, group) in rows.iter().zip(&runs.group) {
-        let step = read.step?;
-        let before = last.insert(*group, step).unwrap_or(f64::NEG_INFINITY);
-        if step <= before {
-            return None;
-        }
-    }
-    // A pair of rows may be two runs of other batch sizes; checkpoints come in threes and more.
-    let several = runs.rows.iter().filter(|count| **count > 1).count();
-    let many = runs.rows.iter().filter(|count| **count > 2).count();
-    (2 * many > several).then_some(runs)
+    let runs = apart(rows, &runs)?;
+    let mut of_run = vec![Vec::new(); runs.rows.len()];
+    rows.iter().zip(&runs.group).for_each(|(read, run)| of_run[*run].extend(read.step));
+    let rise = of_run.iter().all(|steps| steps.is_sorted());
+    let mut alike: HashMap<BTreeSet<u64>, usize> = HashMap::new();
+    let several = of_run.iter().filter(|steps| steps.len() > 1);
+    several.clone().for_each(|steps| *alike.entry(steps.iter().map(|x| x.to_bits()).collect()).or_default() += 1);
+    let most_alike = alike.values().max().is_some_and(|most| 2 * most > several.count() && *most > 1);
+    (sure || runs.are_long() && (rise || most_alike)).then_some(runs)
 }
 
-fn grouped<'a, K: Eq + std::hash::Hash>(rows: &'a [Read], named: bool, mut key: impl FnMut(&'a Read) -> K) -> Runs {
+/// Rows of one curve, size and seed whose scale rises with the steps, as much at each: a log of one run, as of tokens
+/// seen. How long runs of several budgets took has no such share.
+fn by_rising_scale(rows: &[Read], over: Scale) -> Option<Runs> {
+    let Scale::Curve(axis @ (Axis::Data | Axis::Compute)) = over else { return None };
+    let runs = grouped(rows, Told::RisingScale, |read| {
+        let point = &read.point;
+        (point.curve.as_str(), point.params.map(f64::to_bits), point.seed)
+    });
+    let runs = apart(rows, &runs)?;
+    let mut of_run = vec![Vec::new(); runs.rows.len()];
+    for (read, run) in rows.iter().zip(&runs.group) {
+        of_run[*run].push((read.step?, read.point.x(axis)?));
+    }
+    let rises = |run: &mut Vec<(f64, f64)>| {
+        run.sort_by(|a, b| a.0.total_cmp(&b.0));
+        let shares = run.iter().filter(|(step, _)| *step > 0.0).map(|(step, x)| x / step);
+        let (low, high) = shares.fold((f64::MAX, 0.0), |(low, high), x| (f64::min(low, x), f64::max(high, x)));
+        high <= SAME_SHARE * low && run.windows(2).all(|pair| pair[0].1 < pair[1].1)
+    };
+    (runs.are_long() && of_run.iter_mut().all(rises)).then_some(runs)
+}
+
+/// With a run for each time that a step comes again: seeds that no column tells apart.
+fn apart(rows: &[Read], runs: &Runs) -> Option<Runs> {
+    let mut times: HashMap<(usize, u64), usize> = HashMap::new();
+    let mut keys = Vec::with_capacity(rows.len());
+    for (read, group) in rows.iter().zip(&runs.group) {
+        let time = times.entry((*group, read.step?.to_bits())).or_default();
+        *time += 1;
+        keys.push((*group, *time));
+    }
+    let mut keys = keys.into_iter();
+    Some(grouped(rows, runs.told, |_| keys.next()))
+}
+
+/// Points of one run share its name, by which they are resampled together.
+fn name_runs(rows: &mut [Read], runs: &Runs) {
+    for (read, run) in rows.iter_mut().zip(&runs.group).filter(|(_, run)| runs.rows[**run] > 1) {
+        let point = &mut read.point;
+        let file = point.source.rsplit_once(':').map_or(point.source.as_str(), |(file, _)| file);
+        point.source = format!("{file} run {} of {}", run + 1, point.curve);
+    }
+}
+
+fn grouped<'a, K: Eq + std::hash::Hash>(rows: &'a [Read], told: Told, mut key: impl FnMut(&'a Read) -> K) -> Runs {
     let mut number: HashMap<K, usize> = HashMap::new();
-    let mut runs = Runs { named, group: Vec::with_capacity(rows.len()), rows: Vec::new() };
+    let mut runs = Runs { told, group: Vec::with_capacity(rows.len()), rows: Vec::new() };
     for read in rows {
         let next = number.len();
         let group = *number.entry(key(read)).or_insert(next);
@@ -129,6 +220,15 @@ fn grouped<'a, K: Eq + std::hash::Hash>(rows: &'a [Read], named: bool, mut key: 
         runs.group.push(group);
     }
     runs
+}
+
+impl Runs {
+    /// A pair of rows may be two runs of other batch sizes; checkpoints come in threes and more.
+    fn are_long(&self) -> bool {
+        let several = self.rows.iter().filter(|count| **count > 1).count();
+        let many = self.rows.iter().filter(|count| **count > 2).count();
+        2 * many > several
+    }
 }
 
 fn differ(rows: &[Read], runs: &Runs, scale: impl Fn(&Point) -> Option<f64>) -> bool {

@@ -11,7 +11,7 @@ use crate::error::{Error, Result};
 /// # Errors
 /// The bytes are none of these, or break the format's rules (with the line).
 pub fn table(name: &str, bytes: &Bytes) -> Result<Table> {
-    let table = if bytes.starts_with(b"PAR1") {
+    let mut table = if bytes.starts_with(b"PAR1") {
         parquet_rows::table(name, bytes.clone())?
     } else if bytes.starts_with(b"\xff\xfe") || bytes.starts_with(b"\xfe\xff") {
         return Err(Error::bad_input(format!("{name} is UTF-16 text; text here is UTF-8"))
@@ -33,5 +33,6 @@ pub fn table(name: &str, bytes: &Bytes) -> Result<Table> {
     if table.rows() == 0 {
         return Err(Error::bad_input(format!("{name} has a header and no rows")));
     }
+    table.number_rows_of_one_line();
     Ok(panel::melted(table))
 }

@@ -3,9 +3,14 @@
 use serde_json::{Map, Value};
 
 /// The objects of the rows, where the object is a table: a list for each column (or an object of cells by row number),
-/// an object for each row number, `columns` and `data`, or one list of objects beside other things.
+/// an object for each row number, `columns` and `data`, one list of objects beside other things, or columns for each
+/// curve.
 pub fn rows(object: &Map<String, Value>) -> Option<Vec<Map<String, Value>>> {
-    split(object).or_else(|| by_number(object)).or_else(|| columns(object)).or_else(|| within(object))
+    split(object)
+        .or_else(|| by_number(object))
+        .or_else(|| columns(object))
+        .or_else(|| within(object))
+        .or_else(|| curves(object))
 }
 
 type Rows = Option<Vec<Map<String, Value>>>;
@@ -55,6 +60,25 @@ fn within(object: &Map<String, Value>) -> Rows {
     }
 }
 
+/// `{"vit": {"examples": […], "loss": […]}, …}`: the same columns of each curve.
+fn curves(object: &Map<String, Value>) -> Rows {
+    let mut rows = Vec::new();
+    let mut names: Option<Vec<&String>> = None;
+    for (curve, of_curve) in object {
+        let of_curve = of_curve.as_object()?;
+        let own: Vec<&String> = of_curve.keys().collect();
+        if own.len() < 2 || of_curve.contains_key("arch") || *names.get_or_insert(own.clone()) != own {
+            return None;
+        }
+        let named = |mut row: Map<String, Value>| {
+            row.insert("arch".into(), curve.as_str().into());
+            row
+        };
+        rows.extend(columns(of_curve)?.into_iter().map(named));
+    }
+    Some(rows)
+}
+
 /// The values in the order of their keys, where all of these are whole numbers.
 fn numbered(object: &Map<String, Value>) -> Option<Vec<&Value>> {
     let keys = object.iter().map(|(key, value)| Some((key.parse::<u64>().ok()?, value)));
@@ -85,14 +109,29 @@ mod tests {
             assert_eq!(shown(text), wanted, "{text}");
         }
         assert_eq!(shown(r#"{"l": [1, 2]}"#), r#"{"l":1}{"l":2}"#);
+        let curves = r#"{"a": {"l": [1], "n": [2]}, "b": {"l": [3, 4], "n": [5, 6]}}"#;
+        let rows = r#"{"l":1,"n":2,"arch":"a"}{"l":3,"n":5,"arch":"b"}{"l":4,"n":6,"arch":"b"}"#;
+        assert_eq!(sorted(&shown(curves)), sorted(rows));
         // In the order of the numbers, not of the letters.
         let many: String = (0..11).map(|i| format!(r#""{i}": {{"l": {i}}},"#)).collect();
         assert!(shown(&format!("{{{}}}", many.trim_end_matches(','))).ends_with(r#"{"l":9}{"l":10}"#));
     }
 
+    /// Keys may be in the order of their names.
+    fn sorted(text: &str) -> Vec<char> {
+        let mut letters: Vec<char> = text.chars().collect();
+        letters.sort_unstable();
+        letters
+    }
+
     #[test]
     fn a_row_is_no_table() {
-        for text in [r#"{"l": 1, "n": 2}"#, r#"{"l": 1, "shape": [1, 2]}"#, r#"{"l": [1], "n": [1, 2]}"#] {
+        for text in [
+            r#"{"l": 1, "n": 2}"#,
+            r#"{"l": 1, "shape": [1, 2]}"#,
+            r#"{"l": [1], "n": [1, 2]}"#,
+            r#"{"config": {"n": [1], "m": [2]}, "l": 1}"#,
+        ] {
             assert_eq!(shown(text), "none", "{text}");
         }
     }

@@ -81,6 +81,12 @@ impl Layout {
         let mut meant = |meaning: &Meaning| {
             let found = match named.get(meaning.name) {
                 Some(column) => Some(*column),
+                // W&B has a column Group also where no run is in one.
+                None if meaning.name == "arch" => {
+                    let filled = |column: usize| (0..table.rows()).any(|row| !table.cell(row, column).is_empty());
+                    let named: Vec<bool> = (0..free.len()).map(|column| free[column] && filled(column)).collect();
+                    names::find(table, meaning, &named)?
+                }
                 None => names::find(table, meaning, &free)?,
             };
             found.iter().for_each(|column| free[*column] = false);

@@ -2,7 +2,7 @@
 
 use super::number;
 use super::table::{Table, normal};
-use crate::error::Result;
+use crate::error::{Error, Result};
 
 /// What a column can mean, as `--column` names it.
 pub struct Meaning {
@@ -164,8 +164,17 @@ pub const MEANINGS: [Meaning; 9] = [
             "iteration",
             "iterations",
             "iter",
+            "iters",
+            "iter_num",
             "checkpoint_step",
             "ckpt_step",
+            "trainer_global_step",
+            "optimizer_step",
+            "training_iteration",
+            "update",
+            "updates",
+            "num_updates",
+            "epoch",
         ],
         nested: &["step", "global_step", "iteration"],
     },
@@ -310,6 +319,13 @@ fn nested(table: &Table, names: &[&str], free: &[bool]) -> Result<Option<usize>>
 fn only_one(table: &Table, free: &[bool], is: impl Fn(&str) -> bool) -> Result<Option<usize>> {
     let mut matching = (0..table.header.len()).filter(|column| free[*column] && is(&table.header[*column]));
     match (matching.next(), matching.next()) {
+        (Some(one), Some(other)) if normal(&table.header[one]) != normal(&table.header[other]) => {
+            let (one, other) = (&table.header[one], &table.header[other]);
+            Err(Error::bad_input(format!("{} has two columns that may mean the same: {one} and {other}", table.name))
+                .hint(format!(
+                    "name one, as --column examples={one}; or write a table of rows with one column for both"
+                )))
+        }
         (Some(column), Some(_)) => Err(table.two_of(&table.header[column])),
         (found, _) => Ok(found),
     }

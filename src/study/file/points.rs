@@ -73,7 +73,7 @@ fn one(table: &Table, layout: &Layout, row: usize) -> Result<Read> {
             made: None,
         },
         row,
-        step: counted(&layout.step)?,
+        step: counted(&layout.step)?.or(epochs),
         measured: measured.is_some(),
         percent: measured.is_some_and(|(_, percent)| percent),
         chosen_by: chosen_by.map_or(f64::NAN, |(value, _)| value),
@@ -114,14 +114,15 @@ fn refuse(table: &Table, row: usize, column: usize, why: NoNumber) -> Error {
 fn curve(table: &Table, layout: &Layout, row: usize) -> Result<String> {
     match layout.curve.as_slice() {
         [] => Ok(layout.only_curve.clone()),
-        [one] => Ok(table.text(row, *one)?.to_owned()),
+        [one] => Ok(table.text(row, *one)?.into_owned()),
         several => {
             let mut name = String::new();
             for column in several {
                 let cell = table.text(row, *column)?;
                 let space = if name.is_empty() { "" } else { " " };
                 let header = &table.header[*column];
-                name += &match cell.parse::<f64>().is_ok() || matches!(cell, "" | "true" | "false" | "True" | "False") {
+                name += &match cell.parse::<f64>().is_ok() || matches!(&*cell, "" | "true" | "false" | "True" | "False")
+                {
                     true => format!("{space}{header}={cell}"),
                     false => format!("{space}{cell}"),
                 };

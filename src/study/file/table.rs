@@ -1,5 +1,6 @@
 //! A file as a table of named text cells, each row with the line that it starts on. Every format becomes this first.
 
+use std::borrow::Cow;
 use std::collections::HashMap;
 use std::path::Path;
 
@@ -30,7 +31,15 @@ pub struct Panel {
 
 impl Table {
     pub fn new(name: &str, header: Vec<String>) -> Table {
-        Table { name: name.into(), header, ..Table::default() }
+        let plain = |name: String| name.replace(char::is_control, " ");
+        Table { name: name.into(), header: header.into_iter().map(plain).collect(), ..Table::default() }
+    }
+
+    /// A row is known by its line, so rows that share lines, as those of JSON on one line, get their numbers instead.
+    pub fn number_rows_of_one_line(&mut self) {
+        if self.lines.windows(2).any(|pair| pair[0] == pair[1]) {
+            self.lines = (1..=self.lines.len() as u64).collect();
+        }
     }
 
     /// Cells beyond the header are cut off, missing ones are empty.
@@ -60,17 +69,18 @@ impl Table {
         self.cells[from..self.ends[at]].trim_ascii()
     }
 
-    /// The cell as text.
+    /// The cell as a name: what would move a terminal's cursor or colour it is escaped.
     ///
     /// # Errors
     /// It is not UTF-8.
-    pub fn text(&self, row: usize, column: usize) -> Result<&str> {
-        std::str::from_utf8(self.cell(row, column)).map_err(|_| self.refuse(row, column, "not UTF-8 text"))
+    pub fn text(&self, row: usize, column: usize) -> Result<Cow<'_, str>> {
+        let text = std::str::from_utf8(self.cell(row, column));
+        text.map(escaped).map_err(|_| self.refuse(row, column, "not UTF-8 text"))
     }
 
     /// The cell as it can be shown.
     pub fn shown(&self, row: usize, column: usize) -> String {
-        String::from_utf8_lossy(self.cell(row, column)).into_owned()
+        escaped(&String::from_utf8_lossy(self.cell(row, column))).into_owned()
     }
 
     /// What is wrong with a cell, with its line and column.
@@ -204,6 +214,15 @@ impl Gathered {
     }
 }
 
+/// With `\u{1b}` in place of ESC, and other characters that are no letters likewise.
+fn escaped(text: &str) -> Cow<'_, str> {
+    if !text.contains(char::is_control) {
+        return text.into();
+    }
+    let escape = |c: char| if c.is_control() { c.escape_default().to_string() } else { c.to_string() };
+    text.chars().map(escape).collect::<String>().into()
+}
+
 /// A name in small letters, its words parted by one underscore: `val/Loss` and `val loss` are `val_loss`.
 pub fn normal(name: &str) -> String {
     let mut normal = String::with_capacity(name.len());
@@ -234,6 +253,9 @@ mod tests {
         assert_eq!((table.column("val_loss").unwrap(), table.stem().as_str()), (1, "runs"));
         assert_eq!(table.column("val_los").unwrap_err().hint.as_deref(), Some("did you mean Val/Loss?"));
         assert_eq!(Table::new("v1.2.dat", Vec::new()).stem(), "v1.2");
+        let mut names = Table::new("f", vec!["val\u{1b}\nloss".into()]);
+        names.push(2, [&b"\x1b[31mvit"[..]].into_iter());
+        assert_eq!((names.column("val_loss").unwrap(), &*names.text(0, 0).unwrap()), (0, "\\u{1b}[31mvit"));
         assert_eq!(normal("  model.Num-params (M) "), "model_num_params_m");
     }
 }

@@ -1,3 +1,5 @@
+mod runs;
+
 use std::io::Write;
 use std::path::Path;
 

@@ -67,7 +67,7 @@ impl Layout {
 
 fn shapeless(array: &Array) -> Error {
     Error::bad_input(format!("{} is {:?}, which is no set of images", array.what, array.shape))
-        .hint("images are [n, H, W], [n, H, W, 3] or [n, 3, H, W]")
+        .hint("images are [n, H, W], [n, H, W, 3] or [n, 3, H, W]; signals are [n, W]")
 }
 
 fn order_of(array: &Array, [first, _, last]: [usize; 3], any_channels: bool) -> Result<Order> {

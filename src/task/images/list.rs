@@ -49,7 +49,8 @@ impl Images {
 
     /// The file of a name, which may lack its extension.
     fn place(&self, file: &str) -> Option<usize> {
-        let file = file.trim_start_matches("./");
+        let below = Path::new(file).strip_prefix(&self.root).ok().and_then(Path::to_str);
+        let file = below.unwrap_or(file).trim_start_matches("./");
         let with = |end: &str| {
             let upper = || self.names.get(&format!("{file}.{}", end.to_uppercase()));
             self.names.get(&format!("{file}.{end}")).or_else(upper)

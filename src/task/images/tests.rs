@@ -286,6 +286,11 @@ fn labels_come_from_names_or_from_a_list() {
     let given = list(&format!("id,breed\n{}", rows("")));
     let task = folder.source_of("train", &given).unwrap();
     assert_eq!((task.classes(), task.splits().train), (vec!["boston_bull".into(), "dingo".into()], Some(16)));
+    // From the root of the system on.
+    let whole: String =
+        rows(".jpg").lines().map(|row| format!("{}\n", folder.path(&format!("train/{row}")).display())).collect();
+    let task = folder.source_of("train", &list(&whole)).unwrap();
+    assert_eq!((task.classes(), task.splits().train), (vec!["boston_bull".into(), "dingo".into()], Some(16)));
     // File, label and split, without a head.
     let split = |i: usize| ["train", "val", "test"][i.saturating_sub(6).min(2)];
     let text: String =

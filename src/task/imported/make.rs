@@ -107,7 +107,7 @@ impl Making<'_> {
             match opened.files.is_empty() {
                 true => "repair or remove them: none is left out silently".into(),
                 false => format!(
-                    "repair or remove them; or look through the list and go on without those that it names: skip = \"{list}\""
+                    "repair or remove them; or look through the list and go on without those that it names: skip = \"{list}\", or --set skip={list}"
                 ),
             },
         ))
@@ -202,7 +202,7 @@ fn refused(
         "the same image stands where it must not: {}\n{named}\nall of them: {list}",
         counts.collect::<Vec<_>>().join(", ")
     ))
-    .hint("duplicates = \"drop\" keeps one copy, in the test split if it is there, and none of an image under two labels; \"keep\" takes all as they are")
+    .hint("duplicates = \"drop\" (--set duplicates=drop) keeps one copy, in the test split if it is there, and none of an image under two labels; \"keep\" takes all as they are")
 }
 
 /// The file that becomes a set: labels, then pixels.
