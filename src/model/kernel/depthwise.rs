@@ -169,8 +169,8 @@ fn taps<L: Lanes, const TAPS: usize>(scratch: &mut Scratch, down: usize, mut acr
 
 #[cfg(test)]
 mod tests {
+    use super::super::tests::drawn;
     use super::*;
-    use tch::Device;
 
     fn largest(x: &Tensor) -> f64 {
         x.abs().max().double_value(&[])
@@ -178,11 +178,10 @@ mod tests {
 
     #[test]
     fn gradients_are_those_of_libtorch_in_float64() {
-        tch::manual_seed(6);
         let cases = [(16, [9, 8], 7, [3, 3]), (5, [6, 7], 3, [1, 1]), (37, [5, 5], 5, [0, 2]), (1, [8, 8], 1, [0, 0])];
         for (channels, [height, width], side, padding) in cases {
             for biased in [true, false] {
-                let make = |size: &[i64]| Tensor::randn(size, (Kind::Float, Device::Cpu)).set_requires_grad(true);
+                let make = |size: &[i64]| drawn(6, size).set_requires_grad(true);
                 let x = make(&[3, height, width, channels]);
                 let inputs = [x.permute([0, 3, 1, 2]), make(&[channels, 1, side, side]), make(&[channels])];
                 let of = |inputs: &[Tensor]| {
@@ -193,13 +192,13 @@ mod tests {
                 let exact = inputs.each_ref().map(|input| input.detach().to_kind(Kind::Double).set_requires_grad(true));
                 let (ours, theirs) = (of(&inputs), of(&exact));
                 assert!(largest(&(&ours - &theirs)) < 1e-4, "{channels} {side}");
-                let grad = Tensor::randn(ours.size(), (Kind::Float, Device::Cpu));
+                let grad = drawn(7, &ours.size());
                 let of = |out: &Tensor, inputs: &[Tensor; 3]| {
                     let loss = (out * grad.to_kind(out.kind())).sum(out.kind());
                     Tensor::run_backward(&[loss], &inputs[..if biased { 3 } else { 2 }], false, false)
                 };
                 for (ours, theirs) in of(&ours, &inputs).iter().zip(of(&theirs, &exact)) {
-                    assert!(largest(&(ours - &theirs)) < 3e-6 * largest(&theirs).max(1.0), "{channels} {side}");
+                    assert!(largest(&(ours - &theirs)) < 5e-6 * largest(&theirs).max(1.0), "{channels} {side}");
                 }
             }
         }
@@ -207,10 +206,8 @@ mod tests {
 
     #[test]
     fn bfloat16_is_rounded_once() {
-        tch::manual_seed(7);
-        let of = |kind| (kind, Device::Cpu);
-        let x = Tensor::randn([2, 12, 8, 8], of(Kind::Float)).to_kind(Kind::BFloat16).set_requires_grad(true);
-        let weight = Tensor::randn([12, 1, 7, 7], of(Kind::Float)).to_kind(Kind::BFloat16).set_requires_grad(true);
+        let x = drawn(7, &[2, 12, 8, 8]).to_kind(Kind::BFloat16).set_requires_grad(true);
+        let weight = drawn(7, &[12, 1, 7, 7]).to_kind(Kind::BFloat16).set_requires_grad(true);
         let out = depthwise(&x, &weight, None, [3, 3]).unwrap();
         let grads = Tensor::run_backward(&[out.sum(Kind::Float)], &[&weight], false, false);
         let exact = [&x, &weight].map(|tensor| tensor.detach().to_kind(Kind::Double).set_requires_grad(true));

@@ -133,6 +133,10 @@ pub(crate) use vectorised;
 /// Whether the processor has AVX-512 as servers do.
 #[cfg(target_arch = "x86_64")]
 pub fn wide() -> bool {
+    #[cfg(test)]
+    if tests::NARROW.get() {
+        return false;
+    }
     macro_rules! all { ($($name:tt)*) => { true $(&& std::arch::is_x86_feature_detected!($name))* } }
     all!("avx512f" "avx512bw" "avx512dq" "avx512vl" "avx2" "fma")
 }
@@ -160,8 +164,15 @@ pub fn exp(x: f32) -> f32 {
 }
 
 #[cfg(test)]
-mod tests {
+pub mod tests {
+    use std::cell::Cell;
+
     use super::*;
+
+    thread_local! {
+        /// Whether this thread does without AVX-512, as other processors do.
+        pub static NARROW: Cell<bool> = const { Cell::new(false) };
+    }
 
     #[test]
     fn exp_is_the_exponential_and_keeps_what_is_no_number() {
