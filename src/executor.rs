@@ -19,6 +19,7 @@ use crate::event::Outcome;
 use crate::plan::Plan;
 use crate::store::{Reader, State, Store};
 use crate::task;
+use crate::units;
 use crate::worker::Progress;
 pub use backend::slurm;
 use devices::{Devices, Machine, Slot};
@@ -235,7 +236,7 @@ impl Tally {
     pub fn into_result(self, sweep: &str) -> Result<Tally> {
         match self.failed {
             0 => Ok(self),
-            failed => Err(Error::failed(format!("{failed} runs of '{sweep}' failed"))
+            failed => Err(Error::failed(format!("{} of '{sweep}' failed", units::runs(failed)))
                 .hint(format!("'crossover status {sweep}' says why; the same command again tries only them"))),
         }
     }

@@ -14,6 +14,16 @@ pub struct Flops(pub u128);
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 pub struct Params(pub u64);
 
+/// As many runs, in words.
+pub fn runs(count: usize) -> String {
+    if count == 1 { "1 run".into() } else { format!("{count} runs") }
+}
+
+/// That all of them have ended, in words.
+pub fn all_ended(count: usize) -> String {
+    if count == 1 { "its run has ended".into() } else { format!("all {count} runs have ended") }
+}
+
 impl Flops {
     pub fn as_f64(self) -> f64 {
         self.0 as f64

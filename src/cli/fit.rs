@@ -10,7 +10,7 @@ use super::fixed::Fixed;
 use super::input::Input;
 use super::predict::{self, Predict};
 use super::sections::{self, Comparison, Sections};
-use super::table::table;
+use super::table::{paragraph, table};
 use super::typed::typed;
 use super::{points, print_json, tuned};
 use crate::error::{Error, Result};
@@ -25,6 +25,9 @@ use crate::study::Study;
 use crate::study::file::FLOPS_PER;
 use crate::study::rows::Row;
 use crate::units::si;
+
+/// Scales that are hidden unless another number is asked for.
+const HIDDEN: usize = 1;
 
 #[derive(Clone, Debug, ClapArgs)]
 #[group(skip)]
@@ -90,7 +93,7 @@ pub struct Args {
     pub exclude_top_loss: usize,
 
     /// How many of the largest scales are hidden to see how well the law predicts them
-    #[arg(long, value_name = "SCALES", default_value_t = 1)]
+    #[arg(long, value_name = "SCALES", default_value_t = HIDDEN)]
     pub holdout: usize,
 
     /// Print JSON
@@ -198,11 +201,26 @@ fn print_answer(command: &Command, study: &Study, method: Method, settings: Sett
     }
     let points = points::text(&points, args.x, study.chose_budgets());
     let text = answer::text(&analysis)
+        + &held_out(args.holdout, &analysis)
         + &predict::text(&predictions, level)
         + &points
         + &sections::multiplier_table(&analysis.multipliers, args.x)
         + &comparison.text();
     out::text(text)
+}
+
+/// Why a number of hidden scales that was asked for says nothing.
+fn held_out(hidden: usize, analysis: &Analysis) -> String {
+    let without = analysis.fits.iter().filter(|fit| fit.holdout_rmse.is_none());
+    let curves: Vec<&str> = without.map(|fit| fit.curve.as_str()).collect();
+    let Some(fit) = analysis.fits.first().filter(|_| hidden != HIDDEN && !curves.is_empty()) else {
+        return String::new();
+    };
+    let why = match hidden {
+        0 => "hides no scale".to_owned(),
+        _ => format!("leaves fewer scales than the {} that {} takes", fit.law.params().len() + 1, fit.law.name()),
+    };
+    paragraph(&format!("held-out: --holdout {hidden} {why}: {}", curves.join(", ")), "", "  ")
 }
 
 /// What is to be said of how the points came about; after the answer, where there is one.

@@ -206,7 +206,7 @@ fn series(curve: &str, points: &[Point], axis: Axis, fits: &[Fit], (low, high): 
         let grid = (0..=STEPS).map(|step| (low.ln() + (high / low).ln() * step as f64 / STEPS as f64).exp());
         for x in grid {
             series.line.push((x, fit.predict(x)));
-            if !fit.draws.resamples.is_empty() {
+            if !fit.draws.resamples.is_empty() && fit.tested_at(x.ln()) {
                 let (below, above) = fit.band(x);
                 series.band.push((x, below, above));
             }
@@ -247,7 +247,11 @@ fn footnote(study: &Study, analysis: Option<&Analysis>, axis: Axis) -> Option<St
     const CURVES: usize = 8;
     let law = analysis.and_then(|analysis| analysis.fits.first()).map(|fit| {
         let level = 100.0 * fit.provenance.level;
-        format!("{}; bands: {level:.0}% of {} resamples", fit.formula, fit.draws.resamples.len())
+        let drawn = |analysis: &Analysis| analysis.fits.iter().map(|fit| fit.draws.resamples.len()).max();
+        match analysis.and_then(drawn).unwrap_or(0) {
+            0 => fit.formula.to_owned(),
+            resamples => format!("{}; bands: {level:.0}% of {resamples} resamples", fit.formula),
+        }
     });
     let rows = match analysis {
         Some(analysis) => points::used(study, analysis, axis),

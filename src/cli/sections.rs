@@ -107,7 +107,10 @@ impl Comparison {
     }
 }
 
-/// What each curve needs to equal each other at three scales; empty for a single curve.
+/// Rows of multipliers beyond which only those against the curve with the lowest loss are printed.
+const MOST_MULTIPLIERS: usize = 30;
+
+/// What each curve needs to equal each other at three scales, or of many the best; empty for a single curve.
 pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
     if multipliers.is_empty() {
         return String::new();
@@ -118,10 +121,18 @@ pub fn multiplier_table(multipliers: &[Multiplier], axis: Axis) -> String {
         row.extend([0, last / 2, last].iter().filter_map(|i| multiplier.curve.get(*i)).map(times));
         row
     };
+    let lowest = |multiplier: &&Multiplier| multiplier.curve.last().map_or(f64::INFINITY, |at| at.loss);
+    let best = multipliers.iter().min_by(|a, b| lowest(a).total_cmp(&lowest(b))).map(|best| &best.of);
+    let few = multipliers.len() <= MOST_MULTIPLIERS;
+    let shown: Vec<&Multiplier> = multipliers.iter().filter(|other| few || Some(&other.of) == best).collect();
+    let which = match multipliers.len() - shown.len() {
+        0 => String::new(),
+        more => format!("; against the lowest, --json has {more} pairs more"),
+    };
     let header = ["curve", "equals", "at its smallest", "in the middle", "at its largest"];
     format!(
-        "with how many times the {axis} (* beyond the data):\n{}\n",
-        table(&header, &header, multipliers.iter().map(row))
+        "with how many times the {axis} (* beyond the data{which}):\n{}\n",
+        table(&header, &header, shown.into_iter().map(row))
     )
 }
 

@@ -6,6 +6,7 @@ use crate::event::Outcome;
 use crate::out;
 use crate::progress::{Amount, Progress, Running};
 use crate::run::Recipe;
+use crate::units::all_ended;
 use crate::worker;
 
 /// Bars on a terminal, lines elsewhere.
@@ -27,7 +28,7 @@ impl Display {
 impl Observer for Display {
     fn sweep_started(&mut self, decision: &Decision) {
         if decision.jobs.is_empty() {
-            return self.say(&format!("{}: all {} runs have ended, nothing to do", decision.sweep, decision.runs));
+            return self.say(&format!("{}: {}, nothing to do", decision.sweep, all_ended(decision.runs)));
         }
         let left: f64 = decision.jobs.iter().map(PlannedJob::train_flops).sum();
         let total = Amount { runs: decision.runs as u64, work: decision.ended_flops + left };

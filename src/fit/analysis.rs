@@ -20,6 +20,7 @@ use crate::fit::settings::{Settings, check_bootstrap, in_pool, solver_of};
 use crate::fit::solve::search::{Search, Solver};
 use crate::fit::uncertainty::bootstrap::{self, Draws, Fitted, Resampling};
 use crate::fit::uncertainty::interval::IntervalKind;
+use crate::fit::uncertainty::support::Support;
 use crate::point::{Axis, Point};
 use crate::units::unlogged;
 
@@ -98,11 +99,11 @@ pub fn analyse(points: &[Point], scale: Scale, settings: &Settings) -> Result<An
         let error = first.reason.clone().into_error(&first.curve);
         return Err(error.with(&serde_json::json!({ "refused": refused })));
     }
-    let draws = resample(&found, &solver, settings)?;
+    let (way, drawn) = resample(&found, &solver, settings)?;
     let fits: Vec<Fit> = found
         .into_iter()
-        .zip(draws.1)
-        .map(|((curve, search), drawn)| describe(curve, search, drawn, draws.0, &solver, scale, settings))
+        .zip(drawn)
+        .map(|((curve, search), drawn)| describe(curve, search, drawn, way, &solver, scale, settings))
         .collect();
     let (crossovers, multipliers) = compare::pairs(&fits, settings.interval, settings);
     let left_out = match &settings.origin {
@@ -125,16 +126,7 @@ fn resample(
     if settings.bootstrap == 0 {
         return Ok((None, vec![Draws::default(); found.len()]));
     }
-    let fitted: Vec<Fitted> = found
-        .iter()
-        .map(|(curve, search)| Fitted {
-            solver: *solver,
-            sample: &curve.sample,
-            units: &curve.units,
-            best: search.best.theta,
-            minima: search.minima.iter().take(MINIMA).copied().collect(),
-        })
-        .collect();
+    let fitted: Vec<Fitted> = found.iter().map(|(curve, search)| ready(curve, search, solver)).collect();
     let way = settings.resampling.unwrap_or_else(|| bootstrap::suited(&fitted));
     if solver.law.domain() == Domain::Frontier && way != Resampling::Runs {
         return Err(Error::bad_input(
@@ -143,6 +135,12 @@ fn resample(
     }
     let jackknife = settings.interval == IntervalKind::Bca;
     Ok((Some(way), bootstrap::draw(&fitted, way, settings.bootstrap, settings.seed, jackknife)))
+}
+
+/// A curve that is ready to be resampled.
+fn ready<'a>(curve: &'a Curve, search: &Search, solver: &Solver) -> Fitted<'a> {
+    let minima = search.minima.iter().take(MINIMA).copied().collect();
+    Fitted { solver: *solver, sample: &curve.sample, units: &curve.units, best: search.best.theta, minima }
 }
 
 fn describe(
@@ -155,16 +153,20 @@ fn describe(
     settings: &Settings,
 ) -> Fit {
     let theta = search.best.theta;
-    // Resamples of a search that did not end say nothing.
-    let draws = if search.best.converged { draws } else { Draws::default() };
-    let intervals = intervals(solver.law, &theta, &draws, settings.interval, settings.level);
+    let fitted = ready(curve, &search, solver);
+    let support = resampling.map_or_else(Support::default, |way| Support::of(&fitted, way));
+    let nowhere = support.nowhere(&fitted);
+    // Resamples of a search that did not end say nothing, and of one run nothing but itself.
+    let draws = if search.best.converged && !nowhere { draws } else { Draws::default() };
+    let intervals = intervals(solver.law, &theta, (&draws, &support), settings.interval, settings.level);
     let origin = settings.origin.as_ref();
     let asked = settings.interval;
     let case = Case { curve, solver, search: &search, draws: &draws, intervals: &intervals, asked, origin };
-    let verdicts = case.verdicts();
     let applied = applied(&intervals, asked);
     let fitted = solver.fitted(&curve.sample);
     let (low, high) = fitted.ln_range(0);
+    let untested = support.verdicts(solver.law, &theta, (low, high), nowhere);
+    let verdicts = [case.verdicts(), untested].concat();
     Fit {
         curve: curve.name.clone(),
         law: solver.law,
@@ -185,6 +187,7 @@ fn describe(
         provenance: provenance(curve, resampling, applied, settings),
         theta,
         draws,
+        support,
         means: Means::of(curve).coarse(),
     }
 }

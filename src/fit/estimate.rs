@@ -14,6 +14,7 @@ use crate::fit::settings::Settings;
 use crate::fit::solve::objective::Objective;
 use crate::fit::uncertainty::bootstrap::{Draws, Resampling};
 use crate::fit::uncertainty::interval::{Interval, IntervalKind, interval, quantile};
+use crate::fit::uncertainty::support::Support;
 use crate::fit::verdict::Verdict;
 
 /// Where a fit came from, enough to make it again.
@@ -71,6 +72,9 @@ pub struct Fit {
     pub theta: Theta,
     #[serde(skip)]
     pub draws: Draws,
+    /// On how many runs it rests, where several checkpoints are of one.
+    #[serde(skip)]
+    pub support: Support,
     /// What was measured, without the law.
     #[serde(skip)]
     pub means: Means,
@@ -87,11 +91,11 @@ impl Fit {
         self.law.ln_loss(&self.theta, &[params.ln(), data.ln(), 0.0], &mut Theta::default()).exp()
     }
 
-    /// The pointwise interval of the fitted loss at a scale; the estimate itself without resamples.
+    /// The pointwise interval of the fitted loss at a scale; the estimate itself where nothing is tested.
     pub fn band(&self, x: f64) -> (f64, f64) {
         let mut losses: Vec<f64> =
             self.draws.resamples.iter().flatten().map(|theta| self.ln_loss_of(theta, x.ln())).collect();
-        if losses.is_empty() {
+        if losses.is_empty() || !self.tested_at(x.ln()) {
             return (self.predict(x), self.predict(x));
         }
         losses.sort_by(f64::total_cmp);
@@ -107,6 +111,16 @@ impl Fit {
     /// The same for other parameters, as those of a resample.
     pub fn ln_loss_of(&self, theta: &Theta, ln_x: f64) -> f64 {
         self.law.ln_loss(theta, &[ln_x, 0.0, 0.0], &mut Theta::default())
+    }
+
+    /// Whether the resamples tell how far the curve may lie off there.
+    pub fn tested_at(&self, ln_x: f64) -> bool {
+        self.support.holds_at(self.law, &self.theta, ln_x)
+    }
+
+    /// Whether nothing of it is tested, for want of runs.
+    pub fn untested(&self) -> bool {
+        self.verdicts.iter().any(|verdict| matches!(verdict, Verdict::Untested { from: None, .. }))
     }
 
     /// Names of the parameters and derived quantities, in the law's order.
@@ -125,11 +139,11 @@ pub fn named(law: &dyn Law, theta: &Theta) -> Vec<(&'static str, f64)> {
     law.named(theta)
 }
 
-/// Intervals of all that `named` gives, but for what `--fix` gave a value.
+/// Intervals of all that `named` gives, but for what `--fix` gave a value and what too few runs hold.
 pub fn intervals(
     law: &dyn Law,
     best: &Theta,
-    draws: &Draws,
+    (draws, support): (&Draws, &Support),
     kind: IntervalKind,
     level: f64,
 ) -> BTreeMap<&'static str, Interval> {
@@ -139,6 +153,9 @@ pub fn intervals(
     let mut intervals = BTreeMap::new();
     let given = law.given();
     for (i, (name, value)) in named(law, best).into_iter().enumerate().filter(|(_, (name, _))| !given.contains(name)) {
+        if !support.tells(best, &|theta| named(law, theta)[i].1) {
+            continue;
+        }
         let found = interval(kind, level, value, &columns(&draws.resamples, i), &columns(&draws.jackknife, i));
         intervals.extend(found.map(|found| (name, found)));
     }

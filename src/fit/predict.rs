@@ -218,6 +218,9 @@ fn of_fit(fit: &Fit, at: At, place: Place, settings: &Settings) -> Prediction {
     let mut intervals = BTreeMap::new();
     for &(i, name) in names {
         let Some(estimate) = estimate else { break };
+        if !fit.support.tells(&fit.theta, &|theta| found(theta).map_or(f64::NAN, |found| found[i])) {
+            continue;
+        }
         // A resample without a best size has it beyond all bounds, on a side that nobody knows: no interval.
         let column =
             |found: &[Option<[f64; 4]>]| found.iter().map(|all| Some((*all)?[i])).collect::<Option<Vec<f64>>>();

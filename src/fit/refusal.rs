@@ -38,6 +38,12 @@ pub enum Refusal {
     },
     /// No run sees an example twice, so nothing tells what a repeat is worth.
     NoRepeats,
+    /// Over seconds: runs of one budget differ in them by the load of the machine alone.
+    EqualBudgets {
+        have: usize,
+        need: usize,
+        law: String,
+    },
     EqualLosses {
         value: f64,
     },
@@ -67,6 +73,14 @@ impl fmt::Display for Refusal {
             Refusal::NoRepeats => {
                 write!(f, "no run sees its examples more than once: nothing tells what a repeat is worth")
             }
+            Refusal::EqualBudgets { have, need, law } => {
+                write!(
+                    f,
+                    "its runs have {have} different {}, and where that is equal seconds differ by the load of the \
+                     machine alone: {law} needs {need}",
+                    if *have == 1 { "amount of compute" } else { "amounts of compute" }
+                )
+            }
             Refusal::EqualLosses { value } => {
                 write!(f, "every loss is {value}: a curve that does not change with scale has no law")
             }
@@ -91,6 +105,9 @@ impl Refusal {
                 error.hint("add scales to the sweep, or fit a law with fewer parameters, as power")
             }
             Refusal::NoRepeats => error.hint("fit the surface of new data: --law chinchilla"),
+            Refusal::EqualBudgets { .. } => error.hint(
+                "curves over what was planned: --x data, or --x compute where that differs; or add budgets to the sweep",
+            ),
             Refusal::EqualLosses { .. } => error.hint("see whether --metric names the column that was meant"),
             Refusal::NoMinimum { .. } => error.hint("try the law power, and look at the points for outliers"),
         }
@@ -120,6 +137,9 @@ pub fn check(curve: &Curve, solver: &Solver) -> Result<(), Refusal> {
         Domain::Surface | Domain::Repeated | Domain::Frontier => {
             return Err(Refusal::TooFewPoints { have, need, law: law.name().into() });
         }
+    }
+    if let Some(have) = curve.budgets.filter(|have| *have < need) {
+        return Err(Refusal::EqualBudgets { have, need, law: law.name().into() });
     }
     if law.domain() == Domain::Repeated && fitted.ln_x.iter().all(|ln_x| ln_x[2] <= ln_x[1] + 1e-6) {
         return Err(Refusal::NoRepeats);

@@ -16,6 +16,7 @@ mod bca;
 mod coverage;
 mod each_law;
 mod extrapolation;
+mod few_runs;
 mod next_buys;
 mod objectives;
 mod profiles;

@@ -3,3 +3,4 @@
 pub mod bootstrap;
 pub mod distribution;
 pub mod interval;
+pub mod support;

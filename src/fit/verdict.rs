@@ -24,6 +24,16 @@ pub enum Verdict {
         runs: usize,
         need: usize,
     },
+    /// Nothing is tested, for all of the curve or between these scales: fewer runs than `need` hold it there, and a run
+    /// does not tell how far another would lie off.
+    Untested {
+        runs: usize,
+        need: usize,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        from: Option<f64>,
+        #[serde(skip_serializing_if = "Option::is_none")]
+        to: Option<f64>,
+    },
     /// Neighbouring rows miss the curve alike, and each counts as a run of its own (lag-one correlation of residuals).
     Serial {
         correlation: f64,
@@ -128,6 +138,7 @@ impl Verdict {
             self,
             Verdict::Unidentified { .. }
                 | Verdict::FewRuns { .. }
+                | Verdict::Untested { .. }
                 | Verdict::Serial { .. }
                 | Verdict::OneSeed
                 | Verdict::LackOfFit { .. }
@@ -146,6 +157,11 @@ impl Verdict {
             Verdict::Identified => "identified".into(),
             Verdict::Unidentified { param, .. } => format!("{param} not identified"),
             Verdict::FewRuns { .. } => "few runs".into(),
+            Verdict::Untested { from: Some(from), to: Some(to), .. } => {
+                format!("too few runs from {} to {}", si(*from), si(*to))
+            }
+            Verdict::Untested { need, .. } if *need > 2 => "too few runs".into(),
+            Verdict::Untested { .. } => "one run".into(),
             Verdict::Serial { .. } => "serial".into(),
             Verdict::AtBound { param, .. } => format!("{param} at bound"),
             Verdict::OneSeed => "one seed".into(),
@@ -185,6 +201,15 @@ impl Verdict {
             Verdict::FewRuns { runs, need } => {
                 ("too few runs to tell their noise", format!("{runs}; {need} are needed"))
             }
+            Verdict::Untested { need, from, to, .. } => {
+                let held =
+                    if *need > 2 { format!("fewer than {need} runs hold it") } else { "one run holds it".into() };
+                let whole = format!("{held}: no interval and no lead, until there are others (add seeds)");
+                return match from.zip(*to) {
+                    Some((from, to)) => (format!("{held} there{}", &whole[held.len()..]), span(from, to)),
+                    None => (whole, String::new()),
+                };
+            }
             Verdict::Serial { correlation } => (
                 "neighbouring rows miss the curve alike: checkpoints (--column run=COLUMN), or a wrong law",
                 format!("correlation {correlation:.2}"),
@@ -221,6 +246,10 @@ impl Verdict {
     }
 }
 
+fn span(from: f64, to: f64) -> String {
+    if from == to { format!("at {}", si(from)) } else { format!("from {} to {}", si(from), si(to)) }
+}
+
 impl fmt::Display for Verdict {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let percent = |share: &f64| 100.0 * share;
@@ -231,6 +260,10 @@ impl fmt::Display for Verdict {
             }
             Verdict::AtBound { param, value } => write!(f, "{param} is at its bound, {}", brief(*value)),
             Verdict::FewRuns { runs, need } => write!(f, "{runs} runs: their noise can be told from {need} on"),
+            Verdict::Untested { .. } => {
+                let (subject, detail) = self.note();
+                write!(f, "{detail}{}{subject}", if detail.is_empty() { "" } else { ": " })
+            }
             Verdict::Serial { correlation } => write!(
                 f,
                 "neighbouring rows miss the curve alike (correlation {correlation:.2}): if they are checkpoints, name \

@@ -29,6 +29,7 @@ use crate::error::{Error, Result};
 use crate::plan::Plan;
 use crate::store::{Reader, Store};
 use crate::task;
+use crate::units::all_ended;
 use arrange::Arranged;
 use batch::{Batch, Submission};
 use care::Replace;
@@ -132,7 +133,7 @@ pub fn run(
         tasks.into_iter().try_for_each(task::present::check_content)?;
         views.push(begin(&folder, arranged, observer)?);
     } else if views.is_empty() {
-        observer.say(&format!("{}: all {} runs have ended, nothing to do", plan.sweep, plan.runs.len()));
+        observer.say(&format!("{}: {}, nothing to do", plan.sweep, all_ended(plan.runs.len())));
     }
     Ok((Tally::of_ended(&standing), views))
 }

@@ -288,7 +288,7 @@ impl Hiding<'_> {
                 hidden: self.hidden,
                 seen_to: a.range.1.max(b.range.1),
                 at: ln_x.exp(),
-                confidence: (!same.is_empty())
+                confidence: (!same.is_empty() && a.tested_at(ln_x) && b.tested_at(ln_x))
                     .then(|| same.iter().filter(|same| **same).count() as f64 / same.len() as f64),
                 predicted: leader(predicted_gap),
                 measured: leader(measured_gap),

@@ -31,13 +31,15 @@ pub struct Band {
 }
 
 /// The bands of these pairs of `fits`, simultaneous over all of them; absent where two curves share no scale, where one
-/// did not converge, or with fewer resamples than the level needs.
+/// did not converge, or with fewer resamples than the level needs. Without end at scales where one curve rests on too
+/// few runs.
 pub fn bands(fits: &[Fit], pairs: &[(usize, usize)], level: f64) -> Vec<Option<Band>> {
     let grid = grid(fits);
     let on_grid = |fit: &Fit| -> Vec<Option<Vec<f64>>> {
         let curve = |theta| grid.iter().map(|t| fit.ln_loss_of(theta, *t)).collect();
         fit.draws.resamples.iter().map(|draw| draw.as_ref().map(curve)).collect()
     };
+    let tested: Vec<Vec<bool>> = fits.par_iter().map(|fit| grid.iter().map(|t| fit.tested_at(*t)).collect()).collect();
     let drawn: Vec<Vec<Option<Vec<f64>>>> = fits.par_iter().map(on_grid).collect();
     let estimates: Vec<Vec<f64>> = fits.iter().map(|fit| grid.iter().map(|t| fit.ln_loss(*t)).collect()).collect();
     let studied: Vec<Option<Pair>> = pairs
@@ -46,13 +48,14 @@ pub fn bands(fits: &[Fit], pairs: &[(usize, usize)], level: f64) -> Vec<Option<B
             let converged = fits[a].converged && fits[b].converged;
             let scales = inside(&grid, overlap(&fits[a], &fits[b]));
             let gap: Vec<f64> = scales.clone().map(|i| estimates[a][i] - estimates[b][i]).collect();
+            let untested: Vec<bool> = scales.clone().map(|i| !(tested[a][i] && tested[b][i])).collect();
             let both = drawn[a].iter().zip(&drawn[b]);
             let off = |(of_a, of_b): (&Option<Vec<f64>>, &Option<Vec<f64>>)| {
                 let (of_a, of_b) = (of_a.as_ref()?, of_b.as_ref()?);
                 Some(scales.clone().zip(&gap).map(|(i, gap)| of_a[i] - of_b[i] - gap).collect::<Vec<f64>>())
             };
             (converged && !scales.is_empty())
-                .then(|| Pair::of(grid[scales.clone()].to_vec(), gap.clone(), both.map(off)))?
+                .then(|| Pair::of(grid[scales.clone()].to_vec(), gap.clone(), &untested, both.map(off)))?
         })
         .collect();
     let critical = critical(&studied, level);
@@ -60,7 +63,7 @@ pub fn bands(fits: &[Fit], pairs: &[(usize, usize)], level: f64) -> Vec<Option<B
         .into_iter()
         .map(|pair| {
             let (pair, critical) = (pair?, critical?);
-            let margin = pair.deviation.iter().map(|s| critical * s).collect();
+            let margin = pair.deviation.iter().map(|s| if s.is_finite() { critical * s } else { *s }).collect();
             Some(Band { ln_x: pair.ln_x, gap: pair.gap, margin })
         })
         .collect()
@@ -70,21 +73,27 @@ pub fn bands(fits: &[Fit], pairs: &[(usize, usize)], level: f64) -> Vec<Option<B
 struct Pair {
     ln_x: Vec<f64>,
     gap: Vec<f64>,
-    /// Of the gap over resamples, about the estimate.
+    /// Of the gap over resamples, about the estimate; infinite where nothing is tested.
     deviation: Vec<f64>,
     /// The largest |t| of each resample; absent where a curve has no fit.
     largest: Vec<Option<f64>>,
 }
 
 impl Pair {
-    fn of(ln_x: Vec<f64>, gap: Vec<f64>, off: impl Iterator<Item = Option<Vec<f64>>>) -> Option<Self> {
+    fn of(
+        ln_x: Vec<f64>,
+        gap: Vec<f64>,
+        untested: &[bool],
+        off: impl Iterator<Item = Option<Vec<f64>>>,
+    ) -> Option<Self> {
         let off: Vec<Option<Vec<f64>>> = off.collect();
         let count = off.iter().flatten().count();
         if count == 0 {
             return None;
         }
         let square = |i: usize| off.iter().flatten().map(|off| off[i] * off[i]).sum::<f64>() / count as f64;
-        let deviation: Vec<f64> = (0..ln_x.len()).map(|i| square(i).sqrt().max(ROUNDING)).collect();
+        let over = |i: usize| if untested[i] { f64::INFINITY } else { square(i).sqrt().max(ROUNDING) };
+        let deviation: Vec<f64> = (0..ln_x.len()).map(over).collect();
         let largest = |off: &Vec<f64>| off.iter().zip(&deviation).map(|(off, s)| off.abs() / s).fold(0.0, f64::max);
         let largest = off.iter().map(|off| off.as_ref().map(largest)).collect();
         Some(Self { ln_x, gap, deviation, largest })

@@ -172,7 +172,13 @@ fn stretches(band: &Band) -> Vec<Stretch> {
     };
     // Where a value that is linear between two places of the grid passes zero.
     let zero = |i: usize, left: f64, right: f64| {
-        let share = if left == right { 0.5 } else { (left / (left - right)).clamp(0.0, 1.0) };
+        let share = match (left.is_finite(), right.is_finite()) {
+            // A lead ends at the last place where it is tested.
+            (true, false) => 0.0,
+            (false, true) => 1.0,
+            _ if left == right => 0.5,
+            _ => (left / (left - right)).clamp(0.0, 1.0),
+        };
         band.ln_x[i] + share * (band.ln_x[i + 1] - band.ln_x[i])
     };
     let off = |i: usize| band.gap[i].abs() - band.margin[i];

@@ -94,6 +94,7 @@ impl Crossover {
                 weakness.verdict,
                 Verdict::Unidentified { .. }
                     | Verdict::FewRuns { .. }
+                    | Verdict::Untested { .. }
                     | Verdict::Serial { .. }
                     | Verdict::LackOfFit { .. }
                     | Verdict::NotConverged
@@ -149,7 +150,8 @@ fn compare(
         let rising = gap(root + 1e-4) > gap(root - 1e-4);
         let draws: Vec<f64> = resampled.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
         let jackknife: Vec<f64> = left_out.iter().map(|meeting| meeting.nearest(*root, rising)).collect();
-        let ends = interval(kind, level, *root, &draws, &jackknife);
+        let tested = a.tested_at(*root) && b.tested_at(*root);
+        let ends = interval(kind, level, *root, &draws, &jackknife).filter(|_| tested);
         let end = |t: Option<f64>| t.filter(|t| t.is_finite()).map(f64::exp);
         let (below, above) = if rising { (&a.curve, &b.curve) } else { (&b.curve, &a.curve) };
         let far = |crossing: &measured::Crossing| (crossing.at.ln() - root).abs();
@@ -203,7 +205,7 @@ fn weaknesses(fits: [&Fit; 2], roots: &[Root], conclusion: &Conclusion) -> Vec<W
         let bears = |verdict: &&Verdict| verdict.bears_on_comparison();
         let on = |verdict: &Verdict| Weakness { curve: Some(fit.curve.clone()), verdict: verdict.clone() };
         found.extend(fit.verdicts.iter().filter(bears).map(on));
-        if fit.draws.resamples.is_empty() && fit.converged {
+        if fit.draws.resamples.is_empty() && fit.converged && !fit.untested() {
             found.push(on(&Verdict::NoResamples));
         }
     }

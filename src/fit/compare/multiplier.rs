@@ -31,7 +31,7 @@ pub struct At {
     pub loss: f64,
     #[serde(serialize_with = "crate::fit::uncertainty::interval::finite_or_null")]
     pub times: f64,
-    /// Pointwise interval from the paired resamples; absent without them.
+    /// Pointwise interval from the paired resamples; absent without them, and where a curve rests on too few runs.
     pub interval: Option<Ends>,
     /// Share of the resamples in which `who` reaches the loss at all.
     pub reaches: Option<f64>,
@@ -92,7 +92,8 @@ fn at(tables: &Tables, who: usize, Wanted { of, scales, drawn }: &Wanted, scale:
     let mut draws: Vec<f64> = paired.map(of_draw).collect();
     draws.sort_by(f64::total_cmp);
     let tail = (1.0 - level) / 2.0;
-    let resampled = !draws.is_empty();
+    let there = if times.is_finite() { ln_x + times } else { ln_x };
+    let resampled = !draws.is_empty() && of.tested_at(ln_x) && fit.tested_at(there);
     At {
         x: ln_x.exp(),
         loss: of.ln_loss(ln_x).exp(),

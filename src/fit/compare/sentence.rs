@@ -1,5 +1,7 @@
 //! The conclusion in words: who leads, from where to where, by how much of the scale, how sure, and on what it rests.
 
+use std::collections::BTreeSet;
+
 use crate::fit::compare::conclusion::{Conclusion, Established, Kind, Region};
 use crate::fit::compare::crossover::{Crossover, Root};
 use crate::fit::compare::multiplier::{At, Multiplier};
@@ -29,7 +31,10 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier], metric
     };
     let mut words = match kind {
         Kind::NoOverlap => return format!("{a} and {b} have no scale of {axis} in common: nothing can be compared"),
-        Kind::NotToldApart => format!("{a} and {b} are not told apart {scales} of {axis}: no lead holds at {sure}"),
+        Kind::NotToldApart => {
+            let why = untested(pair).unwrap_or_else(|| format!("no lead holds at {sure}"));
+            format!("{a} and {b} are not told apart {scales} of {axis}: {why}")
+        }
         Kind::LeadsThroughout => {
             let region = &regions[0];
             let lead = leads(pair, region, &format!("throughout, {scales} of {axis} ({sure})"));
@@ -58,6 +63,27 @@ pub fn headline(pair: &Crossover, axis: Axis, multipliers: &[Multiplier], metric
     words
 }
 
+/// That a curve has not runs enough for anything to be tested, and what to add.
+fn untested(pair: &Crossover) -> Option<String> {
+    let need = |curve: &str| {
+        pair.weak(curve).find_map(|verdict| match verdict {
+            Verdict::Untested { need, from: None, .. } => Some(*need),
+            _ => None,
+        })
+    };
+    let few: Vec<(&str, usize)> =
+        [pair.a.as_str(), &pair.b].into_iter().filter_map(|curve| Some((curve, need(curve)?))).collect();
+    let (_, need) = few.first()?;
+    let names: Vec<&str> = few.iter().map(|(curve, _)| *curve).collect();
+    let (names, rest) = (names.join(" and "), if few.len() > 1 { "each rest" } else { "rests" });
+    let (runs, add) = if *need > 2 {
+        (format!("fewer than {need} runs"), "seeds".to_owned())
+    } else {
+        ("one run".to_owned(), "another seed".to_owned())
+    };
+    Some(format!("{names} {rest} on {runs}, which cannot tell how far others would lie off; add {add} of {names}"))
+}
+
 /// The measured crossings beside the fitted ones, meetings of which nothing is established, and on what the conclusion
 /// rests; empty where there is nothing to say.
 fn details(pair: &Crossover) -> String {
@@ -79,9 +105,14 @@ fn details(pair: &Crossover) -> String {
 
 /// The outcome in the fewest words, for a figure or a long list.
 pub fn outcome(pair: &Crossover) -> String {
+    said(pair) + &caveat(pair)
+}
+
+/// Without what it rests on.
+fn said(pair: &Crossover) -> String {
     let Conclusion { kind, established, regions, .. } = &pair.conclusion;
     let (a, b) = (&pair.a, &pair.b);
-    let told = match kind {
+    match kind {
         Kind::NoOverlap => format!("{a} and {b}: no scale in common"),
         Kind::NotToldApart => format!("{a} and {b} are not told apart"),
         Kind::LeadsThroughout => leads(pair, &regions[0], "throughout"),
@@ -89,11 +120,8 @@ pub fn outcome(pair: &Crossover) -> String {
             let leading = regions.iter().filter(|region| region.leads.is_some());
             leading.map(|region| leads(pair, region, &span(region.from, region.to))).collect::<Vec<_>>().join(", ")
         }
-        Kind::Crosses => {
-            return established.iter().map(|told| overtakes(pair, told)).collect::<Vec<_>>().join(", ");
-        }
-    };
-    told + &caveat(pair)
+        Kind::Crosses => established.iter().map(|told| crossing(told, "", "")).collect::<Vec<_>>().join(", "),
+    }
 }
 
 /// One crossover, with its interval and what it rests on, as a figure's label.
@@ -108,8 +136,14 @@ pub fn by_importance(pairs: &[Crossover]) -> Vec<&Crossover> {
     order
 }
 
+/// Of more pairs than this one line says once what weakens a curve, and names of those that are not told apart the first.
+const MOST_PAIRS: usize = 6;
+
 /// The outcomes of many pairs, those that are alike in one line.
 pub fn together(pairs: Vec<&Crossover>) -> Vec<String> {
+    let many = pairs.len() > MOST_PAIRS;
+    let weak = if many { weak_curves(&pairs) } else { None };
+    let caveat = |pair: &Crossover| if many { String::new() } else { caveat(pair) };
     let mut lines: Vec<String> = Vec::new();
     let mut throughout: Vec<(&str, Vec<String>)> = Vec::new();
     let mut open: Vec<String> = Vec::new();
@@ -125,21 +159,48 @@ pub fn together(pairs: Vec<&Crossover>) -> Vec<String> {
                 }
             }
             (Kind::NotToldApart, _) => open.push(format!("{} and {}{}", pair.a, pair.b, caveat(pair))),
-            _ => lines.push(outcome(pair)),
+            _ => lines.push(said(pair) + &caveat(pair)),
         }
     }
     let leads = |(leader, others): (&str, Vec<String>)| format!("{leader} leads {} throughout", others.join(", "));
     lines.extend(throughout.into_iter().map(leads));
+    let more = if many { open.len().saturating_sub(MOST_PAIRS) } else { 0 };
+    open.truncate(open.len() - more);
+    if more > 0 {
+        open.push(format!("{more} more pairs (--json lists all)"));
+    }
     lines.extend((!open.is_empty()).then(|| format!("not told apart: {}", open.join("; "))));
+    lines.extend(weak);
     lines
+}
+
+/// What weakens the curves of many pairs, each once, those that are alike together.
+fn weak_curves(pairs: &[&Crossover]) -> Option<String> {
+    let mut known = BTreeSet::new();
+    let mut alike: Vec<(String, Vec<&str>)> = Vec::new();
+    for (pair, curve) in pairs.iter().flat_map(|pair| [(pair, pair.a.as_str()), (pair, pair.b.as_str())]) {
+        let Some(words) = weak(pair, curve).filter(|_| known.insert(curve)) else { continue };
+        match alike.iter_mut().find(|(others, _)| *others == words) {
+            Some((_, curves)) => curves.push(curve),
+            None => alike.push((words, vec![curve])),
+        }
+    }
+    let part = |(words, curves): &(String, Vec<&str>)| match curves.len() {
+        count if count > MOST_PAIRS => format!("{words}: {} and {} more", curves[..3].join(", "), count - 3),
+        _ => format!("{words}: {}", curves.join(", ")),
+    };
+    let parts: Vec<String> = alike.iter().map(part).collect();
+    (!parts.is_empty()).then(|| format!("it rests on {}", parts.join("; ")))
+}
+
+fn weak(pair: &Crossover, curve: &str) -> Option<String> {
+    let words = pair.weak(curve).map(Verdict::brief).collect::<Vec<_>>().join(", ");
+    (!words.is_empty()).then_some(words)
 }
 
 /// What makes a conclusion rest on a curve, in brackets.
 fn caveat(pair: &Crossover) -> String {
-    let weak = |curve: &str| {
-        let words = pair.weak(curve).map(Verdict::brief).collect::<Vec<_>>().join(", ");
-        if words.is_empty() { None } else { Some(format!("{curve}: {words}")) }
-    };
+    let weak = |curve: &str| Some(format!("{curve}: {}", weak(pair, curve)?));
     let weak: Vec<String> = [pair.a.as_str(), &pair.b].into_iter().filter_map(weak).collect();
     if weak.is_empty() { String::new() } else { format!(" [{}]", weak.join("; ")) }
 }

@@ -19,7 +19,12 @@ pub struct Curve {
     /// Observations that repeat an earlier one in scale, seed and loss.
     pub repeated: usize,
     pub dropped: Vec<Dropped>,
+    /// Over seconds: how many different budgets its points had, by FLOPs or else by examples; absent where nobody says.
+    pub budgets: Option<usize>,
 }
+
+/// A run by its name and its parameters: a name that sizes share is not a run's.
+type Named<'a> = (&'a str, Option<u64>);
 
 /// What the bootstrap resamples as one, possibly in several curves at once.
 #[derive(PartialEq, Eq, Hash)]
@@ -29,7 +34,7 @@ enum Unit<'a> {
     /// The copy-th run of a seed, with all its checkpoints.
     Run { seed: i64, copy: usize },
     /// Of one curve only.
-    Alone { curve: &'a str, source: &'a str, copy: usize },
+    Alone { curve: &'a str, run: Named<'a> },
 }
 
 /// The points by curve, in the order of the curves' names.
@@ -50,11 +55,30 @@ fn gather<'a>(
     numbers: &mut HashMap<Unit<'a>, usize>,
 ) -> Curve {
     let mut dropped = Vec::new();
-    let mut usable = Vec::new();
+    let mut drop = |point: &Point, reason: String| dropped.push(Dropped { point: point.source.clone(), reason });
+    let mut placed = Vec::new();
     for point in points {
         match ln_scales(point, scale) {
-            Ok(ln_x) => usable.push((point, ln_x)),
-            Err(reason) => dropped.push(Dropped { point: point.source.clone(), reason }),
+            Ok(ln_x) => placed.push((point, ln_x)),
+            Err(reason) => drop(point, reason),
+        }
+    }
+    // The runs beside one without an error are the worse ones of their scale.
+    let bits = |ln_x: &LnX| ln_x.map(f64::to_bits);
+    let without: HashMap<[u64; 3], f64> =
+        placed.iter().filter(|(point, _)| point.value <= 0.0).map(|(point, ln_x)| (bits(ln_x), point.value)).collect();
+    let mut usable = Vec::new();
+    for (point, ln_x) in placed {
+        match (point.value > 0.0 && point.value.is_finite(), without.get(&bits(&ln_x))) {
+            (false, _) => drop(point, format!("its value is {}, not a positive number", point.value)),
+            (true, Some(value)) => drop(
+                point,
+                format!(
+                    "another run at its scale has the value {value}, which no curve can be fitted to: alone, the others \
+                     would make the scale look worse than it is"
+                ),
+            ),
+            (true, None) => usable.push((point, ln_x)),
         }
     }
     let mut order: Vec<usize> = (0..usable.len()).collect();
@@ -74,10 +98,17 @@ fn gather<'a>(
     let sources = kept.iter().map(|(point, _)| point.source.clone()).collect();
     let units = number_units(name, &kept, numbers);
     let seeds = kept.iter().map(|(point, _)| point.seed).collect();
-    Curve { name: name.to_owned(), sample, units, sources, seeds, repeated: repeated(&kept), dropped }
+    let budgets = (scale == Scale::Curve(Axis::Seconds)).then(|| budgets(&kept)).flatten();
+    Curve { name: name.to_owned(), sample, units, sources, seeds, repeated: repeated(&kept), dropped, budgets }
 }
 
-/// ln of the scales that the fit is over, or why the point cannot be used.
+/// Different numbers of FLOPs, or of examples seen where those are unknown.
+fn budgets(points: &[(&Point, LnX)]) -> Option<usize> {
+    let budget = |(point, _): &(&Point, LnX)| point.compute.or(point.seen).or(point.data).map(f64::to_bits);
+    Some(points.iter().map(budget).collect::<Option<HashSet<u64>>>()?.len())
+}
+
+/// ln of the scales that the fit is over, or why the point has no place there.
 fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
     let ln = |axis: Axis| match point.x(axis) {
         None => Err(format!("it has no {axis}{}", instead(point, scale))),
@@ -90,9 +121,6 @@ fn ln_scales(point: &Point, scale: Scale) -> Result<LnX, String> {
         Scale::Repeated => [ln(Axis::Params)?, ln(Axis::Data)?, seen(point)?],
         Scale::Profile => [ln(Axis::Compute)?, ln(Axis::Params)?, 0.0],
     };
-    if !(point.value > 0.0 && point.value.is_finite()) {
-        return Err(format!("its value is {}, not a positive number", point.value));
-    }
     Ok(ln_x)
 }
 
@@ -121,12 +149,13 @@ fn repeated(points: &[(&Point, LnX)]) -> usize {
 }
 
 fn number_units<'a>(curve: &'a str, points: &[(&'a Point, LnX)], numbers: &mut HashMap<Unit<'a>, usize>) -> Vec<usize> {
-    let mut rows: HashMap<&str, usize> = HashMap::new();
+    let named = |point: &'a Point| -> Named<'a> { (&point.source, point.params.map(f64::to_bits)) };
+    let mut rows: HashMap<Named<'a>, usize> = HashMap::new();
     for (point, _) in points {
-        *rows.entry(&point.source).or_default() += 1;
+        *rows.entry(named(point)).or_default() += 1;
     }
     let mut copies: HashMap<(Option<[u64; 3]>, i64), usize> = HashMap::new();
-    let mut run_copy: HashMap<&str, usize> = HashMap::new();
+    let mut run_copy: HashMap<Named<'a>, usize> = HashMap::new();
     let mut number = |unit: Unit<'a>| {
         let next = numbers.len();
         *numbers.entry(unit).or_insert(next)
@@ -138,11 +167,11 @@ fn number_units<'a>(curve: &'a str, points: &[(&'a Point, LnX)], numbers: &mut H
     };
     let mut units = Vec::new();
     for (point, ln_x) in points {
-        let source = point.source.as_str();
+        let run = named(point);
         let unit = match point.seed {
-            None => Unit::Alone { curve, source, copy: 0 },
-            Some(seed) if rows[source] > 1 => {
-                let copy = *run_copy.entry(source).or_insert_with(|| next_copy(None, seed));
+            None => Unit::Alone { curve, run },
+            Some(seed) if rows[&run] > 1 => {
+                let copy = *run_copy.entry(run).or_insert_with(|| next_copy(None, seed));
                 Unit::Run { seed, copy }
             }
             Some(seed) => {
