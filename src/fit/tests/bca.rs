@@ -49,7 +49,8 @@ fn one_step_leaves_no_run_out() {
 fn a_fit_that_is_missing_with_one_run_left_out_is_told() {
     let law = laws::by_name("frontier").unwrap();
     let mut points = planted("a", floor(0.3, 20.0, 0.45), &XS[..4], 1, 0.01, 1);
-    let beaten = [1.2, 1.3, 1.4, 1.5, 1.6, 1.7].map(|times| Point { value: times * points[0].value, ..points[0].clone() });
+    let beaten =
+        [1.2, 1.3, 1.4, 1.5, 1.6, 1.7].map(|times| Point { value: times * points[0].value, ..points[0].clone() });
     points.extend(beaten.into_iter().enumerate().map(|(i, point)| Point { source: format!("beaten {i}"), ..point }));
     points.iter_mut().for_each(|point| point.compute = point.data);
     let fit = asked(&points, Settings { law, ..settings(2000) }).fits.remove(0);

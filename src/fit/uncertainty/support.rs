@@ -201,7 +201,7 @@ mod tests {
         assert_eq!(flipped(&[15, 15, 15]), [true, true]);
         // Beyond the fourth checkpoint there is one run.
         assert_eq!(flipped(&[15, 4, 4]), [true, false]);
-        assert_eq!(flipped(&[15, 1, 1, 1, 1, 1])[1], false);
+        assert!(!flipped(&[15, 1, 1, 1, 1, 1])[1]);
         assert_eq!(held(&[15; 3], Resampling::Runs), [false, false]);
         assert_eq!(held(&[15; 10], Resampling::Runs), [true, true]);
         // A point a run: as many runs as points.
