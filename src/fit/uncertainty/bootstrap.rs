@@ -55,8 +55,8 @@ const BLOCKS: usize = 1000;
 const LEAST_KEPT: f64 = 0.1;
 
 /// Curves with fewer runs of several checkpoints each are resampled apart from one another. Two runs that flip their signs
-/// in both curves at once would leave the gap without noise where its two values meet: of 400 pairs of equal laws 5 to 12%
-/// had a lead there, and 0 to 2% where the signs are drawn apart.
+/// in both curves at once would leave the gap without noise where its two values meet: of three hundred pairs of equal laws 4
+/// to 12% had a lead there, by the kind of noise, and 0 to 2% where the signs were drawn apart.
 const PAIRED_FROM: usize = 3;
 
 /// Gauss-Newton steps granted to one resample; it starts at the estimate.
