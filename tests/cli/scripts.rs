@@ -200,7 +200,8 @@ fn changed_code_is_another_run_and_none_trains_what_was_not_planned() {
 fn checkpoints(dir: &Workdir) -> usize {
     let runs = std::fs::read_dir(dir.path("runs")).into_iter().flatten().flatten();
     let files = runs.filter_map(|run| std::fs::read_dir(run.path()).ok()).flatten().flatten();
-    let said = files.filter(|file| file.path().extension().is_some_and(|kind| kind == "jsonl"));
+    let is_said = |name: &str| name.starts_with("script-") && name.ends_with(".jsonl");
+    let said = files.filter(|file| is_said(&file.file_name().to_string_lossy()));
     let lines = said.filter_map(|file| std::fs::read_to_string(file.path()).ok());
     lines.map(|lines| lines.matches("\"checkpoint\"").count()).sum()
 }
